@@ -1,0 +1,1 @@
+"""What is measured and judged: extraction, probing, scores, and the checks."""

@@ -1,0 +1,180 @@
+"""The records of `report.json`. They import nothing but pydantic, so that reading a report is cheap."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Stage = Literal["vision", "connector", "llm", "answer"]
+Readout = Literal["mean", "grid", "last"]
+VerdictValue = Literal["pass", "fail", "inconclusive"]
+FailureMode = Literal[
+    "visual_representation_quality",
+    "connector_fidelity_loss",
+    "llm_comprehension_deficit",
+    "semantic_mapping_misalignment",
+]
+
+STAGES: tuple[Stage, ...] = ("vision", "connector", "llm", "answer")
+FAILURE_MODES: dict[Stage, FailureMode] = {
+    "vision": "visual_representation_quality",
+    "connector": "connector_fidelity_loss",
+    "llm": "llm_comprehension_deficit",
+    "answer": "semantic_mapping_misalignment",
+}
+CHAIN: tuple[str, ...] = ("reference", *STAGES)
+"""The places whose signal the chain compares, in order; each link ends at a stage."""
+
+
+class Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Layer(Record):
+    """One point of a curve. Accuracy is raw, as in the paper; `ci` is its 95 percent interval."""
+
+    layer: int
+    accuracy: float
+    ci: tuple[float, float]
+    auroc: float | None
+
+
+class Curves(Record):
+    """Accuracy by layer; the last layer of a stage is read at the stage's exit."""
+
+    vision: list[Layer]
+    vision_grid: list[Layer]
+    connector: list[Layer]
+    connector_grid: list[Layer]
+    llm_mean: list[Layer]
+    llm_last: list[Layer]
+
+
+class Link(Record):
+    """One link of the chain, judged: loss and interval in signal, `threshold` is the retention asked for."""
+
+    verdict: VerdictValue
+    reason: str
+    loss: float
+    ci: tuple[float, float]
+    retention: float | None
+    threshold: float
+    locus: str
+
+
+class FailureModes(Record):
+    visual_representation_quality: Link
+    connector_fidelity_loss: Link
+    llm_comprehension_deficit: Link
+    semantic_mapping_misalignment: Link
+
+
+class Chain(Record):
+    """One number a place of the chain."""
+
+    reference: float
+    vision: float
+    connector: float
+    llm: float
+    answer: float
+
+
+class Accuracy(Chain):
+    chance: float
+    """The accuracy of always saying the largest class."""
+
+
+class Health(Record):
+    """Feature Health Scores (arXiv 2604.08333); `answer` is the plain accuracy that ends the paper's profile."""
+
+    vision: float
+    connector: float
+    llm_mean: float
+    llm_last: float
+    answer: float
+
+
+class AnswerReading(Record):
+    """Signal of the answer read in three ways, and how the text could be read."""
+
+    readable_in_options: float
+    likeliest: float
+    said: float
+    unparseable: float
+    """Share of images whose text names no class, or several; counted as wrong."""
+    option_score: str
+    """How an option's likelihood was made from its tokens."""
+
+
+class Exit(Record):
+    """Which loci an exit's held-out predictions were taken from, and in how many folds each."""
+
+    loci: dict[str, int]
+    below_chance: bool
+
+
+class Reference(Record):
+    network: str
+    pretrained: bool
+    raised_by: str | None
+    """The later locus that read more than the reference and so raised it (rule 6), if one did."""
+
+
+class Excluded(Record):
+    image: str
+    """Keyed hash of the image."""
+    reason: str
+
+
+class Diagnosis(Record):
+    model: str
+    revision: str | None
+    dataset: str
+    n_images: int = 0
+    n_excluded: int = 0
+    n_groups: int = 0
+    excluded: list[Excluded] = Field(default_factory=list)
+    contamination: Literal["held_out", "unknown"] = "unknown"
+    error: str | None = None
+    verdict: VerdictValue | None = None
+    primary_failure_mode: FailureMode | None = None
+    tied: list[FailureMode] = Field(default_factory=list)
+    failure_modes: FailureModes | None = None
+    accuracy: Accuracy | None = None
+    signal: Chain | None = None
+    signal_ci: dict[str, tuple[float, float]] = Field(default_factory=dict)
+    minimum_loss: float | None = None
+    """The smallest loss, in signal, that this many images can tell from none."""
+    classes: list[str] = Field(default_factory=list)
+    confusion: dict[str, list[list[int]]] = Field(default_factory=dict)
+    """For each place of the chain a matrix: rows are the true class, columns what was read; the answer has a last
+    column for text that names no class."""
+    curves: Curves | None = None
+    health: Health | None = None
+    answer: AnswerReading | None = None
+    exits: dict[str, Exit] = Field(default_factory=dict)
+    reference: Reference | None = None
+    cautions: list[str] = Field(default_factory=list)
+    controls: dict[str, Any] = Field(default_factory=dict)
+    regression: dict[str, Any] | None = None
+    cause: dict[str, Any] | None = None
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """What a repetition needs: probe, seed, folds, dtype, device, batch size, prompt, fingerprints."""
+    timing: dict[str, float] = Field(default_factory=dict)
+
+
+class Report(Record):
+    schema_version: Literal[1] = Field(default=1, alias="schema")
+    suite: dict[str, Any]
+    verdict: VerdictValue | None
+    diagnoses: list[Diagnosis]
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True)
+
+
+def worst(verdicts: list[VerdictValue | None]) -> VerdictValue | None:
+    """The verdict of a whole: null on any error, else fail over inconclusive over pass."""
+    if not verdicts or None in verdicts:
+        return None
+    return next(value for value in ("fail", "inconclusive", "pass") if value in verdicts)  # type: ignore[return-value]

@@ -1,0 +1,1 @@
+"""How pytest is extended: options, the gate, the diagnosis report."""
