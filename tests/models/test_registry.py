@@ -1,0 +1,100 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fixtures.models import registry
+from fixtures.models.fingerprint import fingerprint
+from fixtures.models.registry import ModelError, resolve
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(b"0" * 64)
+    return tmp_path
+
+
+def test_the_paper_has_fourteen_models() -> None:
+    entries = registry.registry()
+    assert sum(entry.paper for entry in entries.values()) == 14
+    assert len({entry.hub for entry in entries.values()}) == len(entries)
+    assert all(entry.facts for entry in entries.values() if entry.paper)
+    assert all(entry.base in entries for entry in entries.values() if entry.base)
+
+
+def test_aliases_and_hub_ids() -> None:
+    spec = resolve("medgemma")
+    assert (spec.name, spec.source, spec.local) == ("medgemma", "google/medgemma-4b-it", False)
+    spec = resolve("org/name@v1.0")
+    assert (spec.name, spec.source, spec.revision) == ("name", "org/name", "v1.0")
+    assert resolve("google/medgemma-4b-it").entry == resolve("medgemma").entry
+
+
+def test_a_folder_is_named_by_its_base_name(folder: Path) -> None:
+    spec = resolve(str(folder) + "/")
+    assert (spec.name, spec.source, spec.local, spec.fault) == (folder.name, str(folder), True, None)
+
+
+def test_list_models_names_every_alias() -> None:
+    text = registry.list_models()
+    assert all(f"{alias} " in text for alias in ["phantom-answer", *registry.registry()])
+    assert "gated" in text
+
+
+def test_unknown_alias_suggests(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"unknown model 'medgema'.*did you mean medgemma"):
+        resolve("medgema")
+    with pytest.raises(ModelError, match="there is no folder"):
+        resolve(str(tmp_path / "none"))
+
+
+def test_a_folder_that_is_no_checkpoint(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    with pytest.raises(ModelError, match=r"only as pytorch_model\.bin"):
+        resolve(str(folder))
+    (folder / "pytorch_model.bin").unlink()
+    with pytest.raises(ModelError, match="no safetensors"):
+        resolve(str(folder))
+    (folder / "config.json").write_text("{")
+    with pytest.raises(ModelError, match="not valid JSON"):
+        resolve(str(folder))
+    (folder / "config.json").unlink()
+    with pytest.raises(ModelError, match=r"has no config\.json"):
+        resolve(str(folder))
+    (folder / "adapter_config.json").write_text("{}")
+    with pytest.raises(ModelError, match="--adapter"):
+        resolve(str(folder))
+
+
+def test_shards_and_pointers(folder: Path) -> None:
+    (folder / "model.safetensors").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+    with pytest.raises(ModelError, match="Git LFS"):
+        resolve(str(folder))
+    index = {"weight_map": {"a": "model.safetensors", "b": "model-00002-of-00002.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(ModelError, match="lacks 1 of 2 shards"):
+        resolve(str(folder))
+
+
+def test_fingerprint_follows_content(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+    spec = resolve(str(folder))
+    first = fingerprint(spec)
+    assert fingerprint(spec) == first
+    (folder / "README.md").write_text("words")
+    assert fingerprint(spec) == first
+    (folder / "model.safetensors").write_bytes(b"1" * 65)
+    assert fingerprint(spec) != first
+
+
+def test_the_registry_imports_no_torch() -> None:
+    code = (
+        "import sys; from fixtures.models.registry import resolve, list_models; import fixtures.models.fingerprint;"
+        "list_models(); resolve('medgemma'); print([m for m in ('torch', 'transformers') if m in sys.modules])"
+    )
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
