@@ -1,0 +1,328 @@
+"""One forward pass an image: pooled features of every locus, option likelihoods and the generated answer.
+
+Hooks on the prefill of `generate` pool on the device; token states never pile up. The options are scored on copies of that
+prefill's cache while generation waits, so that features, likelihoods and text come from the same pass.
+"""
+
+from __future__ import annotations
+
+import copy
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL.Image import Image
+from torch import Tensor, nn
+
+from diagnostics.pooling import (
+    RowCountError,
+    Rows,
+    batched_rows,
+    from_counts,
+    merge_block_regions,
+    raster_regions,
+    sequence_regions,
+)
+from fixtures.models.chat import inputs
+from fixtures.models.loading import LoadedModel
+
+
+class NumericalFault(RuntimeError):
+    """NaN or infinity in the states of a layer; names the first one."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one batch of images gave.
+
+    features: locus name -> [n_images, width] float32.
+    option_log_likelihoods: [n_images, n_options], summed over the tokens of each whole answer.
+    texts: the generated answers.
+    """
+
+    features: dict[str, NDArray[np.float32]]
+    option_log_likelihoods: NDArray[np.float32]
+    texts: list[str]
+
+
+class Extractor:
+    """Reads features and answers of a loaded model. Use inside `with extractor.hooked():`."""
+
+    def __init__(self, loaded: LoadedModel, prompt: str, options: Sequence[str], max_new_tokens: int = 32) -> None:
+        self._loaded = loaded
+        self._prompt = prompt
+        self._tokenizer = loaded.processor.tokenizer
+        self._options = [self._tokenizer(answer, add_special_tokens=False)["input_ids"] for answer in options]
+        self._max_new_tokens = max_new_tokens
+        self._recorder: _Recorder | None = None
+        self._last_used_block: int | None = None
+
+    @contextmanager
+    def hooked(self) -> Iterator[Extractor]:
+        """Hooks are in place inside this context, and gone after it."""
+        model, anatomy = self._loaded.model, self._loaded.anatomy
+        get = model.get_submodule
+        handles = []
+
+        def after(name: str, call: Any) -> None:
+            handles.append(get(name).register_forward_hook(call, with_kwargs=False))
+
+        def before(name: str, call: Any) -> None:
+            handles.append(get(name).register_forward_pre_hook(call, with_kwargs=True))
+
+        for i, name in enumerate(anatomy.vision_blocks):
+            after(name, lambda _m, _a, out, i=i: self._record("vision", i, _tensor(out)))
+        before(anatomy.connector, lambda _m, args, kwargs: self._record("exit", 0, _first(args, kwargs)))
+        for i, name in enumerate(anatomy.deepstack):
+            after(name, lambda _m, _a, out, i=i: self._record("deepstack", i, _tensor(out)))
+        before(anatomy.decoder_layers[0], lambda _m, args, kwargs: self._record("connector", 0, _first(args, kwargs)))
+        for i, name in enumerate(anatomy.decoder_layers[:-1]):
+            after(name, lambda _m, _a, out, i=i: self._record("llm", i, _tensor(out)))
+        n_layers = len(anatomy.decoder_layers)
+        after(anatomy.final_norm, lambda _m, _a, out: self._record("llm", n_layers - 1, _tensor(out)))
+        handles.append(model.register_forward_hook(self._after_prefill, with_kwargs=True))
+        try:
+            yield self
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    @torch.inference_mode()
+    def read(self, images: Sequence[Image]) -> Batch:
+        """Features and answers of a batch of images, in order."""
+        batch = inputs(self._loaded, images, self._prompt).to(self._loaded.device)
+        for key, value in batch.items():
+            if isinstance(value, Tensor) and value.is_floating_point():
+                batch[key] = value.to(self._loaded.dtype)
+        self._recorder = recorder = _Recorder(self._loaded, batch, len(images))
+        generated = self._loaded.model.generate(
+            **batch, max_new_tokens=self._max_new_tokens, do_sample=False, num_beams=1, use_cache=True
+        )
+        self._recorder = None
+        if recorder.options is None:
+            raise RowCountError("the model gave no prefill to read")
+        prompt_length = batch["input_ids"].shape[1]
+        return Batch(self._gather(recorder), recorder.options, [self._decode(row[prompt_length:]) for row in generated])
+
+    def _record(self, kind: str, layer: int, states: Tensor) -> None:
+        if self._recorder is not None and self._recorder.active:
+            self._recorder.add(kind, layer, states)
+
+    def _after_prefill(self, _module: nn.Module, _args: Any, kwargs: dict[str, Any], output: Any) -> None:
+        recorder = self._recorder
+        if recorder is None or not recorder.active:
+            return
+        recorder.active = False
+        recorder.options = _score_options(self._loaded.model, self._options, recorder.batch, kwargs, output)
+
+    def _gather(self, recorder: _Recorder) -> dict[str, NDArray[np.float32]]:
+        features = recorder.features
+        blocks = sorted(layer for kind, layer, readout in features if kind == "vision" and readout == "mean")
+        if self._last_used_block is None:
+            # Some towers run blocks whose output nothing reads (LLaVA takes the last but one); they are no part of the way.
+            out = features["exit", 0, "mean"]
+            same = [
+                b for b in blocks if (s := features["vision", b, "mean"]).shape == out.shape and torch.equal(s, out)
+            ]
+            self._last_used_block = same[-1] if same else blocks[-1]
+        named: dict[str, NDArray[np.float32]] = {}
+        for (kind, layer, readout), value in features.items():
+            if kind == "vision" and layer < self._last_used_block:
+                named[f"vision.{layer}.{readout}"] = _array(value)
+            elif kind == "exit":
+                named[f"vision.{self._last_used_block}.{readout}"] = _array(value)
+            elif kind == "llm":
+                named[f"llm.{layer}.{readout}"] = _array(value)
+        for readout in ("mean", "grid"):
+            parts = [features["connector", 0, readout]]
+            parts += [v for (kind, _, r), v in sorted(features.items(), key=lambda i: i[0][1]) if (kind, r) == ("deepstack", readout)]
+            named[f"connector.0.{readout}"] = _array(torch.cat([part.cpu() for part in parts], dim=1))
+        return named
+
+    def _decode(self, tokens: Tensor) -> str:
+        text = str(self._tokenizer.decode(tokens, skip_special_tokens=False))
+        for special in (self._tokenizer.eos_token, self._tokenizer.pad_token, self._tokenizer.bos_token):
+            text = text.replace(special, "") if special else text
+        return text.removesuffix("<end_of_turn>").removesuffix("<|im_end|>").strip()
+
+
+class _Recorder:
+    """The pooled states of one prefill."""
+
+    def __init__(self, loaded: LoadedModel, batch: Any, n_images: int) -> None:
+        self.batch = batch
+        self.active = True
+        self.options: NDArray[np.float32] | None = None
+        self.features: dict[tuple[str, int, str], Tensor] = {}
+        self._n_images = n_images
+        self._tower = loaded.model.get_submodule(loaded.anatomy.tower)
+        self._vision_config = loaded.model.config.vision_config
+        ids = batch["input_ids"]
+        self._at_image = ids == loaded.anatomy.image_token_id
+        self._tokens = self._at_image.sum(dim=1).tolist()
+        if min(self._tokens) == 0:
+            raise RowCountError("the prompt of an image has no image token; the chat template dropped the image")
+        self._grids = batch["image_grid_thw"].tolist() if "image_grid_thw" in batch else None
+        self._cache: dict[tuple[str, tuple[int, ...]], Rows] = {}
+
+    def add(self, kind: str, layer: int, states: Tensor) -> None:
+        if not bool(torch.isfinite(states).all()):
+            name = {"exit": "the connector's input", "connector": "the decoder's input"}.get(kind, f"{kind} layer {layer}")
+            raise NumericalFault(f"NaN or infinity first at {name}, in {states.dtype}")
+        if (kind, layer, "mean") in self.features:
+            raise RowCountError(f"{kind} layer {layer} ran twice in one forward pass")
+        if kind == "llm":
+            at_image = self._at_image.to(states.device)
+            if states.shape[:2] != at_image.shape:
+                raise RowCountError(f"llm layer {layer} gave {tuple(states.shape)} for inputs of {tuple(at_image.shape)}")
+            weights = at_image.float() / at_image.sum(dim=1, keepdim=True)
+            self.features[kind, layer, "mean"] = torch.einsum("bs,bsd->bd", weights, states.float())
+            self.features[kind, layer, "last"] = states[:, -1].float()
+            return
+        if kind == "connector":
+            at_image = self._at_image.to(states.device)
+            if states.shape[:2] != at_image.shape:
+                raise RowCountError(f"the decoder was given {tuple(states.shape)} for inputs of {tuple(at_image.shape)}")
+            flat, rows = states[at_image], self._language_rows()
+        else:
+            flat, rows = self._vision_rows(kind, states)
+        self.features[kind, layer, "mean"] = rows.mean(flat)
+        if kind in ("vision", "exit", "connector", "deepstack"):
+            self.features[kind, layer, "grid"] = rows.grid(flat)
+
+    def _language_rows(self) -> Rows:
+        merge = self._merge()
+        regions = []
+        for i, count in enumerate(self._tokens):
+            lattice = None
+            if self._grids is not None:
+                frames, height, width = self._grids[i]
+                for m in (merge, 1):
+                    if frames == 1 and height // m * (width // m) == count:
+                        lattice = raster_regions(height // m, width // m)
+                        break
+            regions.append(sequence_regions(count) if lattice is None else lattice)
+        return from_counts(self._tokens, regions)
+
+    def _vision_rows(self, kind: str, states: Tensor) -> tuple[Tensor, Rows]:
+        if states.ndim == 3 and states.shape[0] == 1 and self._n_images > 1:
+            states = states[0]
+        flat = states.reshape(-1, states.shape[-1])
+        key = (kind, tuple(states.shape[:-1]))
+        if key not in self._cache:
+            self._cache[key] = self._packed(len(flat)) if states.ndim == 2 else self._batched(states.shape)
+        return flat, self._cache[key]
+
+    def _packed(self, n_rows: int) -> Rows:
+        if self._grids is None:
+            if self._n_images == 1:
+                return from_counts([n_rows], [sequence_regions(n_rows)])
+            raise RowCountError("a packed tower without image_grid_thw; use --batch-size 1")
+        patches = [frames * height * width for frames, height, width in self._grids]
+        if sum(patches) % n_rows:
+            raise RowCountError(f"the tower gave {n_rows} rows for {sum(patches)} patches")
+        shrink = sum(patches) // n_rows
+        merge = self._merge()
+        regions = []
+        for (frames, height, width), count in zip(self._grids, patches, strict=True):
+            if frames == 1 and shrink == 1 and height % merge == 0 and width % merge == 0:
+                region = merge_block_regions(height, width, merge)
+                regions.append(self._windowed(region, (frames, height, width), merge))
+            elif frames == 1 and shrink == merge * merge:
+                regions.append(raster_regions(height // merge, width // merge))
+            else:
+                regions.append(sequence_regions(count // shrink))
+        return from_counts([count // shrink for count in patches], regions)
+
+    def _windowed(self, region: Tensor, grid: tuple[int, int, int], merge: int) -> Tensor:
+        """Qwen2.5-VL orders its tokens by attention window inside the tower."""
+        window_index = getattr(sys.modules[type(self._tower).__module__], "get_vision_window_index", None)
+        if window_index is None or not hasattr(self._tower, "window_size"):
+            return region
+        order, _ = window_index(
+            torch.tensor([grid]), spatial_merge_size=merge, window_size=self._tower.window_size,
+            patch_size=self._tower.patch_size, kwargs={},
+        )  # fmt: skip
+        return region.reshape(-1, merge * merge)[order.cpu()].reshape(-1)
+
+    def _merge(self) -> int:
+        if "image_merge_sizes" in self.batch:
+            return int(self.batch["image_merge_sizes"].flatten()[0])
+        return int(getattr(self._vision_config, "spatial_merge_size", 1) or 1)
+
+    def _batched(self, shape: tuple[int, ...]) -> Rows:
+        n_tiles, n_tokens = int(shape[0]), int(shape[1])
+        return batched_rows((n_tiles, n_tokens), self._tiles(n_tiles), self._prefix(n_tokens))
+
+    def _tiles(self, n_tiles: int) -> list[int]:
+        if n_tiles == self._n_images:
+            return [1] * n_tiles
+        if self._n_images == 1:
+            return [n_tiles]
+        pixels = self.batch.get("pixel_values")
+        if isinstance(pixels, Tensor) and pixels.ndim == 5:
+            # Samples of fewer tiles are padded with tiles of exact zeros, which no normalised picture has.
+            return [int(n) for n in (pixels.flatten(2) != 0).any(dim=2).sum(dim=1).tolist()]
+        total = sum(self._tokens)
+        if all(count * n_tiles % total == 0 for count in self._tokens):
+            return [count * n_tiles // total for count in self._tokens]
+        raise RowCountError(f"{n_tiles} tiles cannot be attributed to {self._n_images} images; use --batch-size 1")
+
+    def _prefix(self, n_tokens: int) -> int:
+        """Number of CLS and register tokens before the patches."""
+        pixels, patch = self.batch.get("pixel_values"), getattr(self._vision_config, "patch_size", None)
+        if not isinstance(pixels, Tensor) or pixels.ndim < 4 or patch is None:
+            return 0
+        height, width = patch if isinstance(patch, list | tuple) else (patch, patch)
+        surplus = n_tokens - (pixels.shape[-2] // height) * (pixels.shape[-1] // width)
+        return surplus if 0 < surplus <= 8 else 0
+
+
+def _score_options(
+    model: Any, options: list[list[int]], batch: Any, kwargs: dict[str, Any], output: Any
+) -> NDArray[np.float32]:
+    """Summed log-likelihood of each whole answer after the prompt, [n_images, n_options], on copies of the prefill's cache."""
+    first = torch.log_softmax(output.logits[:, -1].float(), dim=-1)
+    mask = batch["attention_mask"]
+    position = kwargs.get("position_ids")
+    last = position[..., -1:] if position is not None else mask.sum(dim=1, keepdim=True) - 1
+    columns = []
+    for tokens in options:
+        score = first[:, tokens[0]]
+        if len(tokens) > 1:
+            given = torch.tensor(tokens[:-1], device=first.device).expand(len(first), -1)
+            steps = torch.arange(1, given.shape[1] + 1, device=first.device)
+            extra = {
+                name: torch.zeros_like(given) for name in ("token_type_ids", "mm_token_type_ids") if name in kwargs
+            }
+            continued = model(
+                input_ids=given,
+                attention_mask=torch.cat([mask, torch.ones_like(given)], dim=1),
+                position_ids=last + steps,
+                past_key_values=copy.deepcopy(output.past_key_values),
+                use_cache=True,
+                **extra,
+            )
+            later = torch.log_softmax(continued.logits.float(), dim=-1)
+            target = torch.tensor(tokens[1:], device=first.device)
+            score = score + later[:, torch.arange(len(target)), target].sum(dim=1)
+        columns.append(score)
+    return torch.stack(columns, dim=1).cpu().numpy()
+
+
+def _tensor(output: Any) -> Tensor:
+    return output[0] if isinstance(output, tuple | list) else output
+
+
+def _first(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
+    value = args[0] if args else next(v for v in kwargs.values() if isinstance(v, Tensor))
+    return _tensor(value)
+
+
+def _array(value: Tensor) -> NDArray[np.float32]:
+    return np.ascontiguousarray(value.cpu().numpy(), dtype=np.float32)

@@ -1,0 +1,75 @@
+"""Formulas over predictions and curves. Every function takes plain arrays and gives plain numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Labels = NDArray[np.int64]
+
+FHS_LAMBDA = 0.2
+"""Weight of the volatility penalty, arXiv 2604.08333."""
+
+
+def balanced_accuracy(labels: Labels, predictions: Labels, n_classes: int) -> float:
+    """Mean over the classes of the share of their images that are read rightly.
+
+    `labels` and `predictions` are [n_images]; a prediction outside 0..n_classes-1 counts as wrong.
+    Raises ValueError when a class has no image.
+    """
+    hits = labels == predictions
+    totals = np.bincount(labels, minlength=n_classes)
+    if (totals == 0).any():
+        raise ValueError("balanced accuracy needs an image of every class")
+    return float(np.mean(np.bincount(labels, weights=hits, minlength=n_classes) / totals))
+
+
+def signal(accuracy: float, n_classes: int) -> float:
+    """Chance-corrected balanced accuracy, (a - 1/K) / (1 - 1/K): 1 is perfect, 0 chance, below 0 worse than chance."""
+    return (accuracy - 1 / n_classes) / (1 - 1 / n_classes)
+
+
+def feature_health_score(curve: Sequence[float], n_images: int) -> float:
+    """Feature Health Score of a module from its layer accuracies P(1..n), arXiv 2604.08333:
+
+        FHS = P_end * (1 + GF) * VP
+        GF  = ln(P_end / sqrt(P_start * P_min))
+        VP  = exp(-0.2 * sum_i |P_(i+1) - P_i| / P_end)
+
+    Accuracies are clipped to 1/n_images from below, since the logarithm has no value at 0.
+    Raises ValueError for an empty curve. Homogeneous of degree one away from the clip: FHS(c P) = c FHS(P).
+    """
+    if not len(curve):
+        raise ValueError("a Feature Health Score needs at least one layer")
+    p = np.maximum(np.asarray(curve, dtype=np.float64), 1 / n_images)
+    growth = np.log(p[-1] / np.sqrt(p[0] * p.min()))
+    volatility = np.exp(-FHS_LAMBDA * np.abs(np.diff(p)).sum() / p[-1])
+    return float(p[-1] * (1 + growth) * volatility)
+
+
+def auroc(labels: Labels, scores: NDArray[np.float64]) -> float | None:
+    """Area under the ROC curve, one class against the rest, averaged over the classes; null where a class is missing.
+
+    `scores` is [n_images, n_classes]. Ties count half (Mann-Whitney).
+    """
+    from scipy.stats import rankdata
+
+    areas = []
+    for k in range(scores.shape[1]):
+        positive = labels == k
+        n_positive, n_negative = int(positive.sum()), int((~positive).sum())
+        if not n_positive or not n_negative:
+            return None
+        ranks = rankdata(scores[:, k])
+        areas.append((ranks[positive].sum() - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative))
+    return float(np.mean(areas))
+
+
+def confusion(labels: Labels, predictions: Labels, n_classes: int) -> list[list[int]]:
+    """Counts, rows the true class, columns what was read; a last column counts readings that name no class, if any."""
+    n_columns = n_classes + int((predictions < 0).any())
+    columns = np.where(predictions < 0, n_classes, predictions)
+    table = np.bincount(labels * n_columns + columns, minlength=n_classes * n_columns)
+    return [[int(count) for count in row] for row in table.reshape(n_classes, n_columns)]
