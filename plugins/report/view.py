@@ -1,0 +1,275 @@
+"""What the templates show of a diagnosis, worked out beforehand so that they only lay it out."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from diagnostics.records import CHAIN, Diagnosis, Layer, Report
+from plugins.report.text import MISSING, interval, known, number, percent, points, shown
+from plugins.report.waterfall import steps
+from plugins.report.words import (
+    MODE_NAMES,
+    cause_sentence,
+    links,
+    next_steps,
+    span,
+    verdict_sentence,
+    verdict_word,
+    weakest,
+)
+
+MOST_ROWS = 200
+MOST_ITEMS = 40
+MARKS = {"pass": "\N{CHECK MARK}", "fail": "\N{MULTIPLICATION X}", "inconclusive": "?", "error": "!", "not judged": "?"}
+
+
+@dataclass(frozen=True)
+class LinkRow:
+    span: str
+    mode: str
+    verdict: str
+    before: str
+    after: str
+    loss: str
+    ci: str
+    retention: str
+    threshold: str
+    locus: str
+    reason: str
+    primary: bool
+
+
+@dataclass(frozen=True)
+class Cell:
+    count: int
+    share: float | None
+
+
+@dataclass(frozen=True)
+class Confusion:
+    place: str
+    columns: list[str]
+    rows: list[tuple[str, list[Cell]]]
+
+
+@dataclass(frozen=True)
+class CurveTable:
+    name: str
+    layers: list[Layer]
+
+
+def link_rows(diagnosis: Diagnosis) -> list[LinkRow]:
+    chain = {step.stage: step for step in steps(diagnosis.signal)}
+    rows = []
+    for stage, mode, link in links(diagnosis):
+        step = chain.get(stage)
+        rows.append(
+            LinkRow(
+                span=span(stage).replace("->", "\N{RIGHTWARDS ARROW}"),
+                mode=MODE_NAMES[mode],
+                verdict=link.verdict,
+                before=shown(step.before / 1000, "*") if step else MISSING,
+                after=shown(step.after / 1000, "*") if step else MISSING,
+                loss=points(step.loss / 1000 if step else link.loss),
+                ci=interval(link.ci),
+                retention=percent(link.retention, missing="nothing left to lose"),
+                threshold=percent(link.threshold),
+                locus=link.locus,
+                reason=link.reason.rstrip(". "),
+                primary=mode == diagnosis.primary_failure_mode,
+            )
+        )
+    return rows
+
+
+def _share(row: list[int], count: int) -> Cell:
+    total = sum(row)
+    return Cell(count, count / total if total else None)
+
+
+def _class(diagnosis: Diagnosis, index: int) -> str:
+    return diagnosis.classes[index] if index < len(diagnosis.classes) else f"class {index + 1}"
+
+
+def confusions(diagnosis: Diagnosis) -> list[Confusion]:
+    tables = []
+    for place in [*CHAIN, *(p for p in diagnosis.confusion if p not in CHAIN)]:
+        matrix = diagnosis.confusion.get(place)
+        if not matrix:
+            continue
+        columns = [_class(diagnosis, i) for i in range(len(matrix))]
+        columns += ["no class named"] * (len(matrix[0]) - len(matrix))
+        rows = [(_class(diagnosis, i), [_share(row, count) for count in row]) for i, row in enumerate(matrix)]
+        tables.append(Confusion(place, columns, rows))
+    return tables
+
+
+def recalls(diagnosis: Diagnosis) -> list[tuple[str, list[Cell | None]]]:
+    """For each class, the images read rightly at each place: which class is lost where."""
+    if not diagnosis.confusion:
+        return []
+    size = max(len(matrix) for matrix in diagnosis.confusion.values())
+    rows = []
+    for index in range(size):
+        cells: list[Cell | None] = []
+        for place in CHAIN:
+            matrix = diagnosis.confusion.get(place, [])
+            row = matrix[index] if index < len(matrix) else []
+            cells.append(_share(row, row[index]) if index < len(row) else None)
+        rows.append((_class(diagnosis, index), cells))
+    return rows
+
+
+def curve_tables(diagnosis: Diagnosis) -> list[CurveTable]:
+    if diagnosis.curves is None:
+        return []
+    names = {
+        "vision": "vision, mean over image tokens",
+        "vision_grid": "vision, 4x4 region means",
+        "connector": "connector, mean over image tokens",
+        "connector_grid": "connector, 4x4 region means",
+        "llm_mean": "llm, mean over image tokens",
+        "llm_last": "llm, last prompt token",
+    }
+    return [
+        CurveTable(title, getattr(diagnosis.curves, n)) for n, title in names.items() if getattr(diagnosis.curves, n)
+    ]
+
+
+def plain(value: Any) -> str:
+    """A value of a free table as text; long lists are counted, not printed."""
+    if value is None:
+        return MISSING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return number(value, 4) if abs(value) >= 1e-3 or value == 0 else f"{value:.2g}"
+    if isinstance(value, list | tuple):
+        if len(value) > MOST_ITEMS:
+            return f"{len(value)} values, in report.json"
+        return ", ".join(plain(item) for item in value) or "none"
+    return str(value)
+
+
+def flat(table: dict[str, Any] | None, prefix: str = "") -> list[tuple[str, str]]:
+    """A free table as rows, nested names joined by dots."""
+    rows: list[tuple[str, str]] = []
+    for key, value in (table or {}).items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict) and value:
+            rows += flat(value, f"{name}.")
+        else:
+            rows.append((name, "none" if value == {} else plain(value)))
+    return rows
+
+
+def exits(diagnosis: Diagnosis) -> list[tuple[str, str, bool]]:
+    rows = []
+    for place, taken in diagnosis.exits.items():
+        order = sorted(taken.loci.items(), key=lambda item: (-item[1], item[0]))
+        rows.append((place, ", ".join(f"{locus} ({n})" for locus, n in order) or MISSING, taken.below_chance))
+    return rows
+
+
+def signal_rows(diagnosis: Diagnosis) -> list[tuple[str, str, str, str]]:
+    """Place, signal in points, its interval, plain accuracy."""
+    rows = []
+    for place in CHAIN:
+        signal = getattr(diagnosis.signal, place) if diagnosis.signal else None
+        accuracy = getattr(diagnosis.accuracy, place) if diagnosis.accuracy else None
+        rows.append((place, shown(signal, "*"), interval(diagnosis.signal_ci.get(place)), percent(accuracy, 1)))
+    return rows
+
+
+def chain_text(diagnosis: Diagnosis) -> str:
+    """The waterfall for those who do not see it."""
+    chain = steps(diagnosis.signal)
+    if not chain:
+        return ""
+    moves = "; ".join(
+        f"{s.stage} {'loses' if s.loss >= 0 else 'gains'} {points(abs(s.loss) / 1000)}, "
+        f"leaving {points(s.after / 1000)}"
+        for s in chain
+    )
+    return f"The reference reads {points(chain[0].before / 1000)} points; {moves}."
+
+
+def curve_text(diagnosis: Diagnosis) -> str:
+    """The curve for those who do not see it."""
+    parts = []
+    for table in curve_tables(diagnosis):
+        first, last = table.layers[0], table.layers[-1]
+        if len(table.layers) == 1:
+            parts.append(f"{table.name}: {percent(first.accuracy, 1)}")
+        else:
+            parts.append(
+                f"{table.name}: {percent(first.accuracy, 1)} at layer {first.layer} to {percent(last.accuracy, 1)} "
+                f"at layer {last.layer}"
+            )
+    if diagnosis.accuracy is not None:
+        parts.append(f"answer: {percent(diagnosis.accuracy.answer, 1)}")
+    return "Accuracy. " + "; ".join(parts) + "."
+
+
+def folder_names(report: Report) -> list[str]:
+    """One folder a diagnosis, `<model>-<dataset>`, safe on any file system and all different."""
+    names: list[str] = []
+    taken = {"index.html", "report.json"}
+    for diagnosis in report.diagnoses:
+        stem = re.sub(r"[^\w.@+-]+", "_", f"{diagnosis.model}-{diagnosis.dataset}").strip("._") or "diagnosis"
+        if len(stem.encode()) > 120:
+            stem = f"{stem[:30]}-{sha256(stem.encode()).hexdigest()[:12]}"
+        name, count = stem, 1
+        while name.casefold() in taken:
+            count += 1
+            name = f"{stem}-{count}"
+        taken.add(name.casefold())
+        names.append(name)
+    return names
+
+
+def overview(diagnosis: Diagnosis) -> dict[str, Any]:
+    """One row of the index."""
+    weak = weakest(diagnosis)
+    mode = diagnosis.primary_failure_mode
+    return {
+        "d": diagnosis,
+        "word": verdict_word(diagnosis),
+        "sentence": verdict_sentence(diagnosis),
+        "mode": MODE_NAMES[mode] if mode else "tied: " + ", ".join(MODE_NAMES[m] for m in diagnosis.tied)
+        if diagnosis.tied
+        else "",
+        "weakest": span(weak[0]).replace("->", "\N{RIGHTWARDS ARROW}") if weak else MISSING,
+        "signal": [
+            (p, shown(getattr(diagnosis.signal, p) if diagnosis.signal else None, "*", "\N{EN DASH}"),
+             max(0.0, min(1.0, getattr(diagnosis.signal, p)))
+             if diagnosis.signal and known(getattr(diagnosis.signal, p)) else None)
+            for p in CHAIN
+        ],
+    }  # fmt: skip
+
+
+def page(diagnosis: Diagnosis) -> dict[str, Any]:
+    """Everything a diagnosis page shows, but for the pictures."""
+    return overview(diagnosis) | {
+        "links": link_rows(diagnosis),
+        "signals": signal_rows(diagnosis),
+        "below_chance": any(cell[1].endswith("*") for cell in signal_rows(diagnosis)),
+        "next": next_steps(diagnosis),
+        "recalls": recalls(diagnosis),
+        "confusions": confusions(diagnosis),
+        "tables": curve_tables(diagnosis),
+        "exits": exits(diagnosis),
+        "settings": flat(diagnosis.settings),
+        "controls": flat(diagnosis.controls),
+        "regression": flat(diagnosis.regression),
+        "cause": flat(diagnosis.cause),
+        "cause_sentence": cause_sentence(diagnosis),
+        "timing": [(name, f"{number(seconds, 1)} s") for name, seconds in diagnosis.timing.items()],
+        "excluded": diagnosis.excluded[:MOST_ROWS],
+        "excluded_more": max(0, len(diagnosis.excluded) - MOST_ROWS),
+        "places": CHAIN,
+    }

@@ -1,0 +1,267 @@
+"""Reports made by hand, with every shape a page must show: `python -m tests.report.samples DIR` writes their pages."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from diagnostics.records import (
+    FAILURE_MODES,
+    STAGES,
+    Accuracy,
+    AnswerReading,
+    Chain,
+    Curves,
+    Diagnosis,
+    Excluded,
+    Exit,
+    FailureModes,
+    Health,
+    Layer,
+    Link,
+    Reference,
+    Report,
+    Stage,
+    VerdictValue,
+    worst,
+)
+
+SCRIPT_NAME = "evil<script>alert('x')</script>&\"model\""
+
+
+def layers(accuracies: list[float], half: float = 0.03, auroc: bool = True) -> list[Layer]:
+    return [
+        Layer(
+            layer=i,
+            accuracy=a,
+            ci=(max(0.0, a - half), min(1.0, a + half)),
+            auroc=min(1.0, a + 0.04) if auroc else None,
+        )
+        for i, a in enumerate(accuracies)
+    ]
+
+
+def link(stage: Stage, before: float, after: float, verdict: VerdictValue, locus: str, reason: str = "") -> Link:
+    loss = before - after
+    return Link(
+        verdict=verdict,
+        reason=reason or f"the {stage} keeps {after / before:.0%} of what came before it, 80% is asked for",
+        loss=loss,
+        ci=(loss - 0.055, loss + 0.052),
+        retention=after / before if before > 0.05 else None,
+        threshold=0.75 if stage == "vision" else 0.8,
+        locus=locus,
+    )
+
+
+def chain(*values: float) -> Chain:
+    return Chain(**dict(zip(Chain.model_fields, values, strict=True)))
+
+
+def modes(signal: Chain, verdicts: dict[Stage, VerdictValue], reason: str = "") -> FailureModes:
+    loci = {"vision": "vision.5.mean", "connector": "connector.0.mean", "llm": "llm.7.last", "answer": "answer"}
+    before = dict(zip(STAGES, ("reference", *STAGES), strict=False))
+    return FailureModes(
+        **{
+            FAILURE_MODES[s]: link(
+                s, getattr(signal, before[s]), getattr(signal, s), verdicts.get(s, "pass"), loci[s], reason
+            )
+            for s in STAGES
+        }
+    )
+
+
+def matrix(classes: int, right: float, n: int, unreadable: int | None = None) -> list[list[int]]:
+    rows = []
+    for true in range(classes):
+        hits = round(right * n)
+        row = [hits if read == true else (n - hits) // (classes - 1) for read in range(classes)]
+        rows.append(row if unreadable is None else [*row, unreadable])
+    return rows
+
+
+def confusion(signal: Chain, classes: int, n: int, unreadable: int) -> dict[str, list[list[int]]]:
+    def share(s: float) -> float:
+        return max(0.0, s * (1 - 1 / classes) + 1 / classes)
+
+    found = {place: matrix(classes, share(getattr(signal, place)), n) for place in Chain.model_fields}
+    return found | {"answer": matrix(classes, share(signal.answer), n, unreadable)}
+
+
+COMMON: dict[str, Any] = {
+    "exits": {
+        "vision": Exit(loci={"vision.5.mean": 4, "connector.0.mean": 1}, below_chance=False),
+        "connector": Exit(loci={"connector.0.mean": 5}, below_chance=False),
+        "llm": Exit(loci={"llm.7.last": 5}, below_chance=False),
+    },
+    "settings": {
+        "probe": "ridge", "seed": 0, "folds": 5, "dtype": "float32", "device": "cpu", "batch_size": 8,
+        "prompt": "Which finding is shown? Answer circle, square or triangle.",
+        "fingerprints": {"model": "b1c4" * 16, "data": "09fe" * 16, "processor": None},
+    },
+    "timing": {"extraction": 21.4, "probing": 3.25, "reference": 0.8},
+    "minimum_loss": 0.021,
+    "n_images": 600,
+    "n_groups": 150,
+}  # fmt: skip
+
+
+def healthy() -> Diagnosis:
+    signal = chain(0.9512, 0.9397, 0.9386, 0.9374, 0.9303)
+    return Diagnosis(
+        model="phantom",
+        revision=None,
+        dataset="phantom",
+        contamination="held_out",
+        verdict="pass",
+        failure_modes=modes(signal, {}),
+        accuracy=Accuracy(chance=0.3333, reference=0.967, vision=0.96, connector=0.959, llm=0.958, answer=0.953),
+        signal=signal,
+        signal_ci={p: (getattr(signal, p) - 0.02, getattr(signal, p) + 0.02) for p in Chain.model_fields},
+        classes=["circle", "square", "triangle"],
+        confusion=confusion(signal, 3, 200, 0),
+        curves=Curves(
+            vision=layers([0.46, 0.61, 0.78, 0.9, 0.95, 0.96]),
+            vision_grid=layers([0.5, 0.66, 0.8, 0.88, 0.92, 0.94]),
+            connector=layers([0.959]),
+            connector_grid=layers([0.94]),
+            llm_mean=layers([0.958, 0.956, 0.957, 0.95, 0.95, 0.948, 0.946, 0.945]),
+            llm_last=layers([0.34, 0.55, 0.83, 0.94, 0.95, 0.957, 0.958, 0.958]),
+        ),
+        health=Health(vision=1.211, connector=0.958, llm_mean=0.93, llm_last=1.402, answer=0.953),
+        answer=AnswerReading(
+            readable_in_options=0.936,
+            likeliest=0.932,
+            said=0.9303,
+            unparseable=0.0,
+            option_score="sum of log likelihoods",
+        ),
+        reference=Reference(network="random-features-512", pretrained=False, raised_by=None),
+        **COMMON,
+    )
+
+
+def connector_fail() -> Diagnosis:
+    """Two classes, a signal below chance at the end, excluded images, a cause and a regression."""
+    signal = chain(0.9204, 0.8811, 0.1134, 0.0894, -0.0211)
+    return Diagnosis(
+        model="medgemma",
+        revision="290cda5e",
+        dataset="chest-xray",
+        verdict="fail",
+        primary_failure_mode="connector_fidelity_loss",
+        failure_modes=modes(signal, {"connector": "fail", "llm": "inconclusive", "answer": "fail"}),
+        accuracy=Accuracy(chance=0.73, reference=0.965, vision=0.947, connector=0.74, llm=0.735, answer=0.728),
+        signal=signal,
+        signal_ci={p: (getattr(signal, p) - 0.03, getattr(signal, p) + 0.03) for p in Chain.model_fields},
+        classes=["normal", "pneumonia"],
+        confusion=confusion(signal, 2, 300, 14),
+        curves=Curves(
+            vision=layers(
+                [0.74, 0.78, 0.83, 0.87, 0.9, 0.91, 0.92, 0.93, 0.94, 0.944, 0.946, 0.947] + [0.947] * 15, 0.012
+            ),
+            vision_grid=[],
+            connector=layers([0.74], 0.014),
+            connector_grid=[],
+            llm_mean=layers([0.74, 0.739, 0.738, 0.737] * 8 + [0.74, 0.735], 0.014, auroc=False),
+            llm_last=layers([0.73, 0.735, 0.734, 0.736] * 8 + [0.74, 0.735], 0.014, auroc=False),
+        ),
+        health=Health(vision=1.13, connector=0.68, llm_mean=0.72, llm_last=0.73, answer=0.728),
+        answer=AnswerReading(
+            readable_in_options=0.08,
+            likeliest=0.01,
+            said=-0.0211,
+            unparseable=0.045,
+            option_score="mean token log likelihood",
+        ),
+        reference=Reference(network="resnet18", pretrained=True, raised_by="vision.24.mean"),
+        excluded=[
+            Excluded(image="ab12" * 8, reason="truncated file"),
+            Excluded(image="cd34" * 8, reason="no pixel data"),
+        ],
+        n_excluded=2,
+        cautions=["contamination unknown", "shortcut: file size alone reads 0.61"],
+        controls={"blank_image": 0.01, "swapped_image": None, "pixels_16x16": {"accuracy": 0.93, "ci": [0.92, 0.94]}},
+        regression={"verdict": "regressed", "baseline": "v1.2", "answer": {"loss": 0.11, "p": 0.0004}},
+        cause={
+            "against": "gemma-3-4b",
+            "effects": {"vision": 0.01, "connector": 0.71, "llm": 0.02, "answer": 0.0},
+            "ci": {"connector": [0.66, 0.77], "vision": [-0.02, 0.03]},
+            "module": "connector",
+            "reason": "single swaps in both directions agree",
+            "layer": None,
+        },
+        **{**COMMON, "n_images": 5840, "n_groups": 2791},
+    )
+
+
+def failed() -> Diagnosis:
+    """Loading stopped: everything that can be null is null."""
+    return Diagnosis(
+        model=SCRIPT_NAME,
+        revision=None,
+        dataset="busi",
+        error="The checkpoint's <connector> could not be found: looked for multi_modal_projector; give --modules.",
+    )
+
+
+def tied() -> Diagnosis:
+    signal = chain(0.9, 0.88, 0.45, 0.44, 0.03)
+    base = healthy().model_dump()
+    return Diagnosis(
+        **base
+        | {
+            "model": "lingshu-7b",
+            "dataset": "covid19-ct",
+            "verdict": "fail",
+            "signal": signal,
+            "primary_failure_mode": None,
+            "tied": ["connector_fidelity_loss", "semantic_mapping_misalignment"],
+            "failure_modes": modes(signal, {"connector": "fail", "answer": "fail"}),
+            "confusion": confusion(signal, 3, 200, 3),
+        }
+    )
+
+
+def undecided() -> Diagnosis:
+    """The images do not carry the labels: no retention, no curves of grids, no answer reading."""
+    signal = chain(0.02, 0.01, -0.01, 0.0, 0.01)
+    inconclusive: dict[Stage, VerdictValue] = dict.fromkeys(STAGES, "inconclusive")
+    base = healthy().model_dump()
+    return Diagnosis(
+        **base
+        | {
+            "model": "hulu-med-4b",
+            "verdict": "inconclusive",
+            "signal": signal,
+            "failure_modes": modes(signal, inconclusive, "these images do not carry the labels"),
+            "answer": None,
+            "health": None,
+            "confusion": {},
+            "signal_ci": {},
+        }
+    )
+
+
+def report(*diagnoses: Diagnosis) -> Report:
+    return Report(
+        suite={
+            "versions": {"medprobe": "0.1.0", "torch": "2.14.1", "transformers": "5.23.0"},
+            "command": "pytest --model phantom --model medgemma --dataset chest-xray",
+            "seed": 0,
+        },
+        verdict=worst([d.verdict for d in diagnoses]),
+        diagnoses=list(diagnoses),
+    )
+
+
+def everything() -> Report:
+    return report(healthy(), connector_fail(), failed(), tied(), undecided())
+
+
+if __name__ == "__main__":
+    from plugins.report.files import write_report
+    from plugins.report.pages import write_pages
+
+    write_report(everything(), sys.argv[1])
+    write_pages(everything(), sys.argv[1])
