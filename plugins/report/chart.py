@@ -73,6 +73,24 @@ def _ticks(numbers: list[int], most: int = 9) -> list[int]:
     return kept
 
 
+def ringed(diagnosis: Diagnosis) -> tuple[str, int, str] | None:
+    """Stage, layer and readout where the weakest link was read, if it fails and lies on a curve."""
+    weak = weakest(diagnosis)
+    if weak is None or weak[2].verdict != "fail" or diagnosis.curves is None:
+        return None
+    spot = weak[2].locus.split(".")
+    if len(spot) != 3 or not spot[1].isdigit():
+        return None
+    found = spot[0], int(spot[1]), spot[2]
+    on_curve = any(
+        found == (stage, layer.layer, readout)
+        for stage, name, *_, readout in SERIES
+        for layer in getattr(diagnosis.curves, name)
+        if known(layer.accuracy)
+    )
+    return found if on_curve else None
+
+
 def curve_svg(diagnosis: Diagnosis) -> str | None:
     """Accuracy over all stages and layers with 95 percent bands, chance and reference; None without a curve."""
     accuracy = diagnosis.accuracy
@@ -88,7 +106,7 @@ def curve_svg(diagnosis: Diagnosis) -> str | None:
         axes = figure.subplots()
         figure.subplots_adjust(left=0.075, right=0.865, top=0.885, bottom=0.2)
         place, left, ticks = {}, 0.0, []
-        weak = weakest(diagnosis)
+        ring = ringed(diagnosis)
         lost = {stage for stage, _, link in links(diagnosis) if link.verdict == "fail"}
         for index, (stage, numbers) in enumerate(panels):
             inner = max(len(numbers) - 1, 0)
@@ -125,16 +143,12 @@ def curve_svg(diagnosis: Diagnosis) -> str | None:
             else:
                 axes.fill_between(xs, low, high, color=colour, alpha=0.17, linewidth=0, zorder=3)
             named.add(label)
-            for _, _, link in links(diagnosis):
-                if link.verdict == "fail" and weak is not None and link is weak[2]:
-                    spot = link.locus.split(".")
-                    if len(spot) == 3 and spot[0] == stage and spot[2] == readout and spot[1].isdigit():
-                        for layer in layers:
-                            if layer.layer == int(spot[1]):
-                                axes.plot(
-                                    [place[stage, layer.layer]], [layer.accuracy], marker="o", markersize=13,
-                                    markerfacecolor="none", markeredgecolor=INK, markeredgewidth=1.4, zorder=6,
-                                )  # fmt: skip
+            for layer in layers:
+                if ring == (stage, layer.layer, readout):
+                    axes.plot(
+                        [place[stage, layer.layer]], [layer.accuracy], marker="o", markersize=13, zorder=6,
+                        markerfacecolor="none", markeredgecolor=INK, markeredgewidth=1.4,
+                    )  # fmt: skip
         edge: list[tuple[float, str, str]] = []
         if accuracy is not None:
             if answered:

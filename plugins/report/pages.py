@@ -46,7 +46,7 @@ def write_pages(report: Report, report_dir: Path | str) -> list[Path]:
     folder, environment = Path(report_dir), _environment()
     template = environment.get_template("diagnosis.html")
     names = view.folder_names(report)
-    suite = view.flat(report.suite)
+    suite = view.flat(report.suite, missing=view.NOT_GIVEN)
     written = []
     for diagnosis, name in zip(report.diagnoses, names, strict=True):
         pictures: dict[str, Markup | None] = {}
@@ -59,7 +59,13 @@ def write_pages(report: Report, report_dir: Path | str) -> list[Path]:
                 write_text(folder / name / f"{kind}.svg", svg)
                 title = f"{kind.capitalize()} of {diagnosis.model} on {diagnosis.dataset}"
                 pictures[kind] = Markup(chart.inline(svg, kind, title, words))
-        html = template.render(**view.page(diagnosis), **pictures, suite=suite, command=report.suite.get("command"))
+        html = template.render(
+            **view.page(diagnosis),
+            **pictures,
+            ringed=chart.ringed(diagnosis),
+            suite=suite,
+            command=report.suite.get("command"),
+        )
         written.append(write_text(folder / name / "index.html", html))
     rows = [(view.overview(d), f"{quote(name)}/index.html") for d, name in zip(report.diagnoses, names, strict=True)]
     index = environment.get_template("index.html").render(

@@ -21,6 +21,7 @@ from plugins.report.words import (
     weakest,
 )
 
+NOT_GIVEN = "not given"
 MOST_ROWS = 200
 MOST_ITEMS = 40
 MARKS = {"pass": "\N{CHECK MARK}", "fail": "\N{MULTIPLICATION X}", "inconclusive": "?", "error": "!", "not judged": "?"}
@@ -154,15 +155,15 @@ def plain(value: Any) -> str:
     return str(value)
 
 
-def flat(table: dict[str, Any] | None, prefix: str = "") -> list[tuple[str, str]]:
+def flat(table: dict[str, Any] | None, prefix: str = "", missing: str = MISSING) -> list[tuple[str, str]]:
     """A free table as rows, nested names joined by dots."""
     rows: list[tuple[str, str]] = []
     for key, value in (table or {}).items():
         name = f"{prefix}{key}"
         if isinstance(value, dict) and value:
-            rows += flat(value, f"{name}.")
+            rows += flat(value, f"{name}.", missing)
         else:
-            rows.append((name, "none" if value == {} else plain(value)))
+            rows.append((name, "none" if value == {} else missing if value is None else plain(value)))
     return rows
 
 
@@ -263,7 +264,7 @@ def page(diagnosis: Diagnosis) -> dict[str, Any]:
         "confusions": confusions(diagnosis),
         "tables": curve_tables(diagnosis),
         "exits": exits(diagnosis),
-        "settings": flat(diagnosis.settings),
+        "settings": flat(diagnosis.settings, missing=NOT_GIVEN),
         "controls": flat(diagnosis.controls),
         "regression": flat(diagnosis.regression),
         "cause": flat(diagnosis.cause),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
 
 from diagnostics.records import (
@@ -80,7 +81,8 @@ def verdict_sentence(diagnosis: Diagnosis) -> str:
         if weak is None:
             return "This model loses the diagnosis on the way from the image to its answer."
         if diagnosis.primary_failure_mode is None and len(failing) > 1:
-            where = joined(f"the {stage}" if stage != "llm" else "the LLM" for stage in failing)
+            tied = [STAGE_OF[mode] for mode in diagnosis.tied] or failing
+            where = joined(f"the {'LLM' if stage == 'llm' else stage}" for stage in sorted(tied, key=STAGES.index))
             return (
                 "This model loses the diagnosis in more than one place "
                 f"({where}), and these images cannot tell which of the losses is the larger."
@@ -146,36 +148,59 @@ def _layer_evidence(curves: Curves | None, stage: Stage) -> list[str]:
     ]
 
 
-def sub_links(diagnosis: Diagnosis) -> list[tuple[str, float]]:
+@dataclass(frozen=True)
+class SubLink:
+    name: str
+    before: float
+    after: float
+
+    @property
+    def loss(self) -> float:
+        return self.before - self.after
+
+
+SUB_LINKS = {
+    "options": "into the likelihoods of the options",
+    "likeliest": "from the likelihoods to the likeliest option",
+    "said": "from the likeliest option to the text",
+}
+REMEDIES = {
+    "options": "The class is not taken up by the answer words: tune the LLM on answers; rewording and calibration "
+    "cannot give back what the likelihoods do not hold.",
+    "likeliest": "Calibrate the options (an offset for each, chosen on other images), or balance the answers it is "
+    "tuned on.",
+    "said": "Ask for one word, constrain the decoding, or add the words it uses to the manifest's synonyms.",
+}
+
+
+def sub_links(diagnosis: Diagnosis) -> list[SubLink]:
     """The last link in three: what is lost before the options, before the likeliest option, before the words."""
     answer, signal = diagnosis.answer, diagnosis.signal
     if answer is None or signal is None:
         return []
-    chain = [signal.llm, answer.readable_in_options, answer.likeliest, answer.said]
-    names = ("options", "likeliest", "said")
-    return [(n, b - a) for n, b, a in zip(names, chain[:-1], chain[1:], strict=True) if known(b) and known(a)]
+    chain = (signal.llm, answer.readable_in_options, answer.likeliest, answer.said)
+    return [SubLink(n, b, a) for n, (b, a) in zip(SUB_LINKS, pairwise(chain), strict=True) if known(b) and known(a)]
+
+
+def _drop(part: SubLink) -> float:
+    return part.loss
 
 
 def _answer_steps(diagnosis: Diagnosis, answer: AnswerReading) -> list[str]:
     parts = sub_links(diagnosis)
-    steps = []
-    if parts:
-        name, loss = max(parts, key=lambda part: part[1])
-        advice = {
-            "options": "The class is not taken up by the likelihoods of the answer words: tune the LLM on answers "
-            "(rewording and calibration cannot give back what they do not hold).",
-            "likeliest": "The likelihoods hold the class, but the wrong option wins: calibrate the options (an offset "
-            "for each, chosen on other images), or balance the answers it is tuned on.",
-            "said": "The right option is likeliest, but the text says something else: ask for one word, constrain the "
-            "decoding, or add the words it uses to the manifest's synonyms.",
-        }[name]
-        steps.append(f"Most of this link's loss, {points(loss)} points, lies here. {advice}")
+    found = []
+    if parts and max(parts, key=_drop).loss > 0:
+        part = max(parts, key=_drop)
+        found.append(
+            f"Of the three steps from the last layer to the words, the one {SUB_LINKS[part.name]} loses most "
+            f"({shown(part.before)} to {shown(part.after)} points). {REMEDIES[part.name]}"
+        )
     if known(answer.unparseable) and answer.unparseable > 0:
-        steps.append(
+        found.append(
             f"{percent(answer.unparseable, 1)} of the answers name no class, or several, and count as wrong: read some "
             "of them before changing anything else."
         )
-    return steps
+    return found
 
 
 NEXT: dict[Stage, tuple[str, ...]] = {
@@ -201,29 +226,38 @@ NEXT: dict[Stage, tuple[str, ...]] = {
 SETTLE = "To settle which module causes it, run again with --against and the last release or the general base."
 
 
-def next_steps(diagnosis: Diagnosis) -> list[str]:
+@dataclass(frozen=True)
+class Advice:
+    """One thing to do, at a stage or for the whole."""
+
+    text: str
+    stage: Stage | None = None
+
+
+def next_steps(diagnosis: Diagnosis) -> list[Advice]:
     """What to do about this diagnosis, most telling first."""
     if diagnosis.error is not None:
-        return ["Mend what the error names and run the same command again; the other diagnoses are not affected."]
+        return [Advice("Mend what the error names and run the same command again; other diagnoses are not affected.")]
     if diagnosis.verdict == "pass":
-        return ["Keep this run as the baseline (--save-baseline), so that the next checkpoint is held against it."]
+        return [
+            Advice("Keep this run as the baseline (--save-baseline), so that the next checkpoint is held against it.")
+        ]
     failing = [stage for stage, _, link in links(diagnosis) if link.verdict == "fail"]
     if diagnosis.verdict == "fail" and failing:
         weak = weakest(diagnosis)
-        ordered = sorted(failing, key=lambda stage: weak is None or stage != weak[0])
-        steps: list[str] = []
-        for stage in ordered:
-            found = _layer_evidence(diagnosis.curves, stage)
+        found: list[Advice] = []
+        for stage in sorted(failing, key=lambda stage: weak is None or stage != weak[0]):
+            texts = _layer_evidence(diagnosis.curves, stage)
             if stage == "answer" and diagnosis.answer is not None:
-                found += _answer_steps(diagnosis, diagnosis.answer)
-            steps += [f"{stage}: {step}" for step in (*found, *NEXT[stage])]
-        return steps + ([SETTLE] if diagnosis.cause is None else [])
+                texts += _answer_steps(diagnosis, diagnosis.answer)
+            found += [Advice(text, stage) for text in (*texts, *NEXT[stage])]
+        return found + ([Advice(SETTLE)] if diagnosis.cause is None else [])
     if diagnosis.verdict == "inconclusive":
-        steps = [f"{line[0].upper()}{line[1:]}." for line in undecided_lines(diagnosis)]
+        texts = [f"{line[0].upper()}{line[1:]}." for line in undecided_lines(diagnosis)]
         if known(diagnosis.minimum_loss):
-            steps.append(
+            texts.append(
                 f"This many images can show a loss of {points(diagnosis.minimum_loss)} points or more; add images, or "
                 "more patients, to see a smaller one."
             )
-        return steps or ["Add images, or more patients, and run again."]
+        return [Advice(text) for text in texts or ["Add images, or more patients, and run again."]]
     return []

@@ -29,6 +29,9 @@ from diagnostics.records import (
 SCRIPT_NAME = "evil<script>alert('x')</script>&\"model\""
 
 
+REASONS = {"pass": "at least", "fail": "less than", "inconclusive": "these images cannot tell whether"}
+
+
 def layers(accuracies: list[float], half: float = 0.03, auroc: bool = True) -> list[Layer]:
     return [
         Layer(
@@ -45,10 +48,11 @@ def link(stage: Stage, before: float, after: float, verdict: VerdictValue, locus
     loss = before - after
     return Link(
         verdict=verdict,
-        reason=reason or f"the {stage} keeps {after / before:.0%} of what came before it, 80% is asked for",
+        reason=reason
+        or f"{REASONS[verdict]} {0.75 if stage == 'vision' else 0.8:.0%} of the signal before the {stage} is handed on",
         loss=loss,
         ci=(loss - 0.055, loss + 0.052),
-        retention=after / before if before > 0.05 else None,
+        retention=max(after, 0) / before if before > 0.05 else None,
         threshold=0.75 if stage == "vision" else 0.8,
         locus=locus,
     )
@@ -56,6 +60,10 @@ def link(stage: Stage, before: float, after: float, verdict: VerdictValue, locus
 
 def chain(*values: float) -> Chain:
     return Chain(**dict(zip(Chain.model_fields, values, strict=True)))
+
+
+def intervals(signal: Chain, half: float = 0.03) -> dict[str, tuple[float, float]]:
+    return {place: (value - half, value + half) for place, value in signal}
 
 
 def modes(signal: Chain, verdicts: dict[Stage, VerdictValue], reason: str = "") -> FailureModes:
@@ -117,7 +125,7 @@ def healthy() -> Diagnosis:
         failure_modes=modes(signal, {}),
         accuracy=Accuracy(chance=0.3333, reference=0.967, vision=0.96, connector=0.959, llm=0.958, answer=0.953),
         signal=signal,
-        signal_ci={p: (getattr(signal, p) - 0.02, getattr(signal, p) + 0.02) for p in Chain.model_fields},
+        signal_ci=intervals(signal),
         classes=["circle", "square", "triangle"],
         confusion=confusion(signal, 3, 200, 0),
         curves=Curves(
@@ -153,7 +161,7 @@ def connector_fail() -> Diagnosis:
         failure_modes=modes(signal, {"connector": "fail", "llm": "inconclusive", "answer": "fail"}),
         accuracy=Accuracy(chance=0.73, reference=0.965, vision=0.947, connector=0.74, llm=0.735, answer=0.728),
         signal=signal,
-        signal_ci={p: (getattr(signal, p) - 0.03, getattr(signal, p) + 0.03) for p in Chain.model_fields},
+        signal_ci=intervals(signal),
         classes=["normal", "pneumonia"],
         confusion=confusion(signal, 2, 300, 14),
         curves=Curves(
@@ -215,6 +223,18 @@ def tied() -> Diagnosis:
             "dataset": "covid19-ct",
             "verdict": "fail",
             "signal": signal,
+            "signal_ci": intervals(signal),
+            "accuracy": Accuracy(chance=1 / 3, reference=0.93, vision=0.92, connector=0.63, llm=0.63, answer=0.35),
+            "curves": base["curves"]
+            | {
+                "connector": layers([0.63]),
+                "connector_grid": layers([0.6]),
+                "llm_mean": layers([0.63, 0.62, 0.62, 0.61, 0.6, 0.6, 0.6, 0.6]),
+                "llm_last": layers([0.33, 0.45, 0.55, 0.6, 0.62, 0.63, 0.63, 0.63]),
+            },
+            "answer": AnswerReading(
+                readable_in_options=0.42, likeliest=0.04, said=0.03, unparseable=0.0, option_score="first token"
+            ),
             "primary_failure_mode": None,
             "tied": ["connector_fidelity_loss", "semantic_mapping_misalignment"],
             "failure_modes": modes(signal, {"connector": "fail", "answer": "fail"}),
