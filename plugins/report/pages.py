@@ -46,7 +46,7 @@ def write_pages(report: Report, report_dir: Path | str) -> list[Path]:
     folder, environment = Path(report_dir), _environment()
     template = environment.get_template("diagnosis.html")
     names = view.folder_names(report)
-    suite = view.flat(report.suite, missing=view.NOT_GIVEN)
+    suite = view.flat({k: v for k, v in report.suite.items() if k != "command"}, missing=view.NOT_GIVEN)
     written = []
     for diagnosis, name in zip(report.diagnoses, names, strict=True):
         pictures: dict[str, Markup | None] = {}
