@@ -272,5 +272,6 @@ def page(diagnosis: Diagnosis) -> dict[str, Any]:
         "timing": [(name, f"{number(seconds, 1)} s") for name, seconds in diagnosis.timing.items()],
         "excluded": diagnosis.excluded[:MOST_ROWS],
         "excluded_more": max(0, len(diagnosis.excluded) - MOST_ROWS),
+        "excluded_unlisted": max(0, diagnosis.n_excluded - len(diagnosis.excluded)),
         "places": CHAIN,
     }
