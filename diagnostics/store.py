@@ -132,19 +132,25 @@ def _header(path: Path) -> tuple[list[str], list[str]]:
     return json.loads(metadata["images"]), json.loads(metadata["texts"])
 
 
-def remembered(root: Path, name: str, compute: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
-    """A small JSON result under `name`, computed once across processes."""
-    path = root / "results" / f"{name}.json"
+def remembered(root: Path, name: str, compute: Callable[[], Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
+    """Arrays under `name`, computed once across processes."""
+    from safetensors.numpy import load_file, save_file
+
+    path = root / "readings" / f"{name}.safetensors"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_suffix(".lock")):
-            if path.exists():
-                return dict(json.loads(path.read_text("utf-8")))
-            value = dict(compute())
-            handle, draft = tempfile.mkstemp(prefix=".draft-", dir=path.parent)
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(value, file)
-            os.replace(draft, path)
-            return value
+            if not path.exists():
+                arrays = {key: np.ascontiguousarray(value) for key, value in compute().items()}
+                handle, draft = tempfile.mkstemp(prefix=".draft-", dir=path.parent)
+                os.close(handle)
+                try:
+                    save_file(arrays, draft)
+                    os.replace(draft, path)
+                finally:
+                    Path(draft).unlink(missing_ok=True)
+            return dict(load_file(path))
     except OSError as error:
-        raise StoreError(f"the store {root} cannot be written ({error.strerror or error}); name another with --store") from None
+        raise StoreError(
+            f"the store {root} cannot be written ({error.strerror or error}); name another with --store"
+        ) from None

@@ -1,0 +1,56 @@
+"""Which locus speaks for a stage's exit: chosen in every fold by what was read inside its training part.
+
+What a later locus reads was there before it, so an exit's signal may come from one of its own readouts or from a later locus. The
+choice never looks at held-out predictions: a maximum over those would flatter the places with many candidates.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diagnostics.scores import balanced_accuracy
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Held-out predictions [n_images] of one locus, and its balanced accuracy inside each fold's training part."""
+
+    locus: str
+    predictions: NDArray[np.int64]
+    inner_accuracy: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The predictions that speak for an exit, and in how many folds each locus was chosen."""
+
+    predictions: NDArray[np.int64]
+    loci: dict[str, int]
+
+    @property
+    def locus(self) -> str:
+        return max(self.loci, key=lambda locus: self.loci[locus])
+
+
+def choose(candidates: Sequence[Candidate], folds: NDArray[np.int64]) -> Choice:
+    """The candidate read best inside each fold speaks for that fold's images; the first wins a tie."""
+    predictions = np.empty_like(candidates[0].predictions)
+    chosen: Counter[str] = Counter()
+    for fold in range(int(folds.max()) + 1):
+        best = candidates[int(np.argmax([c.inner_accuracy[fold] for c in candidates]))]
+        predictions[folds == fold] = best.predictions[folds == fold]
+        chosen[best.locus] += 1
+    return Choice(predictions, dict(chosen))
+
+
+def untrained(
+    locus: str, labels: NDArray[np.int64], predictions: NDArray[np.int64], folds: NDArray[np.int64], n_classes: int
+) -> Candidate:
+    """A candidate that nothing was fitted for, such as the answer the model gave."""
+    inner = [balanced_accuracy(labels[folds != f], predictions[folds != f], n_classes) for f in range(int(folds.max()) + 1)]
+    return Candidate(locus, predictions, np.array(inner))

@@ -1,0 +1,177 @@
+"""Features and answers of every image of a data set, from the store where they are there, from the model where not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diagnostics import store
+from diagnostics.settings import Settings
+from fixtures.datasets.dataset import Dataset, ImageFile
+from fixtures.datasets.images import UnreadableImage, open_image
+from fixtures.models.fingerprint import fingerprint
+from fixtures.models.registry import ModelSpec
+
+SHARD = 256
+"""Images in a shard: what an interruption costs at most."""
+
+OPTIONS = "options"
+Progress = Callable[[str, int, int], None]
+
+
+class TooManyExcluded(RuntimeError):
+    """More images could not be read than `--max-excluded` allows."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """The readable images, what the store holds of them, and who was left out."""
+
+    images: tuple[ImageFile, ...]
+    excluded: tuple[tuple[ImageFile, str], ...]
+    key: str
+    folder: store.Folder
+    device: str | None
+    """Where the forward pass ran, null when everything came from the store."""
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        return np.array([image.label for image in self.images], dtype=np.int64)
+
+    @property
+    def groups(self) -> NDArray[np.int64]:
+        return np.array([image.group for image in self.images], dtype=np.int64)
+
+    def loci(self) -> list[str]:
+        return [name for name in self.folder.names() if name != OPTIONS]
+
+    def array(self, name: str) -> NDArray[np.float32]:
+        """[n_images, width] features of a locus, or the option log-likelihoods under OPTIONS."""
+        return self.folder.arrays([name], [image.digest for image in self.images])[name]
+
+    def texts(self) -> list[str]:
+        return self.folder.texts([image.digest for image in self.images])
+
+
+def measure(spec: ModelSpec, dataset: Dataset, settings: Settings, progress: Progress) -> Measurement:
+    """Fill the store with what is missing and describe it. Raises TooManyExcluded and the errors of loading and reading."""
+    loader = _Loader(spec, settings)
+    if not spec.local:
+        loader.fetch()
+    key = store.key(
+        model=fingerprint(spec, settings.adapter),
+        prompt=dataset.prompt,
+        options=dataset.answers,
+        processor=settings.processor,
+        dtype=settings.dtype,
+        modules=settings.modules,
+        max_new_tokens=settings.max_new_tokens,
+    )
+    folder = store.Folder(settings.store, key)
+    with folder.lock():
+        present = folder.images()
+        missing = list({image.digest: image for image in dataset.images if image.digest not in present}.values())
+        excluded: dict[str, str] = {}
+        if missing:
+            for shard in _extract(loader, dataset, missing, excluded, settings, progress):
+                folder.add(shard)
+    left_out = tuple((image, excluded[image.digest]) for image in dataset.images if image.digest in excluded)
+    _allow(len(left_out) + len(dataset.unreadable), len(dataset.images) + len(dataset.unreadable), left_out, settings)
+    kept = tuple(image for image in dataset.images if image.digest not in excluded)
+    return Measurement(kept, left_out, key, folder, loader.device)
+
+
+def _allow(n_excluded: int, n_images: int, left_out: Sequence[tuple[ImageFile, str]], settings: Settings) -> None:
+    if n_excluded > settings.max_excluded * n_images:
+        first = f", the first: {left_out[0][1]}" if left_out else ""
+        raise TooManyExcluded(
+            f"{n_excluded} of {n_images} images cannot be read, more than --max-excluded {settings.max_excluded:g} "
+            f"allows{first}"
+        )
+
+
+class _Loader:
+    """Loads the model when the first image needs it, and not before."""
+
+    def __init__(self, spec: ModelSpec, settings: Settings) -> None:
+        self._spec, self._settings = spec, settings
+        self._loaded: Any = None
+
+    @property
+    def device(self) -> str | None:
+        return None if self._loaded is None else str(self._loaded.device)
+
+    def fetch(self) -> None:
+        """Bring a hub model into the local cache, since its content names the store's folder."""
+        from huggingface_hub import try_to_load_from_cache
+
+        cached = try_to_load_from_cache(self._spec.source, "config.json", revision=self._spec.revision)
+        if not isinstance(cached, str):
+            self.load()
+
+    def load(self) -> Any:
+        if self._loaded is None:
+            from fixtures.models.loading import load
+
+            s = self._settings
+            self._loaded = load(
+                self._spec,
+                dtype=s.dtype,
+                device_map=s.device_map,
+                processor=s.processor,
+                modules=s.modules,
+                trust_remote_code=s.trust_remote_code,
+                offline=s.offline,
+                adapter=s.adapter,
+            )
+        return self._loaded
+
+
+def _extract(
+    loader: _Loader,
+    dataset: Dataset,
+    missing: Sequence[ImageFile],
+    excluded: dict[str, str],
+    settings: Settings,
+    progress: Progress,
+) -> Iterator[store.Shard]:
+    done = 0
+    for chunk in _chunks(missing, SHARD):
+        opened: list[tuple[ImageFile, Any]] = []
+        with ThreadPoolExecutor(4) as pool:
+            for image, picture, reason in pool.map(_open, chunk):
+                if reason is None:
+                    opened.append((image, picture))
+                else:
+                    excluded[image.digest] = reason
+        if not opened:
+            continue
+        from diagnostics.batches import read_all
+        from diagnostics.extraction import Extractor
+
+        loaded = loader.load()
+        with Extractor(loaded, dataset.prompt, dataset.answers, settings.max_new_tokens).hooked() as extractor:
+            batches = []
+            for batch in read_all(extractor, [picture for _, picture in opened], settings.batch_size):
+                batches.append(batch)
+                done += len(batch.texts)
+                progress("extracting", done + len(excluded), len(missing))
+        arrays = {name: np.concatenate([b.features[name] for b in batches]) for name in batches[0].features}
+        arrays[OPTIONS] = np.concatenate([b.option_log_likelihoods for b in batches])
+        yield store.Shard([image.digest for image, _ in opened], arrays, [text for b in batches for text in b.texts])
+
+
+def _open(image: ImageFile) -> tuple[ImageFile, Any, str | None]:
+    try:
+        return image, open_image(image), None
+    except (UnreadableImage, OSError) as error:
+        return image, None, str(error)
+
+
+def _chunks(items: Sequence[ImageFile], size: int) -> Iterable[Sequence[ImageFile]]:
+    return (items[i : i + size] for i in range(0, len(items), size))

@@ -1,0 +1,33 @@
+"""What one run was asked for, as plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from diagnostics.thresholds import Thresholds, load_thresholds
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything but the model and the data set that a diagnosis depends on."""
+
+    store: Path
+    data_root: Path | None = None
+    probe: Literal["ridge", "mlp"] = "ridge"
+    seed: int = 0
+    n_folds: int = 5
+    dtype: str | None = None
+    device_map: str | None = None
+    batch_size: int = 16
+    max_images: int | None = None
+    max_excluded: float = 0.01
+    """Largest share of images that may be unreadable."""
+    processor: str | None = None
+    modules: dict[str, Any] | None = None
+    adapter: str | None = None
+    trust_remote_code: bool = False
+    offline: bool = False
+    max_new_tokens: int = 32
+    thresholds: Thresholds = field(default_factory=load_thresholds)
