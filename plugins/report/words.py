@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -32,8 +33,8 @@ LOSES: dict[Stage, str] = {
     "llm": "the finding reaches its language model, but is lost while the model processes it",
     "answer": "the finding can still be read inside the model, but the words it answers do not say it",
 }
-DROP_WORTH_NAMING = 0.05
-"""Accuracy between neighbouring layers; smaller steps are within what a probe varies by."""
+WORTH_NAMING = 0.05
+"""A difference of accuracy; smaller ones are within what a probe varies by."""
 
 
 def links(diagnosis: Diagnosis) -> list[tuple[Stage, FailureMode, Link]]:
@@ -130,22 +131,71 @@ def largest_drop(layers: list[Layer]) -> tuple[Layer, Layer] | None:
     """The neighbouring layers between which accuracy falls most, where that is worth naming."""
     pairs = [p for p in pairwise(layers) if known(p[0].accuracy) and known(p[1].accuracy)]
     drop = max(pairs, key=lambda pair: pair[0].accuracy - pair[1].accuracy, default=None)
-    return drop if drop and drop[0].accuracy - drop[1].accuracy >= DROP_WORTH_NAMING else None
+    return drop if drop and drop[0].accuracy - drop[1].accuracy >= WORTH_NAMING else None
 
 
-def _layer_evidence(curves: Curves | None, stage: Stage) -> list[str]:
-    if curves is None or stage not in ("vision", "llm"):
-        return []
-    name, layers = ("vision", curves.vision) if stage == "vision" else ("llm", curves.llm_last)
-    readout = "mean" if stage == "vision" else "last"
+def _read(layers: list[Layer]) -> list[Layer]:
+    return [layer for layer in layers if known(layer.accuracy)]
+
+
+def _fall(name: str, layers: list[Layer]) -> list[str]:
     drop = largest_drop(layers)
     if drop is None:
-        return [f"No two neighbouring {name} layers ({readout}) differ by {percent(DROP_WORTH_NAMING)} of accuracy."]
+        return []
     before, after = drop
     return [
-        f"Accuracy falls most between {name} layers {before.layer} and {after.layer} ({readout}): "
-        f"{percent(before.accuracy, 1)} to {percent(after.accuracy, 1)}."
+        f"Accuracy falls most between {name} layers {before.layer} and {after.layer}: {percent(before.accuracy, 1)} to "
+        f"{percent(after.accuracy, 1)}."
     ]
+
+
+def _vision_evidence(curves: Curves) -> list[str]:
+    layers = _read(curves.vision)
+    if not layers:
+        return []
+    best, end = max(layers, key=lambda layer: layer.accuracy), layers[-1]
+    if best.accuracy - end.accuracy >= WORTH_NAMING:
+        return [
+            f"Vision layer {best.layer} reads {percent(best.accuracy, 1)}, the end of the tower "
+            f"{percent(end.accuracy, 1)}: the finding shows there and fades again.",
+            *_fall("vision", layers),
+        ]
+    return [
+        f"No layer of the tower reads clearly more than its end ({percent(end.accuracy, 1)}): the finding shows nowhere in it."
+    ]
+
+
+def _connector_evidence(curves: Curves) -> list[str]:
+    before, after = _read(curves.vision), _read(curves.connector)
+    if not before or not after:
+        return []
+    regions = _read(curves.connector_grid)
+    kept = f" (by region {percent(regions[-1].accuracy, 1)})" if regions else ""
+    return [
+        f"The end of the tower reads {percent(before[-1].accuracy, 1)}, what enters the LLM "
+        f"{percent(after[-1].accuracy, 1)}{kept}."
+    ]
+
+
+def _llm_evidence(curves: Curves) -> list[str]:
+    last, mean = _read(curves.llm_last), _read(curves.llm_mean)
+    found = _fall("llm", last)
+    if last and mean:
+        values = f"in the last layer the image tokens read {percent(mean[-1].accuracy, 1)}, the last prompt token "
+        values += percent(last[-1].accuracy, 1)
+        if mean[-1].accuracy - last[-1].accuracy >= WORTH_NAMING:
+            found.append(f"The image tokens hold the finding, the place the answer starts from does not: {values}.")
+        else:
+            found.append(f"The image tokens hold no more than the place the answer starts from: {values}.")
+    return found
+
+
+EVIDENCE: dict[Stage, Callable[[Curves], list[str]]] = {
+    "vision": _vision_evidence,
+    "connector": _connector_evidence,
+    "llm": _llm_evidence,
+    "answer": lambda curves: [],
+}
 
 
 @dataclass(frozen=True)
@@ -206,8 +256,8 @@ def _answer_steps(diagnosis: Diagnosis, answer: AnswerReading) -> list[str]:
 NEXT: dict[Stage, tuple[str, ...]] = {
     "vision": (
         "Check that the images reach the tower as it was trained: size, cropping, grey levels, normalisation.",
-        "Compare the tower's earlier layers with its last: where an earlier one reads more, use it or unfreeze the "
-        "rest; where none does, tune the tower itself on this kind of image with a classification loss.",
+        "Where an earlier layer reads more than the end, use it or tune the layers behind it; where none does, tune "
+        "the tower itself on this kind of image with a classification loss.",
     ),
     "connector": (
         "Check that every connector weight was loaded, and that pooling or merging leaves enough image tokens.",
@@ -215,8 +265,7 @@ NEXT: dict[Stage, tuple[str, ...]] = {
     ),
     "llm": (
         "Check the chat template, the place of the image in the prompt, and image positions and attention mask.",
-        "Tune the layers from the drop onwards; compare the mean over image tokens with the last token: where only "
-        "the last is low, the image is understood and not used.",
+        "Tune the LLM's layers from where the last prompt token falls, or never rises.",
     ),
     "answer": (
         "A probe reads what can be learnt again, not what the model uses: the cause of a loss that shows only in the "
@@ -247,7 +296,7 @@ def next_steps(diagnosis: Diagnosis) -> list[Advice]:
         weak = weakest(diagnosis)
         found: list[Advice] = []
         for stage in sorted(failing, key=lambda stage: weak is None or stage != weak[0]):
-            texts = _layer_evidence(diagnosis.curves, stage)
+            texts = EVIDENCE[stage](diagnosis.curves) if diagnosis.curves is not None else []
             if stage == "answer" and diagnosis.answer is not None:
                 texts += _answer_steps(diagnosis, diagnosis.answer)
             found += [Advice(text, stage) for text in (*texts, *NEXT[stage])]

@@ -243,6 +243,32 @@ def tied() -> Diagnosis:
     )
 
 
+def vision_fail() -> Diagnosis:
+    return _fails("vision", chain(0.9, 0.31, 0.31, 0.3, 0.29), vision=layers([0.5, 0.81, 0.8, 0.7, 0.6, 0.54]))
+
+
+def llm_fail() -> Diagnosis:
+    return _fails(
+        "llm", chain(0.9, 0.89, 0.88, 0.2, 0.2), llm_last=layers([0.33, 0.6, 0.9, 0.93, 0.7, 0.5, 0.47, 0.47])
+    )
+
+
+def _fails(stage: Stage, signal: Chain, **curves: list[Layer]) -> Diagnosis:
+    base = healthy().model_dump()
+    return Diagnosis(
+        **base
+        | {
+            "model": f"phantom-{stage}",
+            "verdict": "fail",
+            "signal": signal,
+            "signal_ci": intervals(signal),
+            "primary_failure_mode": FAILURE_MODES[stage],
+            "failure_modes": modes(signal, {stage: "fail"}),
+            "curves": base["curves"] | curves,
+        }
+    )
+
+
 def undecided() -> Diagnosis:
     """The images do not carry the labels: no retention, no curves of grids, no answer reading."""
     signal = chain(0.02, 0.01, -0.01, 0.0, 0.01)

@@ -30,6 +30,8 @@ SAMPLES = {
     "healthy": samples.healthy,
     "connector": samples.connector_fail,
     "error": samples.failed,
+    "vision": samples.vision_fail,
+    "llm": samples.llm_fail,
     "tied": samples.tied,
     "undecided": samples.undecided,
 }
