@@ -8,7 +8,10 @@ from urllib.parse import quote
 
 from diagnostics.records import CHAIN, Report
 from plugins.report import text, view
+from plugins.report.chart import curve_svg, ringed
 from plugins.report.files import write_text
+from plugins.report.svg import inline
+from plugins.report.waterfall import waterfall_svg
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -41,8 +44,6 @@ def write_pages(report: Report, report_dir: Path | str) -> list[Path]:
     Returns the pages, the index first."""
     from markupsafe import Markup
 
-    from plugins.report import chart
-
     folder, environment = Path(report_dir), _environment()
     template = environment.get_template("diagnosis.html")
     names = view.folder_names(report)
@@ -51,18 +52,18 @@ def write_pages(report: Report, report_dir: Path | str) -> list[Path]:
     for diagnosis, name in zip(report.diagnoses, names, strict=True):
         pictures: dict[str, Markup | None] = {}
         for kind, svg, words in (
-            ("curve", chart.curve_svg(diagnosis), view.curve_text(diagnosis)),
-            ("waterfall", chart.waterfall_svg(diagnosis), view.chain_text(diagnosis)),
+            ("curve", curve_svg(diagnosis), view.curve_text(diagnosis)),
+            ("waterfall", waterfall_svg(diagnosis), view.chain_text(diagnosis)),
         ):
             pictures[kind] = None
             if svg is not None:
                 write_text(folder / name / f"{kind}.svg", svg)
                 title = f"{kind.capitalize()} of {diagnosis.model} on {diagnosis.dataset}"
-                pictures[kind] = Markup(chart.inline(svg, kind, title, words))
+                pictures[kind] = Markup(inline(svg, kind, title, words))
         html = template.render(
             **view.page(diagnosis),
             **pictures,
-            ringed=chart.ringed(diagnosis),
+            ringed=ringed(diagnosis),
             suite=suite,
             command=report.suite.get("command"),
         )

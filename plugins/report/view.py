@@ -8,13 +8,13 @@ from hashlib import sha256
 from typing import Any
 
 from diagnostics.records import CHAIN, Diagnosis, Layer, Report
+from plugins.report.advice import next_steps
 from plugins.report.text import MISSING, interval, known, number, percent, points, shown
 from plugins.report.waterfall import steps
 from plugins.report.words import (
     MODE_NAMES,
     cause_sentence,
     links,
-    next_steps,
     span,
     verdict_sentence,
     verdict_word,

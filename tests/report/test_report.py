@@ -16,14 +16,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diagnostics.records import Chain, Diagnosis, Excluded, Report
-from plugins.report.chart import curve_svg, waterfall_svg
+from plugins.report.advice import next_steps
+from plugins.report.chart import curve_svg
 from plugins.report.files import report_json, write_report, write_text
 from plugins.report.pages import write_pages
 from plugins.report.schema import SCHEMA_PATH, schema_json
 from plugins.report.terminal import summary_lines
 from plugins.report.view import folder_names
-from plugins.report.waterfall import steps
-from plugins.report.words import next_steps, verdict_sentence
+from plugins.report.waterfall import steps, waterfall_svg
+from plugins.report.words import verdict_sentence
 from tests.report import samples
 
 SAMPLES = {
