@@ -38,6 +38,25 @@ def test_a_folder_is_named_by_its_base_name(folder: Path) -> None:
     assert (spec.name, spec.source, spec.local, spec.fault) == (folder.name, str(folder), True, None)
 
 
+def test_a_link_keeps_its_name(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "last").symlink_to(folder)
+    assert resolve(str(tmp_path / "last")).name == "last"
+
+
+def test_modules_by_hand_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "modules.toml"
+    with pytest.raises(ModelError, match="no modules file"):
+        registry.read_modules(path)
+    path.write_text('connector = "model.bridge"\n')
+    assert registry.read_modules(path) == {"connector": "model.bridge"}
+    path.write_text('bridge = "x"\n')
+    with pytest.raises(ModelError, match="names bridge; the parts are tower"):
+        registry.read_modules(path)
+    path.write_text("bridge")
+    with pytest.raises(ModelError, match="is no TOML file"):
+        registry.read_modules(path)
+
+
 def test_list_models_names_every_alias() -> None:
     text = registry.list_models()
     assert all(f"{alias} " in text for alias in ["phantom-answer", *registry.registry()])
