@@ -94,6 +94,42 @@ def test_unknown_types_and_remote_code(copy: Family) -> None:
     refused(folder, "only with --trust-remote-code")
 
 
+REMOTE = {
+    "configuration_other.py": """
+from transformers import LlavaConfig
+class OtherConfig(LlavaConfig):
+    model_type = "other_llava"
+""",
+    "modeling_other.py": """
+from transformers import LlavaForConditionalGeneration
+from .configuration_other import OtherConfig
+class OtherForConditionalGeneration(LlavaForConditionalGeneration):
+    config_class = OtherConfig
+""",
+}
+
+
+def test_remote_code_runs_only_when_trusted(copy: Family, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
+    from safetensors.torch import save_file
+
+    folder = copy("llava")
+    # Under the names of the modules: older names are translated for the types transformers knows.
+    weights = {name: value.clone() for name, value in load(folder).model.state_dict().items()}
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    for name, code in REMOTE.items():
+        (folder / name).write_text(code)
+    auto = {
+        "AutoConfig": "configuration_other.OtherConfig",
+        "AutoModelForCausalLM": "modeling_other.OtherForConditionalGeneration",
+    }
+    edit(folder / "config.json", model_type="other_llava", auto_map=auto)
+    refused(folder, "only with --trust-remote-code")
+    loaded = load(folder, trust_remote_code=True)
+    assert type(loaded.model).__name__ == "OtherForConditionalGeneration"
+    assert len(loaded.anatomy.vision_blocks) == 3
+
+
 def test_damaged_and_missing_weights(copy: Family) -> None:
     from safetensors.torch import load_file, save_file
 
@@ -169,6 +205,20 @@ def test_no_template_names_the_option(copy: Family) -> None:
     folder = copy("llava")
     (folder / "chat_template.jinja").unlink()
     refused(folder, "it has no chat template; name one")
+
+
+def test_paligemma_needs_no_template(copy: Family, images: list[Image.Image]) -> None:
+    import torch
+
+    from fixtures.models import chat
+
+    folder = copy("paligemma")
+    (folder / "chat_template.jinja").unlink()
+    loaded = load(folder)
+    batch = chat.inputs(loaded, images, PROMPT)
+    with torch.inference_mode():
+        loaded.model(**batch)
+    assert loaded.processor.tokenizer.decode(batch["input_ids"][0]).endswith(f"<bos>{PROMPT}\n")
 
 
 @pytest.mark.parametrize("name", ["llava", "qwen2_vl", "gemma3"])

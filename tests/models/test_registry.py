@@ -83,8 +83,11 @@ def test_a_folder_that_is_no_checkpoint(folder: Path) -> None:
     (folder / "config.json").unlink()
     with pytest.raises(ModelError, match=r"has no config\.json"):
         resolve(str(folder))
+
+
+def test_an_adapter_is_no_model(folder: Path) -> None:
     (folder / "adapter_config.json").write_text("{}")
-    with pytest.raises(ModelError, match="--adapter"):
+    with pytest.raises(ModelError, match="this folder as --adapter"):
         resolve(str(folder))
 
 
