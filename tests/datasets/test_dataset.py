@@ -154,6 +154,17 @@ def test_max_images_takes_whole_groups_in_the_shares_of_the_classes(write: Write
     assert open_dataset(manifest, None, max_images=120) == whole
 
 
+def test_what_is_drawn_does_not_depend_on_names(write: Write, tmp_path: Path) -> None:
+    manifest = write(patients(30, 10), top="subset = {part = 1, of = 2}", end=PATTERN)
+    before = open_dataset(manifest, None, max_images=30)
+    for path in sorted((tmp_path / "pictures").glob("*/*.png")):
+        kind, rest = path.name[0], path.name[1:]
+        patient, image = rest.split("_")
+        path.rename(path.with_name(f"x{kind}{900 - int(patient)}_{image}"))
+    after = open_dataset(manifest, None, max_images=30)
+    assert after.fingerprint == before.fingerprint
+
+
 def test_a_limit_that_leaves_a_class_empty_is_refused(write: Write) -> None:
     with pytest.raises(DataError, match="class 'bright' has no image left"):
         open_dataset(write(patients(3, 3), end=PATTERN), None, max_images=3)

@@ -143,6 +143,7 @@ def test_a_phones_picture_with_a_preview_is_its_first_frame() -> None:
     assert pixels(data).min() > 190
 
 
+@pytest.mark.filterwarnings("ignore")
 def test_bombs_are_refused_by_their_header() -> None:
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
@@ -162,6 +163,7 @@ def test_what_is_no_image_is_refused(data: bytes) -> None:
         open_image(data)
 
 
+@pytest.mark.filterwarnings("ignore")
 @given(st.data())
 def test_damage_is_refused_or_survived_but_nothing_else(data: st.DataObject) -> None:
     form = data.draw(st.sampled_from(["PNG", "JPEG", "TIFF", "GIF", "BMP", "WEBP"]))

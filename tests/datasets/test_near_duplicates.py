@@ -129,3 +129,13 @@ def test_images_too_alike_for_it_are_refused(write: Write) -> None:
 def test_noise_has_no_duplicates(write: Write) -> None:
     files = {f"{'dark' if seed % 2 else 'bright'}/{seed}.png": png(seed) for seed in range(60)}
     assert open_dataset(write(files, end=RULE), None).n_groups == 60
+
+
+def test_the_hash_alone_is_not_enough() -> None:
+    """The difference hash sees horizontal steps only: with opposite shading from top to bottom it is still the same."""
+    detail = np.asarray(scene(1).resize((64, 64)), dtype=float) * 0.25
+    down = np.linspace(0, 190, 64)[:, None]
+    pictures = [Bytes(saved(Image.fromarray((detail + shade).astype(np.uint8)))) for shade in (down, down[::-1])]
+    looks = [near_duplicates._look(picture) for picture in pictures]
+    assert (looks[0][0] ^ looks[1][0]).bit_count() <= near_duplicates.MAX_BITS
+    assert near_duplicates.find_pairs(pictures) == []

@@ -154,3 +154,9 @@ def test_files_come_in_the_order_of_their_names(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
     assert [file.name for file in list_files(tmp_path, ".")] == ["a.png", "a/z.png", "b.png"]
+
+
+def test_an_archive_is_no_file_of_its_own(tmp_path: Path) -> None:
+    zipped(tmp_path / "a.zip", {"b.png": b"", "c/d.png": b""})
+    (tmp_path / "e.png").write_bytes(b"")
+    assert [file.name for file in list_files(tmp_path, ".")] == ["b.png", "c/d.png", "e.png"]
