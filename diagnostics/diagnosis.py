@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from diagnostics.records import (
     Health,
     Layer,
     Link,
+    Predictions,
     Reference,
 )
 from diagnostics.settings import Settings
@@ -42,10 +44,12 @@ REFERENCE_LOCUS = "reference"
 Ints = NDArray[np.int64]
 
 
-def diagnose(spec: ModelSpec, dataset_name: str, manifest: Path, settings: Settings, progress: Progress) -> Diagnosis:
-    """Diagnose `spec` on the data set of `manifest`. What goes wrong on the way is the diagnosis's `error`."""
+def diagnose(
+    spec: ModelSpec, dataset_name: str, manifest: Callable[[], Path], settings: Settings, progress: Progress
+) -> tuple[Diagnosis, Predictions | None]:
+    """Diagnose `spec` on the data set of `manifest()`. What goes wrong on the way is the diagnosis's `error`."""
     try:
-        dataset = open_dataset(manifest, settings.data_root, settings.max_images, settings.seed)
+        dataset = open_dataset(manifest(), settings.data_root, settings.max_images, settings.seed)
         return _diagnose(spec, dataset, settings, progress)
     except Exception as error:
         message = " ".join(str(error).split()) or type(error).__name__
@@ -53,10 +57,12 @@ def diagnose(spec: ModelSpec, dataset_name: str, manifest: Path, settings: Setti
             ("diagnostics", "fixtures")
         )
         text = message if known else f"{type(error).__name__}: {message}"
-        return Diagnosis(model=spec.name, revision=spec.revision, dataset=dataset_name, error=text)
+        return Diagnosis(model=spec.name, revision=spec.revision, dataset=dataset_name, error=text), None
 
 
-def _diagnose(spec: ModelSpec, dataset: Dataset, settings: Settings, progress: Progress) -> Diagnosis:
+def _diagnose(
+    spec: ModelSpec, dataset: Dataset, settings: Settings, progress: Progress
+) -> tuple[Diagnosis, Predictions]:
     started = time.perf_counter()
     measured = measure(spec, dataset, settings, progress)
     extracted = time.perf_counter()
@@ -86,7 +92,7 @@ def _diagnose(spec: ModelSpec, dataset: Dataset, settings: Settings, progress: P
     def signal(values: Ints) -> float:
         return scores.signal(scores.balanced_accuracy(labels, values, n_classes), n_classes)
 
-    return Diagnosis(
+    diagnosis = Diagnosis(
         model=spec.name,
         revision=spec.revision,
         dataset=dataset.name,
@@ -138,6 +144,18 @@ def _diagnose(spec: ModelSpec, dataset: Dataset, settings: Settings, progress: P
         cautions=list(dataset.notes),
         settings=_settings_record(dataset, measured, settings),
         timing={"extraction": extracted - started, "probing": probed - extracted, "judging": time.perf_counter() - probed},
+    )
+    return diagnosis, Predictions(
+        model=spec.name,
+        dataset=dataset.name,
+        data_fingerprint=dataset.fingerprint,
+        prompt=dataset.prompt,
+        probe=settings.probe,
+        classes=list(dataset.answers),
+        images=[image.id for image in measured.images],
+        labels=labels.tolist(),
+        groups=groups.tolist(),
+        places={place: values.tolist() for place, values in predictions.items()},
     )
 
 

@@ -64,10 +64,9 @@ def measure(spec: ModelSpec, dataset: Dataset, settings: Settings, progress: Pro
     if not spec.local:
         loader.fetch()
     key = store.key(
-        model=fingerprint(spec, settings.adapter),
+        model=fingerprint(spec, settings.adapter, settings.processor),
         prompt=dataset.prompt,
         options=dataset.answers,
-        processor=settings.processor,
         dtype=settings.dtype,
         modules=settings.modules,
         max_new_tokens=settings.max_new_tokens,

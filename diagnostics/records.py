@@ -164,6 +164,23 @@ class Diagnosis(Record):
     timing: dict[str, float] = Field(default_factory=dict)
 
 
+class Predictions(Record):
+    """What was read of every image, out of fold: enough to repeat every verdict and to pair two runs image by image."""
+
+    model: str
+    dataset: str
+    data_fingerprint: str
+    prompt: str
+    probe: str
+    classes: list[str]
+    images: list[str]
+    """Keyed hashes."""
+    labels: list[int]
+    groups: list[int]
+    places: dict[str, list[int]]
+    """The class read at each place of the chain; -1 where the answer names none."""
+
+
 class Report(Record):
     schema_version: Literal[1] = Field(default=1, alias="schema")
     suite: dict[str, Any]
@@ -177,4 +194,4 @@ def worst(verdicts: list[VerdictValue | None]) -> VerdictValue | None:
     """The verdict of a whole: null on any error, else fail over inconclusive over pass."""
     if not verdicts or None in verdicts:
         return None
-    return next(value for value in ("fail", "inconclusive", "pass") if value in verdicts)  # type: ignore[return-value]
+    return next(value for value in ("fail", "inconclusive", "pass") if value in verdicts)

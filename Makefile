@@ -1,0 +1,21 @@
+PYTHON ?= python3
+BIN := .venv/bin
+
+diagnose: .venv/ready  ## diagnose the embedded phantom
+	$(BIN)/pytest --model phantom
+
+test: .venv/ready  ## the suite's own tests
+	$(BIN)/pytest tests
+
+check: .venv/ready  ## format, lint, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+.venv/ready: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable . --group dev
+	touch $@
+
+.PHONY: diagnose test check

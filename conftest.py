@@ -1,0 +1,3 @@
+"""Wiring only: which plugins are loaded. `plugins.options` comes before them, from pyproject.toml."""
+
+pytest_plugins = ["plugins.diagnosing", "plugins.reporting", "plugins.scheduling"]

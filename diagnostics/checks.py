@@ -1,0 +1,22 @@
+"""How a check turns the judgement of its link into the outcome of a test."""
+
+from __future__ import annotations
+
+import pytest
+
+from diagnostics.records import Diagnosis, FailureMode
+
+
+def check(diagnosis: Diagnosis, mode: FailureMode, fail_inconclusive: bool) -> None:
+    """Raise AssertionError where the link fails, skip where it cannot be decided."""
+    __tracebackhide__ = True
+    assert diagnosis.failure_modes is not None
+    link = getattr(diagnosis.failure_modes, mode)
+    about = f"{diagnosis.model} on {diagnosis.dataset}: {link.reason}"
+    if link.verdict == "fail":
+        low, high = (100 * bound for bound in link.ci)
+        raise AssertionError(f"[{mode}] {about} (loss {100 * link.loss:.1f} points, {low:.1f} to {high:.1f}, at {link.locus})")
+    if link.verdict == "inconclusive":
+        if fail_inconclusive:
+            raise AssertionError(f"[{mode}] [inconclusive] {about}")
+        pytest.skip(f"[inconclusive] {about}")

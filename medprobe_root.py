@@ -1,0 +1,25 @@
+"""Keeps pytest at home when an option names a folder elsewhere.
+
+pytest looks for its root before it knows the suite's options, so in `--data-root /data` the folder counts as a test path, and
+the root, the settings and the suite itself are lost. Installed as an entry point, this module starts the same call again with
+the root given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+HOME = Path(__file__).resolve().parent
+PATH_OPTIONS = ("--model", "--dataset", "--data-root", "--report-dir", "--store", "--processor", "--modules", "--adapter", "--thresholds")  # fmt: skip
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None]:
+    call = early_config.invocation_params
+    strayed = early_config.rootpath != HOME and call.dir.resolve() == HOME
+    if strayed and any(str(argument).split("=")[0] in PATH_OPTIONS for argument in call.args):
+        raise SystemExit(int(pytest.main(["-c", str(HOME / "pyproject.toml"), *map(str, call.args)])))
+    return (yield)

@@ -1,0 +1,182 @@
+"""What a command line asks for, resolved to plain data or refused in one sentence. Imports no torch."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from diagnostics.records import FailureMode
+from diagnostics.settings import Settings
+from diagnostics.store import default_store
+from diagnostics.thresholds import ThresholdError, load_thresholds
+from fixtures.datasets import catalog
+from fixtures.datasets.dataset import check_dataset
+from fixtures.datasets.manifest import DataError, load_manifest
+from fixtures.models.registry import ModelError, ModelSpec
+from fixtures.models.registry import resolve as resolve_model
+
+PUBLISHED = ("busi", "covid19-ct", "chest-xray")
+CONFIG = "medprobe.toml"
+PHANTOM = "phantom"
+
+
+class CallError(ValueError):
+    """The call is wrong; one sentence with what was looked for and where."""
+
+
+class Accepted(BaseModel):
+    """A failure known and accepted until a day."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: str
+    dataset: str
+    mode: FailureMode
+    reason: str
+    until: date
+
+
+class Config(BaseModel):
+    """`medprobe.toml` in the working folder."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    data_root: str | None = None
+    report_dir: str | None = None
+    store: str | None = None
+    thresholds: str | None = None
+    accepted: list[Accepted] = []
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """A data set as asked for: `name` is its name in test ids."""
+
+    asked: str
+    name: str
+
+    def manifest(self) -> Path:
+        """The manifest; the phantom's images are drawn when it is first asked for."""
+        return catalog.resolve(self.asked)
+
+
+@dataclass(frozen=True)
+class Pair:
+    model: ModelSpec
+    dataset: DatasetSpec
+
+    @property
+    def id(self) -> str:
+        return f"{self.model.name}-{self.dataset.name}"
+
+
+@dataclass(frozen=True)
+class Call:
+    """Everything a run was asked for."""
+
+    pairs: tuple[Pair, ...]
+    settings: Settings
+    report_dir: Path
+    fail_inconclusive: bool
+    accepted: tuple[Accepted, ...]
+
+
+def resolve(options: Mapping[str, Any], folder: Path) -> Call:
+    """The call of `options` (named as on the command line, with underscores). Raises CallError."""
+    config = _config(folder / CONFIG)
+
+    def given(name: str, variable: str | None = None) -> Path | None:
+        value = options[name] or (os.environ.get(variable) if variable else None)
+        if value:
+            return Path(value).expanduser()
+        written = getattr(config, name, None)
+        return folder / Path(written).expanduser() if written else None
+
+    data_root = given("data_root", "MEDPROBE_DATA")
+    if data_root is not None and not data_root.is_dir():
+        raise CallError(f"there is no data folder {data_root.absolute()} (from --data-root, MEDPROBE_DATA or {CONFIG})")
+    try:
+        thresholds = load_thresholds(given("thresholds"))
+        models = [resolve_model(spec) for spec in options["model"] or [PHANTOM]]
+        pairs = tuple(
+            Pair(model, dataset)
+            for model in models
+            for dataset in _datasets(options["dataset"] or ([PHANTOM] if model.is_phantom else PUBLISHED), data_root)
+        )
+    except (ModelError, DataError, ThresholdError) as error:
+        raise CallError(str(error)) from None
+    _once("model", [model.name for model in models])
+    _once("data set", [pair.dataset.name for pair in pairs if pair.model is models[0]])
+    for name in ("processor", "modules", "adapter"):
+        if options[name] and len(models) > 1:
+            raise CallError(f"--{name} makes sense for one model, and {len(models)} are given")
+    return Call(
+        pairs=pairs,
+        settings=Settings(
+            store=(given("store") or default_store()).absolute(),
+            data_root=data_root,
+            modules=_modules(options["modules"]),
+            thresholds=thresholds,
+            adapter=_adapter(options["adapter"]),
+            **{
+                name: options[name]
+                for name in ("probe", "seed", "dtype", "device_map", "batch_size", "max_images", "max_excluded", "processor", "trust_remote_code", "offline")
+            },
+        ),
+        report_dir=(given("report_dir") or Path("reports")).absolute(),
+        fail_inconclusive=bool(options["fail_inconclusive"]),
+        accepted=tuple(config.accepted),
+    )  # fmt: skip
+
+
+def _config(path: Path) -> Config:
+    if not path.is_file():
+        return Config()
+    try:
+        return Config.model_validate(tomllib.loads(path.read_text("utf-8")))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise CallError(f"{path} cannot be read: {error}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise CallError(f"{path} is wrong at {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+
+
+def _datasets(asked: Iterator[str] | Any, data_root: Path | None) -> Iterator[DatasetSpec]:
+    for name in asked:
+        if name == PHANTOM:
+            yield DatasetSpec(name, PHANTOM)
+            continue
+        manifest = catalog.resolve(name)
+        check_dataset(manifest, data_root)
+        yield DatasetSpec(name, load_manifest(manifest).name)
+
+
+def _once(what: str, names: list[str]) -> None:
+    twice = [name for name, n in Counter(names).items() if n > 1]
+    if twice:
+        raise CallError(f"two {what}s are named {twice[0]!r}; rename one, since results are told apart by name")
+
+
+def _modules(path: str | None) -> dict[str, Any] | None:
+    if path is None:
+        return None
+    try:
+        return tomllib.loads(Path(path).expanduser().read_text("utf-8"))
+    except OSError as error:
+        raise CallError(f"the modules file {path} cannot be read: {error.strerror}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise CallError(f"the modules file {path} is no TOML: {error}") from None
+
+
+def _adapter(path: str | None) -> str | None:
+    if path is not None and not (Path(path).expanduser() / "adapter_config.json").is_file():
+        raise CallError(f"{path} is no PEFT adapter folder: it has no adapter_config.json")
+    return None if path is None else str(Path(path).expanduser().absolute())

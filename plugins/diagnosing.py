@@ -1,0 +1,99 @@
+"""The `diagnosis` that every check judges: measured once a model and data set, handed to the controller as a file."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from diagnostics.records import Diagnosis
+from plugins.call import Call, Pair
+from plugins.options import CALL
+from plugins.report.files import write_text
+
+
+def handover_path(call: Call, pair: Pair) -> Path:
+    """Where the process that diagnosed leaves the result for the one that reports."""
+    return call.report_dir / ".handover" / f"{call.pairs.index(pair)}.json"
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "diagnosis" in metafunc.fixturenames:
+        pairs = metafunc.config.stash[CALL].pairs
+        metafunc.parametrize("diagnosis", pairs, ids=[pair.id for pair in pairs], indirect=True, scope="session")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Accepted failures become strict xfails."""
+    call = config.stash[CALL]
+    today = time.strftime("%Y-%m-%d")
+    for item in items:
+        pair = _pair(item)
+        if pair is None:
+            continue
+        item.user_properties += [("model", pair.model.name), ("dataset", pair.dataset.name)]
+        for entry in call.accepted:
+            named = (entry.model, entry.dataset) == (pair.model.name, pair.dataset.name)
+            if named and item.name.startswith(f"test_{entry.mode}[") and today <= entry.until.isoformat():
+                item.add_marker(pytest.mark.xfail(reason=entry.reason, strict=True, raises=AssertionError))
+
+
+def _pair(item: pytest.Item) -> Pair | None:
+    callspec = getattr(item, "callspec", None)
+    value = None if callspec is None else callspec.params.get("diagnosis")
+    return value if isinstance(value, Pair) else None
+
+
+@pytest.fixture(scope="session")
+def diagnosis(request: pytest.FixtureRequest) -> Diagnosis:
+    """The diagnosis of one model on one data set."""
+    pair: Pair = request.param
+    call = request.config.stash[CALL]
+    from diagnostics.diagnosis import diagnose
+
+    with _progress(request.config, pair) as progress:
+        result, predictions = diagnose(pair.model, pair.dataset.name, pair.dataset.manifest, call.settings, progress)
+    path = handover_path(call, pair)
+    if predictions is not None:
+        write_text(path.with_suffix(".predictions.json"), predictions.model_dump_json())
+    write_text(path, result.model_dump_json())
+    if result.error is not None:
+        pytest.fail(f"{pair.model.name} on {pair.dataset.name}: {result.error}", pytrace=False)
+    return result
+
+
+@pytest.fixture(scope="session")
+def fail_inconclusive(request: pytest.FixtureRequest) -> bool:
+    """Whether a link that cannot be decided fails."""
+    return request.config.stash[CALL].fail_inconclusive
+
+
+class _progress:
+    """A line that says how far long work is, on a terminal only."""
+
+    def __init__(self, config: pytest.Config, pair: Pair) -> None:
+        self._capture = config.pluginmanager.getplugin("capturemanager")
+        self._shown = sys.__stderr__ is not None and sys.__stderr__.isatty() and config.get_verbosity() >= 0
+        self._name = pair.id
+        self._started: dict[str, float] = {}
+
+    def __enter__(self) -> Callable[[str, int, int], None]:
+        return self._show
+
+    def __exit__(self, *_: object) -> None:
+        self._write("")
+
+    def _show(self, what: str, done: int, total: int) -> None:
+        start = self._started.setdefault(what, time.monotonic())
+        left = (time.monotonic() - start) / done * (total - done) if done else None
+        self._write(f"{self._name}: {what} {done}/{total}" + (f", {left:.0f} s left" if left else ""))
+
+    def _write(self, line: str) -> None:
+        if not self._shown or sys.__stderr__ is None:
+            return
+        with self._capture.global_and_fixture_disabled():
+            sys.__stderr__.write(f"\r\x1b[K{line}")
+            sys.__stderr__.flush()

@@ -1,0 +1,107 @@
+"""The command line of the suite, and the call it makes, checked before anything is loaded."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plugins.call import Call, CallError, resolve
+
+CALL = pytest.StashKey[Call]()
+
+
+def share(text: str) -> float:
+    """A share between 0 and 1."""
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a share between 0 and 1")
+    return value
+
+
+def count(text: str) -> int:
+    """A whole number above 0."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number above 0")
+    return value
+
+
+OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("--model", {"action": "append", "metavar": "M", "help": "alias (--list-models), checkpoint folder, or hub id org/name[@revision]; repeatable; default: the embedded phantom"}),
+    ("--list-models", {"action": "store_true", "help": "print the model aliases and exit"}),
+    ("--dataset", {"action": "append", "metavar": "D", "help": "busi, covid19-ct, chest-xray, phantom, or a path to a manifest; repeatable; default: phantom for a phantom, the three published sets for any other model"}),
+    ("--data-root", {"metavar": "DIR", "help": "folder of the data sets as published, one folder each (or MEDPROBE_DATA)"}),
+    ("--report-dir", {"metavar": "DIR", "help": "where report.json and index.html are written (default: reports)"}),
+    ("--store", {"metavar": "DIR", "help": "folder of features and readings already computed (default: the user's cache)"}),
+    ("--probe", {"choices": ("ridge", "mlp"), "default": "ridge", "help": "how a locus is read: closed form, or the paper's head (default: ridge)"}),
+    ("--seed", {"type": int, "default": 0, "help": "of folds, resampling and training of probes (default: 0)"}),
+    ("--batch-size", {"type": count, "default": 16, "metavar": "N", "help": "images in a forward pass, halved when memory runs out (default: 16)"}),
+    ("--max-images", {"type": count, "metavar": "N", "help": "diagnose a sample of whole patient groups of about N images"}),
+    ("--max-excluded", {"type": share, "default": 0.01, "metavar": "SHARE", "help": "largest share of unreadable images (default: 0.01)"}),
+    ("--dtype", {"choices": ("float32", "bfloat16", "float16"), "help": "default: the checkpoint's"}),
+    ("--device-map", {"metavar": "MAP", "help": "passed to transformers, e.g. auto for a model larger than one GPU"}),
+    ("--processor", {"metavar": "P", "help": "folder or hub id whose processor replaces the checkpoint's"}),
+    ("--modules", {"metavar": "FILE", "help": "TOML that names the parts of the model by hand"}),
+    ("--adapter", {"metavar": "DIR", "help": "PEFT adapter put on the model"}),
+    ("--trust-remote-code", {"action": "store_true", "help": "let the checkpoint run its own code"}),
+    ("--offline", {"action": "store_true", "help": "ask no hub"}),
+    ("--thresholds", {"metavar": "FILE", "help": "TOML of retentions asked for, over the built-in ones"}),
+    ("--fail-inconclusive", {"action": "store_true", "help": "an inconclusive link fails instead of being skipped"}),
+)  # fmt: skip
+
+
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    group = parser.getgroup("medprobe", "diagnosis of medical multimodal models")
+    for name, settings in OPTIONS:
+        try:
+            group.addoption(name, dest="medprobe_" + name.strip("-").replace("-", "_"), **settings)
+        except ValueError:
+            other = _owner(name, pluginmanager)
+            pytest.exit(
+                f"the option {name} also belongs to the plugin {other}; leave that out with -p no:{other}",
+                returncode=pytest.ExitCode.USAGE_ERROR,
+            )
+
+
+def _owner(option: str, pluginmanager: pytest.PytestPluginManager) -> str:
+    """The plugin that already added `option`."""
+    for plugin in pluginmanager.get_plugins():
+        added = getattr(plugin, "pytest_addoption", None)
+        if added is None or getattr(plugin, "__name__", "") == __name__:
+            continue
+        trial = pytest.Parser(_ispytest=True)  # type: ignore[call-arg]
+        try:
+            pluginmanager.subset_hook_caller("pytest_addoption", _others(pluginmanager, plugin))(
+                parser=trial, pluginmanager=pluginmanager
+            )
+        except Exception:
+            continue
+        if any(option in known.names() for known in [*trial._anonymous.options, *(o for g in trial._groups for o in g.options)]):
+            return str(pluginmanager.get_name(plugin) or plugin)
+    return "another plugin"
+
+
+def _others(pluginmanager: pytest.PytestPluginManager, plugin: object) -> Iterable[object]:
+    return [other for other in pluginmanager.get_plugins() if other is not plugin]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    if not config.getoption("medprobe_list_models"):
+        return None
+    from fixtures.models.registry import list_models
+
+    print(list_models())
+    return int(pytest.ExitCode.OK)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    options = {name: config.getoption(f"medprobe_{name}") for name in (o.strip("-").replace("-", "_") for o, _ in OPTIONS)}
+    try:
+        config.stash[CALL] = resolve(options, Path.cwd())
+    except CallError as error:
+        raise pytest.UsageError(str(error)) from None

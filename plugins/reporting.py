@@ -1,0 +1,128 @@
+"""What a run leaves behind: `report.json`, the pages, and the summary in the terminal. The controller alone writes."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import shlex
+import shutil
+import sys
+
+import pytest
+
+from diagnostics.records import Diagnosis, Report, worst
+from plugins.call import Call
+from plugins.diagnosing import handover_path
+from plugins.options import CALL
+
+REPORT = pytest.StashKey[Report]()
+VERSIONS = ("medprobe", "torch", "transformers", "numpy", "scipy", "scikit-learn")
+
+
+def _is_worker(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput")
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    call = config.stash[CALL]
+    models = ", ".join(
+        dict.fromkeys(f"{p.model.name}@{p.model.revision}" if p.model.revision else p.model.name for p in call.pairs)
+    )
+    data = ", ".join(dict.fromkeys(p.dataset.name for p in call.pairs))
+    s = call.settings
+    return [f"medprobe: {models} on {data}; probe {s.probe}, dtype {s.dtype or 'as saved'}, seed {s.seed}"]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    call = session.config.stash[CALL]
+    if not _is_worker(session.config):
+        shutil.rmtree(call.report_dir / ".handover", ignore_errors=True)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    config = session.config
+    if _is_worker(config):
+        return
+    call = config.stash[CALL]
+    diagnoses = _collect(call, session.testsfailed > 0)
+    if not diagnoses:
+        return
+    report = Report(
+        suite={
+            "versions": {name: _version(name) for name in VERSIONS},
+            "python": platform.python_version(),
+            "command": shlex.join(["pytest", *config.invocation_params.args]),
+            "seed": call.settings.seed,
+        },
+        verdict=worst([diagnosis.verdict for diagnosis in diagnoses]),
+        diagnoses=diagnoses,
+    )
+    from plugins.report.files import write_report
+    from plugins.report.pages import write_pages
+
+    try:
+        write_report(report, call.report_dir)
+        write_pages(report, call.report_dir)
+        _keep_predictions(call, report)
+    except OSError as error:
+        pytest.exit(
+            f"the report cannot be written to {call.report_dir} ({error.strerror}); name another folder with --report-dir",
+            returncode=pytest.ExitCode.TESTS_FAILED,
+        )
+    shutil.rmtree(call.report_dir / ".handover", ignore_errors=True)
+    config.stash[REPORT] = report
+
+
+def _keep_predictions(call: Call, report: Report) -> None:
+    """Move the predictions beside the page of their diagnosis."""
+    from plugins.report.view import folder_names
+
+    handed = {(pair.model.name, pair.dataset.name): handover_path(call, pair) for pair in call.pairs}
+    for diagnosis, folder in zip(report.diagnoses, folder_names(report), strict=True):
+        path = handed[diagnosis.model, diagnosis.dataset].with_suffix(".predictions.json")
+        if path.exists():
+            path.replace(call.report_dir / folder / "predictions.json")
+
+
+def _collect(call: Call, failed: bool) -> list[Diagnosis]:
+    """The diagnoses handed over, and an error for each that a failed run should have given and did not."""
+    paths = {pair: handover_path(call, pair) for pair in call.pairs}
+    if not any(path.exists() for path in paths.values()):
+        return []
+    found = []
+    for pair, path in paths.items():
+        if path.exists():
+            found.append(Diagnosis.model_validate_json(path.read_text("utf-8")))
+        elif failed:
+            found.append(
+                Diagnosis(
+                    model=pair.model.name,
+                    revision=pair.model.revision,
+                    dataset=pair.dataset.name,
+                    error="not measured: the process that should have done it stopped",
+                )
+            )
+    return found
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    report = config.stash.get(REPORT, None)
+    if report is None:
+        return
+    from plugins.report.terminal import summary_lines
+
+    colours = {"pass": {"green": True}, "fail": {"red": True}}.get(report.verdict or "", {"yellow": True})
+    terminalreporter.section("medprobe", **colours)
+    for line in summary_lines(report):
+        terminalreporter.write_line(line)
+    shown = config.stash[CALL].report_dir
+    terminalreporter.write_line(f"report: {shown / 'index.html'}" if sys.stdout else str(shown))

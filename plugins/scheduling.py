@@ -1,0 +1,25 @@
+"""Under xdist all checks of a model go to one worker, so that no model is loaded twice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from plugins.options import CALL
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    from xdist.scheduler import LoadScopeScheduling
+
+    models = {pair.id: pair.model.name for pair in config.stash[CALL].pairs}
+
+    class ByModel(LoadScopeScheduling):  # type: ignore[misc]
+        """One scope a model; every other test is a scope of its own."""
+
+        def _split_scope(self, nodeid: str) -> str:
+            parameters = nodeid.rpartition("[")[2].removesuffix("]")
+            return models.get(parameters, nodeid)
+
+    return ByModel(config, log)
