@@ -1,8 +1,8 @@
 """Keeps pytest at home when an option names a folder elsewhere.
 
-pytest looks for its root before it knows the suite's options, so in `--data-root /data` the folder counts as a test path, and
-the root, the settings and the suite itself are lost. Installed as an entry point, this module starts the same call again with
-the root given.
+pytest looks for its root before it knows the suite's options, so in `--data-root /data` the folder counts as a test
+path, and the root, the settings and the suite itself are lost. Installed as an entry point, this module starts the same
+call again with the root given.
 """
 
 from __future__ import annotations
@@ -13,7 +13,17 @@ from pathlib import Path
 import pytest
 
 HOME = Path(__file__).resolve().parent
-PATH_OPTIONS = ("--model", "--dataset", "--data-root", "--report-dir", "--store", "--processor", "--modules", "--adapter", "--thresholds")  # fmt: skip
+PATH_OPTIONS = (
+    "--model",
+    "--dataset",
+    "--data-root",
+    "--report-dir",
+    "--store",
+    "--processor",
+    "--modules",
+    "--adapter",
+    "--thresholds",
+)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

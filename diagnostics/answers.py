@@ -15,7 +15,7 @@ _UNFINISHED = re.compile(r"(<think>|<unused94>)(?!.*(</think>|<unused95>)).*", r
 _FINAL = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 _NEGATION = re.compile(
     r"\b(no|not|without|never|neither|nor|cannot|absence of|absent|negative for|free of|rules? out|ruled out|exclud\w+|"
-    r"n['’]t|rather than|instead of|unlikely)\b[^.;:!?。；：！？,，]{0,40}$"
+    r"n['\u2019]t|rather than|instead of|unlikely)\b[^.;:!?,。]{0,40}$"
 )
 
 
@@ -48,7 +48,8 @@ def parse(text: str, names: Sequence[Sequence[str]]) -> int:
     for start, end, label in spans:
         if all(end <= s or start >= e for s, e, _ in kept):
             kept.append((start, end, label))
-    said, denied = set(), set()
+    said: set[int] = set()
+    denied: set[int] = set()
     for start, _, label in kept:
         (denied if _NEGATION.search(plain[:start]) else said).add(label)
     if len(said) == 1:

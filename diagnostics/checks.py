@@ -15,7 +15,9 @@ def check(diagnosis: Diagnosis, mode: FailureMode, fail_inconclusive: bool) -> N
     about = f"{diagnosis.model} on {diagnosis.dataset}: {link.reason}"
     if link.verdict == "fail":
         low, high = (100 * bound for bound in link.ci)
-        raise AssertionError(f"[{mode}] {about} (loss {100 * link.loss:.1f} points, {low:.1f} to {high:.1f}, at {link.locus})")
+        raise AssertionError(
+            f"[{mode}] {about} (loss {100 * link.loss:.1f} points, {low:.1f} to {high:.1f}, at {link.locus})"
+        )
     if link.verdict == "inconclusive":
         if fail_inconclusive:
             raise AssertionError(f"[{mode}] [inconclusive] {about}")

@@ -136,14 +136,15 @@ def _diagnose(
             unparseable=float(np.mean(said < 0)),
             option_score=OPTION_SCORE,
         ),
-        exits={
-            place: Exit(loci=chosen[place].loci, below_chance=judged.signal[place] < 0)
-            for place in CHAIN
-        },
+        exits={place: Exit(loci=chosen[place].loci, below_chance=judged.signal[place] < 0) for place in CHAIN},
         reference=_reference_record(chosen["reference"]),
         cautions=list(dataset.notes),
         settings=_settings_record(dataset, measured, settings),
-        timing={"extraction": extracted - started, "probing": probed - extracted, "judging": time.perf_counter() - probed},
+        timing={
+            "extraction": extracted - started,
+            "probing": probed - extracted,
+            "judging": time.perf_counter() - probed,
+        },
     )
     return diagnosis, Predictions(
         model=spec.name,

@@ -1,7 +1,8 @@
 """Which locus speaks for a stage's exit: chosen in every fold by what was read inside its training part.
 
-What a later locus reads was there before it, so an exit's signal may come from one of its own readouts or from a later locus. The
-choice never looks at held-out predictions: a maximum over those would flatter the places with many candidates.
+What a later locus reads was there before it, so an exit's signal may come from one of its own readouts or from a later
+locus. The choice never looks at held-out predictions: a maximum over those would flatter the places with many
+candidates.
 """
 
 from __future__ import annotations
@@ -52,5 +53,7 @@ def untrained(
     locus: str, labels: NDArray[np.int64], predictions: NDArray[np.int64], folds: NDArray[np.int64], n_classes: int
 ) -> Candidate:
     """A candidate that nothing was fitted for, such as the answer the model gave."""
-    inner = [balanced_accuracy(labels[folds != f], predictions[folds != f], n_classes) for f in range(int(folds.max()) + 1)]
+    inner = [
+        balanced_accuracy(labels[folds != f], predictions[folds != f], n_classes) for f in range(int(folds.max()) + 1)
+    ]
     return Candidate(locus, predictions, np.array(inner))

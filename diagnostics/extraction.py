@@ -1,7 +1,7 @@
 """One forward pass an image: pooled features of every locus, option likelihoods and the generated answer.
 
-Hooks on the prefill of `generate` pool on the device; token states never pile up. The options are scored on copies of that
-prefill's cache while generation waits, so that features, likelihoods and text come from the same pass.
+Hooks on the prefill of `generate` pool on the device; token states never pile up. The options are scored on copies of
+that prefill's cache while generation waits, so that features, likelihoods and text come from the same pass.
 """
 
 from __future__ import annotations
@@ -124,7 +124,8 @@ class Extractor:
         features = recorder.features
         blocks = sorted(layer for kind, layer, readout in features if kind == "vision" and readout == "mean")
         if self._last_used_block is None:
-            # Some towers run blocks whose output nothing reads (LLaVA takes the last but one); they are no part of the way.
+            # Some towers run blocks whose output nothing reads (LLaVA takes the last but one); they are no part of the
+            # way.
             out = features["exit", 0, "mean"]
             same = [
                 b for b in blocks if (s := features["vision", b, "mean"]).shape == out.shape and torch.equal(s, out)
@@ -140,7 +141,11 @@ class Extractor:
                 named[f"llm.{layer}.{readout}"] = _array(value)
         for readout in ("mean", "grid"):
             parts = [features["connector", 0, readout]]
-            parts += [v for (kind, _, r), v in sorted(features.items(), key=lambda i: i[0][1]) if (kind, r) == ("deepstack", readout)]
+            parts += [
+                v
+                for (kind, _, r), v in sorted(features.items(), key=lambda i: i[0][1])
+                if (kind, r) == ("deepstack", readout)
+            ]
             named[f"connector.0.{readout}"] = _array(torch.cat([part.cpu() for part in parts], dim=1))
         return named
 
@@ -172,14 +177,18 @@ class _Recorder:
 
     def add(self, kind: str, layer: int, states: Tensor) -> None:
         if not bool(torch.isfinite(states).all()):
-            name = {"exit": "the connector's input", "connector": "the decoder's input"}.get(kind, f"{kind} layer {layer}")
+            name = {"exit": "the connector's input", "connector": "the decoder's input"}.get(
+                kind, f"{kind} layer {layer}"
+            )
             raise NumericalFault(f"NaN or infinity first at {name}, in {states.dtype}")
         if (kind, layer, "mean") in self.features:
             raise RowCountError(f"{kind} layer {layer} ran twice in one forward pass")
         if kind == "llm":
             at_image = self._at_image.to(states.device)
             if states.shape[:2] != at_image.shape:
-                raise RowCountError(f"llm layer {layer} gave {tuple(states.shape)} for inputs of {tuple(at_image.shape)}")
+                raise RowCountError(
+                    f"llm layer {layer} gave {tuple(states.shape)} for inputs of {tuple(at_image.shape)}"
+                )
             weights = at_image.float() / at_image.sum(dim=1, keepdim=True)
             self.features[kind, layer, "mean"] = torch.einsum("bs,bsd->bd", weights, states.float())
             self.features[kind, layer, "last"] = states[:, -1].float()
@@ -187,7 +196,9 @@ class _Recorder:
         if kind == "connector":
             at_image = self._at_image.to(states.device)
             if states.shape[:2] != at_image.shape:
-                raise RowCountError(f"the decoder was given {tuple(states.shape)} for inputs of {tuple(at_image.shape)}")
+                raise RowCountError(
+                    f"the decoder was given {tuple(states.shape)} for inputs of {tuple(at_image.shape)}"
+                )
             flat, rows = states[at_image], self._language_rows()
         else:
             flat, rows = self._vision_rows(kind, states)
@@ -286,7 +297,9 @@ class _Recorder:
 def _score_options(
     model: Any, options: list[list[int]], batch: Any, kwargs: dict[str, Any], output: Any
 ) -> NDArray[np.float32]:
-    """Summed log-likelihood of each whole answer after the prompt, [n_images, n_options], on copies of the prefill's cache."""
+    """Summed log-likelihood of each whole answer after the prompt, [n_images, n_options], on copies of the prefill's
+    cache.
+    """
     first = torch.log_softmax(output.logits[:, -1].float(), dim=-1)
     mask = batch["attention_mask"]
     position = kwargs.get("position_ids")
@@ -316,7 +329,8 @@ def _score_options(
 
 
 def _tensor(output: Any) -> Tensor:
-    return output[0] if isinstance(output, tuple | list) else output
+    states: Tensor = output[0] if isinstance(output, tuple | list) else output
+    return states
 
 
 def _first(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:

@@ -13,8 +13,8 @@ class TooFewGroups(ValueError):
 def assign(labels: NDArray[np.int64], groups: NDArray[np.int64], n_folds: int, seed: int) -> NDArray[np.int64]:
     """The fold of every image, [n_images], values 0..n_folds-1.
 
-    Every class must lie in at least two folds outside any one fold, so a class in fewer than `n_folds` groups lowers the
-    number of folds; fewer than three groups in a class raise TooFewGroups.
+    Every class must lie in at least two folds outside any one fold, so a class in fewer than `n_folds` groups lowers
+    the number of folds; fewer than three groups in a class raise TooFewGroups.
     """
     from sklearn.model_selection import StratifiedGroupKFold
 

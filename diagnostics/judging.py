@@ -23,8 +23,8 @@ Ints = NDArray[np.int64]
 class Resamples:
     """Bootstrap resamples of patient groups, drawn within classes so that every resample has every class.
 
-    A group whose images carry several labels is drawn with the groups of its most frequent one. The same resamples serve
-    every reading of a data set, which pairs them.
+    A group whose images carry several labels is drawn with the groups of its most frequent one. The same resamples
+    serve every reading of a data set, which pairs them.
     """
 
     def __init__(self, labels: Ints, groups: Ints, n_classes: int, seed: int, n_resamples: int = N_RESAMPLES) -> None:
@@ -36,14 +36,16 @@ class Resamples:
         self._weights = np.zeros((n_resamples, len(counts)))
         for k in np.unique(stratum):
             members = np.flatnonzero(stratum == k)
-            self._weights[:, members] = rng.multinomial(len(members), np.full(len(members), 1 / len(members)), n_resamples)
+            self._weights[:, members] = rng.multinomial(
+                len(members), np.full(len(members), 1 / len(members)), n_resamples
+            )
         self._totals = self._weights @ counts
 
     def _by_group(self, values: Floats) -> Floats:
         """Sums of an [n_images] array by group and class, [n_groups, n_classes]."""
         cell = self._group * self._n_classes + self._labels
         n_cells = (int(self._group.max()) + 1) * self._n_classes
-        return np.bincount(cell, weights=values, minlength=n_cells).reshape(-1, self._n_classes)
+        return np.bincount(cell, weights=values, minlength=n_cells).reshape(-1, self._n_classes).astype(np.float64)
 
     def balanced_accuracy(self, predictions: Ints) -> Floats:
         """[n_resamples] balanced accuracies of [n_images] predictions."""
@@ -92,13 +94,17 @@ class Judgement:
 
 
 def judge(
-    labels: Ints, predictions: Mapping[str, Ints], thresholds: Mapping[Stage, float], resamples: Resamples, n_classes: int
+    labels: Ints,
+    predictions: Mapping[str, Ints],
+    thresholds: Mapping[Stage, float],
+    resamples: Resamples,
+    n_classes: int,
 ) -> Judgement:
     """Judge the chain from the predictions at its five places.
 
-    A link fails when the upper bound of s(after) - tau s(before) at ALPHA/4 is below 0 (one of four links), passes when its lower
-    bound at ALPHA is above 0, and is inconclusive else, or where s(before) is not above chance. Without signal in the
-    reference every link is inconclusive.
+    A link fails when the upper bound of s(after) - tau s(before) at ALPHA/4 is below 0 (one of four links), passes when
+    its lower bound at ALPHA is above 0, and is inconclusive else, or where s(before) is not above chance. Without
+    signal in the reference every link is inconclusive.
     """
     from diagnostics.scores import balanced_accuracy
 

@@ -59,7 +59,9 @@ class Measurement:
 
 
 def measure(spec: ModelSpec, dataset: Dataset, settings: Settings, progress: Progress) -> Measurement:
-    """Fill the store with what is missing and describe it. Raises TooManyExcluded and the errors of loading and reading."""
+    """Fill the store with what is missing and describe it. Raises TooManyExcluded and the errors of loading and
+    reading.
+    """
     loader = _Loader(spec, settings)
     if not spec.local:
         loader.fetch()

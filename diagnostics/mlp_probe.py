@@ -1,8 +1,8 @@
 """The paper's probe: two linear layers with ReLU and dropout, for all folds of a locus in one batched training.
 
-AdamW at 1e-4, cosine schedule after 5 percent of warm-up, 20 epochs, batches of 4 (arXiv 2604.08333). The paper gives no hidden
-width; it is HIDDEN here. For every fold a second head is trained without the fold that follows, which it then predicts: that is
-the inner reading by which an exit is chosen.
+AdamW at 1e-4, cosine schedule after 5 percent of warm-up, 20 epochs, batches of 4 (arXiv 2604.08333). The paper gives
+no hidden width; it is HIDDEN here. For every fold a second head is trained without the fold that follows, which it then
+predicts: that is the inner reading by which an exit is chosen.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ def read_mlp(features: NDArray[np.float32], labels: Ints, groups: Ints, folds: I
     return Reading(log_probabilities, np.array(inner))
 
 
-def _train(x: NDArray[np.float32], labels: Ints, masks: list[NDArray[np.bool_]], n_classes: int, seed: int) -> NDArray[np.float64]:
+def _train(
+    x: NDArray[np.float32], labels: Ints, masks: list[NDArray[np.bool_]], n_classes: int, seed: int
+) -> NDArray[np.float64]:
     """One head a mask, trained on its rows; class-balanced log-probabilities of all rows, [n_masks, n_images, K]."""
     generator = torch.Generator().manual_seed(seed)
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -60,22 +62,25 @@ def _train(x: NDArray[np.float32], labels: Ints, masks: list[NDArray[np.bool_]],
     warm_up = max(1, round(WARM_UP * n_steps))
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer,
-        lambda step: min((step + 1) / warm_up, 0.5 * (1 + math.cos(math.pi * max(0, step - warm_up) / (n_steps - warm_up)))),
+        lambda step: min(
+            (step + 1) / warm_up, 0.5 * (1 + math.cos(math.pi * max(0, step - warm_up) / (n_steps - warm_up)))
+        ),
     )
     head = torch.arange(n_heads)[:, None]
     for _ in range(EPOCHS):
-        order = torch.stack(
-            [r[torch.randperm(len(r), generator=generator)].repeat(2)[:longest] for r in rows]
-        )
+        order = torch.stack([r[torch.randperm(len(r), generator=generator)].repeat(2)[:longest] for r in rows])
         for start in range(0, longest, BATCH):
             batch = order[:, start : start + BATCH]
             hidden = functional.relu(torch.baddbmm(b1, data[head, batch], w1))
             keep = (torch.rand(hidden.shape, generator=generator) >= DROPOUT).to(device) / (1 - DROPOUT)
             scores = torch.baddbmm(b2, hidden * keep, w2)
             # Summed over heads, so that each head has the gradient it would have alone.
-            loss = functional.cross_entropy(scores.flatten(0, 1), target[batch].flatten(), reduction="sum") / batch.shape[1]
+            loss = (
+                functional.cross_entropy(scores.flatten(0, 1), target[batch].flatten(), reduction="sum")
+                / batch.shape[1]
+            )
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
     with torch.no_grad():

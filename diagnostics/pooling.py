@@ -1,4 +1,6 @@
-"""From token states to one feature vector an image: which rows belong to which image, and where in the picture they lie."""
+"""From token states to one feature vector an image: which rows belong to which image, and where in the picture they
+lie.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ class Rows:
     def grid(self, states: Tensor) -> Tensor:
         """[rows, width] -> [n_images, GRID * GRID * width]; a region without a token is 0."""
         cells = GRID * GRID
-        pooled = _segment_mean(states, torch.where(self.image < 0, -1, self.image * cells + self.region), self.n_images * cells)
+        pooled = _segment_mean(
+            states, torch.where(self.image < 0, -1, self.image * cells + self.region), self.n_images * cells
+        )
         return pooled.reshape(self.n_images, -1)
 
 
@@ -75,7 +79,9 @@ def from_counts(counts: list[int], regions: list[Tensor]) -> Rows:
 
 
 def batched_rows(shape: tuple[int, int], tiles: list[int], n_prefix: int) -> Rows:
-    """Rows of a tower's [n_tiles, tokens, width] output, flattened; `tiles` an image, `n_prefix` CLS or register tokens."""
+    """Rows of a tower's [n_tiles, tokens, width] output, flattened; `tiles` an image, `n_prefix` CLS or register
+    tokens.
+    """
     n_tiles, n_tokens = shape
     if sum(tiles) != n_tiles:
         raise RowCountError(f"the tower gave {n_tiles} tiles for images of {sum(tiles)}")

@@ -1,7 +1,7 @@
 """Probes: small classifiers that say what can be read from the features of one locus.
 
-Everything a probe chooses (regularisation, class offsets) is chosen inside the training folds, from predictions in which
-the image's own patient group was left out. What comes back are held-out predictions for every image, and the
+Everything a probe chooses (regularisation, class offsets) is chosen inside the training folds, from predictions in
+which the image's own patient group was left out. What comes back are held-out predictions for every image, and the
 inner predictions from which one readout can be preferred to another without looking at the held-out ones.
 """
 
@@ -34,10 +34,12 @@ class Reading:
 
     @property
     def predictions(self) -> Ints:
-        return self.log_probabilities.argmax(axis=1)
+        return np.asarray(self.log_probabilities.argmax(axis=1), dtype=np.int64)
 
 
-def read(probe: ProbeName, features: NDArray[np.float32], labels: Ints, groups: Ints, folds: Ints, seed: int) -> Reading:
+def read(
+    probe: ProbeName, features: NDArray[np.float32], labels: Ints, groups: Ints, folds: Ints, seed: int
+) -> Reading:
     """Train `probe` on [n_images, width] features in every fold and predict the images held out."""
     if probe == "mlp":
         from diagnostics.mlp_probe import read_mlp
@@ -49,8 +51,8 @@ def read(probe: ProbeName, features: NDArray[np.float32], labels: Ints, groups: 
 def read_ridge(features: NDArray[np.float32], labels: Ints, groups: Ints, folds: Ints) -> Reading:
     """Ridge regression on one-hot labels, then a discriminant with equal priors on its scores.
 
-    One eigendecomposition a fold, in the smaller of the spaces of images and width, gives the fit for every penalty and, in
-    closed form, the scores of every training image with its patient group left out:
+    One eigendecomposition a fold, in the smaller of the spaces of images and width, gives the fit for every penalty
+    and, in closed form, the scores of every training image with its patient group left out:
     e_g = (I - H_gg)^-1 r_g, the block form of the PRESS residual (Allen 1974).
     """
     n_classes = int(labels.max()) + 1
@@ -79,7 +81,9 @@ def standardise(training: NDArray[np.float32], held_out: NDArray[np.float32]) ->
 
 
 def _ridge_scores(x: Floats, x_held_out: Floats, labels: Ints, groups: Ints, n_classes: int) -> tuple[Floats, Floats]:
-    """Scores for every penalty: [n_penalties, n_training, K] with the own group left out, and [n_penalties, n_held_out, K]."""
+    """Scores for every penalty: [n_penalties, n_training, K] with the own group left out, and [n_penalties, n_held_out,
+    K].
+    """
     y = np.eye(n_classes)[labels]
     prior = y.mean(axis=0)
     y = y - prior
@@ -153,7 +157,7 @@ class Discriminant:
     def log_probabilities(self, scores: Floats) -> Floats:
         logits = scores @ self.weights.T + self.offsets
         logits -= logits.max(axis=1, keepdims=True)
-        return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+        return np.asarray(logits - np.log(np.exp(logits).sum(axis=1, keepdims=True)))
 
 
 def _balanced_log_loss(log_probabilities: Floats, labels: Ints) -> float:

@@ -1,8 +1,9 @@
 """The supervised reference: what the images allow, whatever the model under test does with them.
 
-The default preset is fixed before looking and the same for every data set: a convolutional layer of K-means filters over whitened
-patches (Coates, Lee and Ng 2011, "An analysis of single-layer networks in unsupervised feature learning"), pooled over a 4 x 4
-lattice, and read by the probe on the same folds as every other locus. Filters are learnt from the images without labels.
+The default preset is fixed before looking and the same for every data set: a convolutional layer of K-means filters
+over whitened patches (Coates, Lee and Ng 2011, "An analysis of single-layer networks in unsupervised feature
+learning"), pooled over a 4 x 4 lattice, and read by the probe on the same folds as every other locus. Filters are
+learnt from the images without labels.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ BATCH = 64
 def pixels(image: Image) -> NDArray[np.float32]:
     """The picture the reference sees: [64, 64] grey values in 0..1."""
     small = image.convert("L").resize((SIDE, SIDE), Resampling.BILINEAR)
-    return np.asarray(small, dtype=np.float32) / 255
+    return np.asarray(small, dtype=np.float32) / np.float32(255)
 
 
 def features(images: NDArray[np.float32], seed: int) -> NDArray[np.float32]:

@@ -1,7 +1,7 @@
 """Features and answers on disk, by content: written once, read by every later run.
 
-One folder an extraction (model, prompt, options, readouts), in it shards of images as safetensors. A shard is written beside its
-place and moved there, so a file that exists is whole. Reading needs no torch.
+One folder an extraction (model, prompt, options, readouts), in it shards of images as safetensors. A shard is written
+beside its place and moved there, so a file that exists is whole. Reading needs no torch.
 """
 
 from __future__ import annotations
@@ -55,7 +55,9 @@ class Folder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise StoreError(f"the store {root} cannot be written ({error.strerror}); name another with --store") from None
+            raise StoreError(
+                f"the store {root} cannot be written ({error.strerror}); name another with --store"
+            ) from None
 
     def lock(self) -> FileLock:
         """Held while an extraction fills this folder, so that no other process computes the same."""

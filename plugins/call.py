@@ -26,6 +26,19 @@ from fixtures.models.registry import resolve as resolve_model
 PUBLISHED = ("busi", "covid19-ct", "chest-xray")
 CONFIG = "medprobe.toml"
 PHANTOM = "phantom"
+PASSED_ON = (
+    "probe",
+    "seed",
+    "dtype",
+    "device_map",
+    "batch_size",
+    "max_images",
+    "max_excluded",
+    "processor",
+    "trust_remote_code",
+    "offline",
+)
+"""Options that are settings of a diagnosis as they stand."""
 
 
 class CallError(ValueError):
@@ -126,15 +139,12 @@ def resolve(options: Mapping[str, Any], folder: Path) -> Call:
             modules=_modules(options["modules"]),
             thresholds=thresholds,
             adapter=_adapter(options["adapter"]),
-            **{
-                name: options[name]
-                for name in ("probe", "seed", "dtype", "device_map", "batch_size", "max_images", "max_excluded", "processor", "trust_remote_code", "offline")
-            },
+            **{name: options[name] for name in PASSED_ON},
         ),
         report_dir=(given("report_dir") or Path("reports")).absolute(),
         fail_inconclusive=bool(options["fail_inconclusive"]),
         accepted=tuple(config.accepted),
-    )  # fmt: skip
+    )
 
 
 def _config(path: Path) -> Config:

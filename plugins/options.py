@@ -31,17 +31,65 @@ def count(text: str) -> int:
 
 
 OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("--model", {"action": "append", "metavar": "M", "help": "alias (--list-models), checkpoint folder, or hub id org/name[@revision]; repeatable; default: the embedded phantom"}),
+    (
+        "--model",
+        {
+            "action": "append",
+            "metavar": "M",
+            "help": "alias (--list-models), checkpoint folder, or hub id org/name[@revision]; repeatable; "
+            "default: the embedded phantom",
+        },
+    ),
     ("--list-models", {"action": "store_true", "help": "print the model aliases and exit"}),
-    ("--dataset", {"action": "append", "metavar": "D", "help": "busi, covid19-ct, chest-xray, phantom, or a path to a manifest; repeatable; default: phantom for a phantom, the three published sets for any other model"}),
-    ("--data-root", {"metavar": "DIR", "help": "folder of the data sets as published, one folder each (or MEDPROBE_DATA)"}),
+    (
+        "--dataset",
+        {
+            "action": "append",
+            "metavar": "D",
+            "help": "busi, covid19-ct, chest-xray, phantom, or a path to a manifest; repeatable; default: "
+            "phantom for a phantom, the three published sets for any other model",
+        },
+    ),
+    (
+        "--data-root",
+        {"metavar": "DIR", "help": "folder of the data sets as published, one folder each (or MEDPROBE_DATA)"},
+    ),
     ("--report-dir", {"metavar": "DIR", "help": "where report.json and index.html are written (default: reports)"}),
-    ("--store", {"metavar": "DIR", "help": "folder of features and readings already computed (default: the user's cache)"}),
-    ("--probe", {"choices": ("ridge", "mlp"), "default": "ridge", "help": "how a locus is read: closed form, or the paper's head (default: ridge)"}),
+    (
+        "--store",
+        {"metavar": "DIR", "help": "folder of features and readings already computed (default: the user's cache)"},
+    ),
+    (
+        "--probe",
+        {
+            "choices": ("ridge", "mlp"),
+            "default": "ridge",
+            "help": "how a locus is read: closed form, or the paper's head (default: ridge)",
+        },
+    ),
     ("--seed", {"type": int, "default": 0, "help": "of folds, resampling and training of probes (default: 0)"}),
-    ("--batch-size", {"type": count, "default": 16, "metavar": "N", "help": "images in a forward pass, halved when memory runs out (default: 16)"}),
-    ("--max-images", {"type": count, "metavar": "N", "help": "diagnose a sample of whole patient groups of about N images"}),
-    ("--max-excluded", {"type": share, "default": 0.01, "metavar": "SHARE", "help": "largest share of unreadable images (default: 0.01)"}),
+    (
+        "--batch-size",
+        {
+            "type": count,
+            "default": 16,
+            "metavar": "N",
+            "help": "images in a forward pass, halved when memory runs out (default: 16)",
+        },
+    ),
+    (
+        "--max-images",
+        {"type": count, "metavar": "N", "help": "diagnose a sample of whole patient groups of about N images"},
+    ),
+    (
+        "--max-excluded",
+        {
+            "type": share,
+            "default": 0.01,
+            "metavar": "SHARE",
+            "help": "largest share of unreadable images (default: 0.01)",
+        },
+    ),
     ("--dtype", {"choices": ("float32", "bfloat16", "float16"), "help": "default: the checkpoint's"}),
     ("--device-map", {"metavar": "MAP", "help": "passed to transformers, e.g. auto for a model larger than one GPU"}),
     ("--processor", {"metavar": "P", "help": "folder or hub id whose processor replaces the checkpoint's"}),
@@ -51,7 +99,7 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("--offline", {"action": "store_true", "help": "ask no hub"}),
     ("--thresholds", {"metavar": "FILE", "help": "TOML of retentions asked for, over the built-in ones"}),
     ("--fail-inconclusive", {"action": "store_true", "help": "an inconclusive link fails instead of being skipped"}),
-)  # fmt: skip
+)
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
@@ -73,14 +121,17 @@ def _owner(option: str, pluginmanager: pytest.PytestPluginManager) -> str:
         added = getattr(plugin, "pytest_addoption", None)
         if added is None or getattr(plugin, "__name__", "") == __name__:
             continue
-        trial = pytest.Parser(_ispytest=True)  # type: ignore[call-arg]
+        trial = pytest.Parser(_ispytest=True)
         try:
             pluginmanager.subset_hook_caller("pytest_addoption", _others(pluginmanager, plugin))(
                 parser=trial, pluginmanager=pluginmanager
             )
         except Exception:
             continue
-        if any(option in known.names() for known in [*trial._anonymous.options, *(o for g in trial._groups for o in g.options)]):
+        if any(
+            option in known.names()
+            for known in [*trial._anonymous.options, *(o for g in trial._groups for o in g.options)]
+        ):
             return str(pluginmanager.get_name(plugin) or plugin)
     return "another plugin"
 
@@ -100,7 +151,9 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    options = {name: config.getoption(f"medprobe_{name}") for name in (o.strip("-").replace("-", "_") for o, _ in OPTIONS)}
+    options = {
+        name: config.getoption(f"medprobe_{name}") for name in (o.strip("-").replace("-", "_") for o, _ in OPTIONS)
+    }
     try:
         config.stash[CALL] = resolve(options, Path.cwd())
     except CallError as error:

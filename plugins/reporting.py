@@ -68,7 +68,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         _keep_predictions(call, report)
     except OSError as error:
         pytest.exit(
-            f"the report cannot be written to {call.report_dir} ({error.strerror}); name another folder with --report-dir",
+            f"the report cannot be written to {call.report_dir} ({error.strerror}); "
+            "name another folder with --report-dir",
             returncode=pytest.ExitCode.TESTS_FAILED,
         )
     shutil.rmtree(call.report_dir / ".handover", ignore_errors=True)
@@ -120,8 +121,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         return
     from plugins.report.terminal import summary_lines
 
-    colours = {"pass": {"green": True}, "fail": {"red": True}}.get(report.verdict or "", {"yellow": True})
-    terminalreporter.section("medprobe", **colours)
+    colour = {"pass": "green", "fail": "red"}.get(report.verdict or "", "yellow")
+    terminalreporter.section("medprobe", **{colour: True})  # type: ignore[arg-type]
     for line in summary_lines(report):
         terminalreporter.write_line(line)
     shown = config.stash[CALL].report_dir
