@@ -20,6 +20,9 @@ from fixtures.models.registry import ModelSpec
 SHARD = 256
 """Images in a shard: what an interruption costs at most."""
 
+REASONING_TOKENS = 512
+"""Room for a reasoning block and the answer after it."""
+
 OPTIONS = "options"
 Progress = Callable[[str, int, int], None]
 
@@ -71,7 +74,7 @@ def measure(spec: ModelSpec, dataset: Dataset, settings: Settings, progress: Pro
         options=dataset.answers,
         dtype=settings.dtype,
         modules=settings.modules,
-        max_new_tokens=settings.max_new_tokens,
+        max_new_tokens=answer_length(spec, settings),
     )
     folder = store.Folder(settings.store, key)
     with folder.lock():
@@ -79,12 +82,20 @@ def measure(spec: ModelSpec, dataset: Dataset, settings: Settings, progress: Pro
         missing = list({image.digest: image for image in dataset.images if image.digest not in present}.values())
         excluded: dict[str, str] = {}
         if missing:
-            for shard in _extract(loader, dataset, missing, excluded, settings, progress):
+            for shard in _extract(
+                loader, dataset, missing, excluded, settings, answer_length(spec, settings), progress
+            ):
                 folder.add(shard)
     left_out = tuple((image, excluded[image.digest]) for image in dataset.images if image.digest in excluded)
     _allow(len(left_out) + len(dataset.unreadable), len(dataset.images) + len(dataset.unreadable), left_out, settings)
     kept = tuple(image for image in dataset.images if image.digest not in excluded)
     return Measurement(kept, left_out, key, folder, loader.device)
+
+
+def answer_length(spec: ModelSpec, settings: Settings) -> int:
+    """Tokens an answer may have: more where a published model is known to reason first."""
+    reasons = spec.entry is not None and bool(spec.entry.quirks)
+    return max(settings.max_new_tokens, REASONING_TOKENS) if reasons else settings.max_new_tokens
 
 
 def _allow(n_excluded: int, n_images: int, left_out: Sequence[tuple[ImageFile, str]], settings: Settings) -> None:
@@ -139,6 +150,7 @@ def _extract(
     missing: Sequence[ImageFile],
     excluded: dict[str, str],
     settings: Settings,
+    max_new_tokens: int,
     progress: Progress,
 ) -> Iterator[store.Shard]:
     done = 0
@@ -156,7 +168,7 @@ def _extract(
         from diagnostics.extraction import Extractor
 
         loaded = loader.load()
-        with Extractor(loaded, dataset.prompt, dataset.answers, settings.max_new_tokens).hooked() as extractor:
+        with Extractor(loaded, dataset.prompt, dataset.answers, max_new_tokens).hooked() as extractor:
             batches = []
             for batch in read_all(extractor, [picture for _, picture in opened], settings.batch_size):
                 batches.append(batch)

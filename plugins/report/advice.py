@@ -157,7 +157,7 @@ NEXT: dict[Stage, tuple[str, ...]] = {
         "answer may lie earlier.",
     ),
 }
-SETTLE = "To settle which module causes it, run again with --against and the last release or the general base."
+SETTLE = "The cause is open: a probe says where the signal is readable, not which module's weights lose it."
 
 
 @dataclass(frozen=True)

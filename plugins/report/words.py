@@ -111,7 +111,7 @@ def cause_sentence(diagnosis: Diagnosis) -> str:
     """What swapping modules with a second checkpoint found, or that nothing was swapped."""
     cause = diagnosis.cause
     if cause is None:
-        return "Not searched for: that needs a second checkpoint of the same architecture (--against)."
+        return "Not searched for: a probe says where the signal is readable, not which module loses it."
     against = f" with {cause['against']}" if cause.get("against") else " with the second checkpoint"
     if cause.get("module"):
         return f"Swapping modules{against}, the {cause['module']} makes the difference."
