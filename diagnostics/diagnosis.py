@@ -299,7 +299,7 @@ def _settings_record(dataset: Dataset, measured: Measurement, settings: Settings
         "probe": settings.probe,
         "seed": settings.seed,
         "n_folds": settings.n_folds,
-        "dtype": settings.dtype or "checkpoint's",
+        **measured.folder.about(),
         "batch_size": settings.batch_size,
         "max_images": settings.max_images,
         "max_new_tokens": settings.max_new_tokens,

@@ -39,8 +39,6 @@ class Measurement:
     excluded: tuple[tuple[ImageFile, str], ...]
     key: str
     folder: store.Folder
-    device: str | None
-    """Where the forward pass ran, null when everything came from the store."""
 
     @property
     def labels(self) -> NDArray[np.int64]:
@@ -86,10 +84,11 @@ def measure(spec: ModelSpec, dataset: Dataset, settings: Settings, progress: Pro
                 loader, dataset, missing, excluded, settings, answer_length(spec, settings), progress
             ):
                 folder.add(shard)
+                folder.describe(**loader.about)
     left_out = tuple((image, excluded[image.digest]) for image in dataset.images if image.digest in excluded)
     _allow(len(left_out) + len(dataset.unreadable), len(dataset.images) + len(dataset.unreadable), left_out, settings)
     kept = tuple(image for image in dataset.images if image.digest not in excluded)
-    return Measurement(kept, left_out, key, folder, loader.device)
+    return Measurement(kept, left_out, key, folder)
 
 
 def answer_length(spec: ModelSpec, settings: Settings) -> int:
@@ -115,8 +114,10 @@ class _Loader:
         self._loaded: Any = None
 
     @property
-    def device(self) -> str | None:
-        return None if self._loaded is None else str(self._loaded.device)
+    def about(self) -> dict[str, str]:
+        """Device type and dtype of the forward pass."""
+        loaded = self.load()
+        return {"device": str(loaded.device.type), "dtype": str(loaded.dtype).removeprefix("torch.")}
 
     def fetch(self) -> None:
         """Bring a hub model into the local cache, since its content names the store's folder."""

@@ -63,6 +63,20 @@ class Folder:
         """Held while an extraction fills this folder, so that no other process computes the same."""
         return FileLock(self.path / ".lock")
 
+    def describe(self, **about: str) -> None:
+        """Keep how the shards were made; the first description stays."""
+        path = self.path / "about.json"
+        if not path.exists():
+            handle, draft = tempfile.mkstemp(prefix=".draft-", dir=self.path)
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                json.dump(about, file)
+            os.replace(draft, path)
+
+    def about(self) -> dict[str, str]:
+        """How the shards were made."""
+        path = self.path / "about.json"
+        return dict(json.loads(path.read_text("utf-8"))) if path.exists() else {}
+
     def images(self) -> set[str]:
         """The images whose rows are here."""
         return {image for path in self._shards() for image in _header(path)[0]}

@@ -30,7 +30,10 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     )
     data = ", ".join(dict.fromkeys(p.dataset.name for p in call.pairs))
     s = call.settings
-    return [f"medprobe: {models} on {data}; probe {s.probe}, dtype {s.dtype or 'as saved'}, seed {s.seed}"]
+    return [
+        f"medprobe: {models} on {data}; probe {s.probe}, seed {s.seed}, "
+        f"dtype {s.dtype or 'as saved'}, device {s.device_map or 'auto'}"
+    ]
 
 
 @pytest.hookimpl(trylast=True)

@@ -51,7 +51,9 @@ def _counts_line(diagnosis: Diagnosis) -> str:
     found = weakest(diagnosis)
     read = f"read at {found[2].locus}; " if found is not None and found[2].verdict == "fail" else ""
     left_out = f", {diagnosis.n_excluded:,} left out" if diagnosis.n_excluded else ""
-    return f"{read}{plural(diagnosis.n_images, 'image')} in {plural(diagnosis.n_groups, 'group')}{left_out}"
+    ran = [str(diagnosis.settings[key]) for key in ("dtype", "device") if diagnosis.settings.get(key)]
+    made = f"; {' on '.join(ran)}" if ran else ""
+    return f"{read}{plural(diagnosis.n_images, 'image')} in {plural(diagnosis.n_groups, 'group')}{left_out}{made}"
 
 
 def diagnosis_lines(diagnosis: Diagnosis, width: int) -> list[str]:
