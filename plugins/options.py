@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -107,12 +107,25 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
     for name, settings in OPTIONS:
         try:
             group.addoption(name, dest="medprobe_" + name.strip("-").replace("-", "_"), **settings)
-        except ValueError:
-            other = _owner(name, pluginmanager)
-            pytest.exit(
-                f"the option {name} also belongs to the plugin {other}; leave that out with -p no:{other}",
-                returncode=pytest.ExitCode.USAGE_ERROR,
-            )
+        except (ValueError, argparse.ArgumentError):
+            raise _clash(name, _owner(name, pluginmanager)) from None
+    # A plugin loaded later stumbles over our options, and only its own call of this hook shows which one it is.
+    pluginmanager.add_hookcall_monitoring(lambda *_: None, _name_the_clash)
+
+
+def _name_the_clash(outcome: Any, hook_name: str, implementations: Sequence[Any], _: object) -> None:
+    error = outcome.exception if hook_name == "pytest_addoption" else None
+    if isinstance(error, ValueError | argparse.ArgumentError):
+        words = str(error).replace(",", " ").replace("'", " ").split()
+        ours = [name for name, _settings in OPTIONS if name in words]
+        if ours:
+            outcome.force_exception(_clash(ours[0], implementations[-1].plugin_name))
+
+
+def _clash(option: str, plugin: str) -> pytest.UsageError:
+    return pytest.UsageError(
+        f"the option {option} also belongs to the plugin {plugin}; leave that out with -p no:{plugin}"
+    )
 
 
 def _owner(option: str, pluginmanager: pytest.PytestPluginManager) -> str:
