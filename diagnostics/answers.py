@@ -14,8 +14,12 @@ _THINKING = (
 _UNFINISHED = re.compile(r"(<think>|<unused94>)(?!.*(</think>|<unused95>)).*", re.DOTALL)
 _FINAL = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 _NEGATION = re.compile(
-    r"\b(no|not|without|never|neither|nor|cannot|absence of|absent|negative for|free of|rules? out|ruled out|exclud\w+|"
-    r"n['\u2019]t|rather than|instead of|unlikely)\b[^.;:!?,。]{0,40}$"
+    r"(\b(no|not|without|never|neither|nor|cannot|absence of|absent|negative for|free of|rules? out|ruled out|"
+    r"exclud\w+|rather than|instead of|unlikely)|n['\u2019]t)\b[^.;:!?,。]{0,40}$"
+)
+_NEGATED_AFTER = re.compile(
+    r"^\s*((is|was|has been|can be|appears?|seems)\s+)?"
+    r"(ruled out|excluded|absent|unlikely|not (present|seen|evident|visible|identified|likely))\b"
 )
 
 
@@ -50,8 +54,9 @@ def parse(text: str, names: Sequence[Sequence[str]]) -> int:
             kept.append((start, end, label))
     said: set[int] = set()
     denied: set[int] = set()
-    for start, _, label in kept:
-        (denied if _NEGATION.search(plain[:start]) else said).add(label)
+    for start, end, label in kept:
+        negated = _NEGATION.search(plain[:start]) or _NEGATED_AFTER.search(plain[end:])
+        (denied if negated else said).add(label)
     if len(said) == 1:
         return said.pop()
     if not said and len(names) == 2 and len(denied) == 1:

@@ -68,7 +68,9 @@ def _train(
     )
     head = torch.arange(n_heads)[:, None]
     for _ in range(EPOCHS):
-        order = torch.stack([r[torch.randperm(len(r), generator=generator)].repeat(2)[:longest] for r in rows])
+        order = torch.stack(
+            [r[torch.randperm(len(r), generator=generator)].repeat(-(-longest // len(r)))[:longest] for r in rows]
+        )
         for start in range(0, longest, BATCH):
             batch = order[:, start : start + BATCH]
             hidden = functional.relu(torch.baddbmm(b1, data[head, batch], w1))

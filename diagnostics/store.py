@@ -83,22 +83,25 @@ class Folder:
 
     def add(self, shard: Shard) -> None:
         """Write a shard, whole or not at all."""
+        from safetensors import SafetensorError
         from safetensors.numpy import save_file
 
         name = hashlib.sha256("".join(shard.images).encode()).hexdigest()[:16]
         metadata = {"images": json.dumps(shard.images), "texts": json.dumps(shard.texts)}
-        handle, draft = tempfile.mkstemp(prefix=".draft-", dir=self.path)
-        os.close(handle)
+        draft = ""
         try:
+            handle, draft = tempfile.mkstemp(prefix=".draft-", dir=self.path)
+            os.close(handle)
             save_file(shard.arrays, draft, metadata=metadata)
             os.replace(draft, self.path / f"{name}.safetensors")
-        except OSError as error:
+        except (OSError, SafetensorError) as error:
             raise StoreError(
-                f"the store {self.path} cannot be written ({error.strerror or error}); finished shards are kept, "
+                f"the store {self.path} cannot be written ({_cause(error)}); finished shards are kept, "
                 "free space or name another folder with --store"
             ) from None
         finally:
-            Path(draft).unlink(missing_ok=True)
+            if draft:
+                Path(draft).unlink(missing_ok=True)
 
     def arrays(self, names: Iterable[str], images: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         """The named arrays, rows in the order of `images`. Raises KeyError for an image that is not here."""
@@ -141,6 +144,10 @@ class Folder:
         return sorted(self.path.glob("*.safetensors"))
 
 
+def _cause(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
+
+
 def _header(path: Path) -> tuple[list[str], list[str]]:
     with path.open("rb") as file:
         size = int.from_bytes(file.read(8), "little")
@@ -150,6 +157,7 @@ def _header(path: Path) -> tuple[list[str], list[str]]:
 
 def remembered(root: Path, name: str, compute: Callable[[], Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
     """Arrays under `name`, computed once across processes."""
+    from safetensors import SafetensorError
     from safetensors.numpy import load_file, save_file
 
     path = root / "readings" / f"{name}.safetensors"
@@ -166,7 +174,5 @@ def remembered(root: Path, name: str, compute: Callable[[], Mapping[str, NDArray
                 finally:
                     Path(draft).unlink(missing_ok=True)
             return dict(load_file(path))
-    except OSError as error:
-        raise StoreError(
-            f"the store {root} cannot be written ({error.strerror or error}); name another with --store"
-        ) from None
+    except (OSError, SafetensorError) as error:
+        raise StoreError(f"the store {root} cannot be written ({_cause(error)}); name another with --store") from None

@@ -51,7 +51,7 @@ def load_thresholds(path: Path | None = None) -> Thresholds:
         own = Thresholds.model_validate(tomllib.loads(path.read_text("utf-8")))
     except OSError as error:
         raise ThresholdError(f"the thresholds file {path} cannot be read: {error.strerror}") from None
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ThresholdError(f"the thresholds file {path} is no TOML: {error}") from None
     except ValidationError as error:
         first = error.errors()[0]

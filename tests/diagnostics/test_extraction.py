@@ -1,0 +1,205 @@
+"""Features of every family against an independent reading of the same weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+PROMPT = "Does this chest radiograph show pneumonia? Answer normal or pneumonia."
+OPTIONS = ("normal", "no sign of pneumonia")
+FAMILIES = [
+    "llava",
+    "llava_clip",
+    "gemma3",
+    "paligemma",
+    "qwen2_vl",
+    "qwen2_5_vl",
+    "qwen3_vl",
+    "qwen3_5",
+    "video_llama_3",
+    "llava_next",
+    "llava_onevision",
+    "internvl",
+    "idefics3",
+    "smolvlm",
+]
+IMAGE_INPUTS = {
+    "pixel_values",
+    "image_sizes",
+    "image_grid_thw",
+    "pixel_attention_mask",
+    "batch_num_images",
+    "image_merge_sizes",
+}
+
+
+def pictures() -> list[Image.Image]:
+    rng = np.random.default_rng(0)
+    sizes = [(32, 32), (48, 33), (40, 70)]
+    return [Image.fromarray(rng.integers(0, 255, (h, w, 3), dtype=np.uint8)) for w, h in sizes]
+
+
+def test_every_family_is_read() -> None:
+    from fixtures.models.families import FAMILIES as built
+
+    assert list(built) == FAMILIES
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def loaded(request: pytest.FixtureRequest, checkpoints: dict[str, Path]) -> Any:
+    from fixtures.models.loading import load
+    from fixtures.models.registry import resolve
+
+    return load(resolve(str(checkpoints[request.param])), dtype="float32")
+
+
+@pytest.fixture(scope="module")
+def together(loaded: Any) -> Any:
+    from diagnostics.extraction import Extractor
+
+    with Extractor(loaded, PROMPT, OPTIONS, max_new_tokens=3).hooked() as extractor:
+        return extractor.read(pictures())
+
+
+def test_a_batch_reads_what_single_images_read(loaded: Any, together: Any) -> None:
+    from diagnostics.extraction import Extractor
+
+    with Extractor(loaded, PROMPT, OPTIONS, max_new_tokens=3).hooked() as extractor:
+        alone = [extractor.read([picture]) for picture in pictures()]
+    for name, values in together.features.items():
+        one_by_one = np.concatenate([batch.features[name] for batch in alone])
+        np.testing.assert_allclose(values, one_by_one, rtol=2e-3, atol=2e-4, err_msg=name)
+        # A first layer without full attention need not have carried the image to the last token.
+        if not name.endswith(".last"):
+            assert np.abs(values[0] - values[1]).max() > 0, name
+    options = np.concatenate([batch.option_log_likelihoods for batch in alone])
+    np.testing.assert_allclose(together.option_log_likelihoods, options, rtol=1e-3, atol=1e-3)
+    assert together.texts == [batch.texts[0] for batch in alone]
+
+
+def test_the_decoder_is_read_as_it_reports_itself(loaded: Any, together: Any) -> None:
+    import torch
+
+    from fixtures.models import chat
+
+    batch = chat.inputs(loaded, pictures(), PROMPT)
+    with torch.inference_mode():
+        output = loaded.model(**batch, output_hidden_states=True)
+    at_image = batch["input_ids"] == loaded.anatomy.image_token_id
+    n_layers = len(loaded.anatomy.decoder_layers)
+    assert len(output.hidden_states) == n_layers + 1
+    assert {name for name in together.features if name.startswith("llm.")} == {
+        f"llm.{i}.{readout}" for i in range(n_layers) for readout in ("mean", "last")
+    }
+    for i, states in enumerate(output.hidden_states[1:]):
+        mean = torch.stack([s[m].mean(dim=0) for s, m in zip(states, at_image, strict=True)])
+        np.testing.assert_allclose(together.features[f"llm.{i}.last"], states[:, -1], rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(together.features[f"llm.{i}.mean"], mean, rtol=1e-3, atol=1e-4)
+    head = loaded.model.get_submodule(loaded.anatomy.head)
+    last = torch.from_numpy(together.features[f"llm.{n_layers - 1}.last"])
+    with torch.inference_mode():
+        logits = head(last)
+    assert (logits.argmax(dim=-1) == output.logits[:, -1].argmax(dim=-1)).all()
+
+
+def test_the_connector_is_read_where_the_decoder_takes_it(loaded: Any, together: Any) -> None:
+    import torch
+
+    from fixtures.models import chat
+
+    batch = chat.inputs(loaded, pictures(), PROMPT)
+    counts = (batch["input_ids"] == loaded.anatomy.image_token_id).sum(dim=1).tolist()
+    with torch.inference_mode():
+        features = loaded.model.get_image_features(**{k: v for k, v in batch.items() if k in IMAGE_INPUTS})
+    flat = torch.cat([part.reshape(-1, part.shape[-1]) for part in features.pooler_output])
+    mean = torch.stack([part.mean(dim=0) for part in flat.split(counts)])
+    width = mean.shape[1]
+    connector = together.features["connector.0.mean"]
+    np.testing.assert_allclose(connector[:, :width], mean, rtol=1e-3, atol=1e-4)
+    assert connector.shape[1] == width * (1 + len(loaded.anatomy.deepstack))
+    grid = together.features["connector.0.grid"][:, : 16 * width].reshape(3, 16, width)
+    assert np.isfinite(grid).all()
+    assert np.abs(grid).max() > 0
+
+
+def test_the_tower_is_read_up_to_its_exit(loaded: Any, together: Any) -> None:
+    import torch
+
+    from fixtures.models import chat
+
+    got: list[torch.Tensor] = []
+    connector = loaded.model.get_submodule(loaded.anatomy.connector)
+    hook = connector.register_forward_pre_hook(
+        lambda _m, args, kwargs: got.append(args[0] if args else next(iter(kwargs.values()))), with_kwargs=True
+    )
+    batch = chat.inputs(loaded, pictures()[:1], PROMPT)
+    with torch.inference_mode():
+        loaded.model(**batch)
+    hook.remove()
+    exits = sorted({int(n.split(".")[1]) for n in together.features if n.startswith("vision.")})
+    assert exits == list(range(exits[-1] + 1))
+    assert exits[-1] in (1, 2)
+    states = got[0].reshape(-1, got[0].shape[-1])
+    np.testing.assert_allclose(
+        together.features[f"vision.{exits[-1]}.mean"][0], states.mean(dim=0), rtol=1e-3, atol=2e-4
+    )
+
+
+def test_options_are_scored_whole(loaded: Any, together: Any) -> None:
+    """The sum over an answer's tokens, from one pass over prompt and answer without a cache."""
+    import torch
+
+    from fixtures.models import chat
+
+    batch = chat.inputs(loaded, pictures()[:1], PROMPT)
+    n_prompt = batch["input_ids"].shape[1]
+    for column, option in enumerate(OPTIONS):
+        tokens = torch.tensor([loaded.processor.tokenizer(option, add_special_tokens=False)["input_ids"]])
+        whole = dict(batch)
+        whole["input_ids"] = torch.cat([batch["input_ids"], tokens], dim=1)
+        for name in ("attention_mask", "token_type_ids", "mm_token_type_ids"):
+            if name in batch:
+                extra = torch.full_like(tokens, 1 if name == "attention_mask" else 0)
+                whole[name] = torch.cat([batch[name], extra], dim=1)
+        with torch.inference_mode():
+            scores = torch.log_softmax(loaded.model(**whole).logits[0, n_prompt - 1 : -1].float(), dim=-1)
+        expected = scores.gather(1, tokens[0][:, None]).sum().item()
+        assert together.option_log_likelihoods[0, column] == pytest.approx(expected, rel=1e-3, abs=1e-3)
+
+
+def test_hooks_are_gone_afterwards(loaded: Any) -> None:
+    from diagnostics.extraction import Extractor
+
+    def count() -> int:
+        return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in loaded.model.modules())
+
+    before = count()
+    with Extractor(loaded, PROMPT, OPTIONS).hooked():
+        assert count() > before
+    assert count() == before
+
+
+@pytest.mark.parametrize(
+    ("part", "complaint"),
+    [("vision_blocks", "first at vision layer 1"), ("decoder_layers", "first at llm layer 1")],
+)
+def test_a_nan_names_its_layer(checkpoints: dict[str, Path], part: str, complaint: str) -> None:
+    import torch
+
+    from diagnostics.extraction import Extractor, NumericalFault
+    from fixtures.models.loading import load
+    from fixtures.models.registry import resolve
+
+    loaded = load(resolve(str(checkpoints["gemma3"])), dtype="float32")
+    with torch.no_grad():
+        for parameter in loaded.model.get_submodule(getattr(loaded.anatomy, part)[1]).parameters():
+            parameter.fill_(float("nan"))
+    with (
+        Extractor(loaded, PROMPT, OPTIONS).hooked() as extractor,
+        pytest.raises(NumericalFault, match=f"NaN or infinity {complaint}, in torch.float32"),
+    ):
+        extractor.read(pictures())

@@ -1,0 +1,157 @@
+"""What the probes read, and that they read nothing from noise."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from diagnostics import folds, probing
+from diagnostics.scores import balanced_accuracy
+
+Ints = NDArray[np.int64]
+
+
+def patients(n_groups: int, per_group: int, k: int = 2) -> tuple[Ints, Ints, Ints]:
+    groups = np.repeat(np.arange(n_groups), per_group)
+    labels = groups % k
+    return labels, groups, folds.assign(labels, groups, 5, 0)
+
+
+def accuracy(reading: probing.Reading, labels: Ints) -> float:
+    return balanced_accuracy(labels, reading.predictions, int(labels.max()) + 1)
+
+
+@pytest.mark.parametrize("width", [8, 60, 200])
+@pytest.mark.parametrize("per_group", [1, 4])
+def test_noise_stays_at_chance(width: int, per_group: int) -> None:
+    """Noise that the images of a patient share, as their anatomy, tells nothing of the label.
+
+    The inner accuracy is a little high (0.61 for 32 training patients of 4 images), since the offsets and the penalty
+    are fitted to the scores they are judged by; the held-out one is not.
+    """
+    outer, inner = [], []
+    for seed in range(6):
+        labels, groups, fold = patients(160 // per_group, per_group)
+        rng = np.random.default_rng(seed)
+        x = (
+            rng.normal(size=(int(groups.max()) + 1, width))[groups] + 0.1 * rng.normal(size=(len(labels), width))
+        ).astype(np.float32)
+        reading = probing.read_ridge(x, labels, groups, fold)
+        outer.append(accuracy(reading, labels))
+        inner.append(reading.inner_accuracy.mean())
+    assert abs(np.mean(outer) - 0.5) < 0.08
+    assert np.mean(inner) < 0.65
+
+
+@pytest.mark.parametrize("probe", ["ridge", "mlp"])
+@pytest.mark.parametrize("value", [0.0, 1.0, 1234.567, 1e-6])
+def test_constant_features_are_at_chance(probe: probing.ProbeName, value: float) -> None:
+    labels, groups, fold = patients(20, 2)
+    x = np.full((len(labels), 30), value, dtype=np.float32)
+    reading = probing.read(probe, x, labels, groups, fold, 0)
+    assert np.isfinite(reading.log_probabilities).all()
+    assert abs(accuracy(reading, labels) - 0.5) <= 0.15
+
+
+@pytest.mark.parametrize("width", [5, 400])
+@pytest.mark.parametrize("k", [2, 3])
+def test_separable_features_are_read(width: int, k: int) -> None:
+    labels, groups, fold = patients(60, 2, k)
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(k, width)) * 3
+    x = (centres[labels] + rng.normal(size=(len(labels), width))).astype(np.float32)
+    reading = probing.read_ridge(x, labels, groups, fold)
+    assert accuracy(reading, labels) > 0.97
+    assert reading.inner_accuracy.min() > 0.95
+    np.testing.assert_allclose(np.exp(reading.log_probabilities).sum(axis=1), 1)
+
+
+def test_the_scale_of_the_features_does_not_matter() -> None:
+    labels, groups, fold = patients(40, 2)
+    rng = np.random.default_rng(1)
+    x = (rng.normal(size=(len(labels), 6)) + 0.6 * labels[:, None]).astype(np.float32)
+    plain = probing.read_ridge(x, labels, groups, fold)
+    scaled = probing.read_ridge(x * np.float32(1024) + np.float32(64), labels, groups, fold)
+    np.testing.assert_allclose(plain.log_probabilities, scaled.log_probabilities, atol=1e-2)
+
+
+def test_a_held_out_image_changes_no_other_prediction() -> None:
+    labels, groups, fold = patients(40, 2)
+    rng = np.random.default_rng(2)
+    x = rng.normal(size=(len(labels), 12)).astype(np.float32)
+    before = probing.read_ridge(x, labels, groups, fold)
+    moved = x.copy()
+    moved[0] += 100
+    after = probing.read_ridge(moved, labels, groups, fold)
+    same_fold = (fold == fold[0]) & (np.arange(len(labels)) != 0)
+    np.testing.assert_array_equal(before.log_probabilities[same_fold], after.log_probabilities[same_fold])
+    assert (before.log_probabilities[fold != fold[0]] != after.log_probabilities[fold != fold[0]]).any()
+
+
+@pytest.mark.parametrize("width", [4, 70])
+def test_leave_group_out_scores_equal_a_refit(width: int) -> None:
+    """In closed form: what a ridge with a free intercept, refitted without the group, predicts beyond its own mean."""
+    rng = np.random.default_rng(3)
+    groups = np.repeat(np.arange(12), [1, 2, 3] * 4)
+    labels = groups % 3
+    x = rng.normal(size=(len(groups), width))
+    x -= x.mean(axis=0)
+    left_out, _ = probing._ridge_scores(x, x[:2], labels, groups, 3)
+    values = np.linalg.eigvalsh(x.T @ x)
+    values = values[values > values.max() * 1e-10]
+    y = np.eye(3)[labels]
+    for i, penalty in enumerate(probing.PENALTIES * values.mean()):
+        for group in (0, 4, 11):
+            others = groups != group
+            design = x[others] - x[others].mean(axis=0)
+            gram = design.T @ design + penalty * np.eye(width)
+            slope = np.linalg.solve(gram, design.T @ (y[others] - y[others].mean(axis=0)))
+            expected = (x[~others] - x[others].mean(axis=0)) @ slope
+            np.testing.assert_allclose(left_out[i, ~others], expected, atol=2e-6)
+
+
+@pytest.mark.parametrize("width", [4, 70])
+def test_held_out_scores_equal_a_ridge_of_sklearn(width: int) -> None:
+    from sklearn.linear_model import Ridge
+
+    rng = np.random.default_rng(4)
+    labels, groups = np.arange(30) % 2, np.arange(30)
+    x, z = rng.normal(size=(30, width)), rng.normal(size=(5, width))
+    mean = x.mean(axis=0)
+    _, scores = probing._ridge_scores(x - mean, z - mean, labels, groups, 2)
+    values = np.linalg.eigvalsh((x - mean).T @ (x - mean))
+    values = values[values > values.max() * 1e-10]
+    y = np.eye(2)[labels]
+    for i, penalty in enumerate(probing.PENALTIES * values.mean()):
+        expected = Ridge(alpha=penalty).fit(x, y).predict(z) - y.mean(axis=0)
+        np.testing.assert_allclose(scores[i], expected, atol=1e-8)
+
+
+def test_unequal_classes_are_read_with_equal_priors() -> None:
+    rng = np.random.default_rng(5)
+    labels = np.repeat([0, 1], [180, 20])
+    groups = np.arange(200)
+    x = (rng.normal(size=(200, 3)) + 1.5 * labels[:, None]).astype(np.float32)
+    reading = probing.read_ridge(x, labels, groups, folds.assign(labels, groups, 5, 0))
+    assert np.mean(reading.predictions[labels == 1] == 1) > 0.8
+
+
+def test_the_papers_probe_reads_what_is_there_and_not_noise() -> None:
+    labels, groups, fold = patients(60, 2)
+    rng = np.random.default_rng(6)
+    noise = rng.normal(size=(len(labels), 16)).astype(np.float32)
+    clear = noise + 3 * labels[:, None].astype(np.float32)
+    reading = probing.read("mlp", clear, labels, groups, fold, 0)
+    assert accuracy(reading, labels) > 0.95
+    assert reading.inner_accuracy.shape == (5,)
+    assert reading.inner_accuracy.min() > 0.9
+    assert 0.3 < accuracy(probing.read("mlp", noise, labels, groups, fold, 0), labels) < 0.7
+    again = probing.read("mlp", clear, labels, groups, fold, 0)
+    np.testing.assert_array_equal(reading.log_probabilities, again.log_probabilities)
+
+
+def test_the_papers_probe_takes_three_uneven_folds() -> None:
+    labels = np.arange(31) % 2
+    fold = np.repeat([0, 1, 2], [11, 10, 10])
+    x = (np.random.default_rng(7).normal(size=(31, 4)) + 4 * labels[:, None]).astype(np.float32)
+    reading = probing.read("mlp", x, labels, np.arange(31), fold, 0)
+    assert accuracy(reading, labels) > 0.8
