@@ -109,8 +109,13 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
             group.addoption(name, dest="medprobe_" + name.strip("-").replace("-", "_"), **settings)
         except (ValueError, argparse.ArgumentError):
             raise _clash(name, _owner(name, pluginmanager)) from None
+
     # A plugin loaded later stumbles over our options, and only its own call of this hook shows which one it is.
-    pluginmanager.add_hookcall_monitoring(lambda *_: None, _name_the_clash)
+    def watch(hook_name: str, *_: object) -> None:
+        if hook_name == "pytest_cmdline_main":
+            stop()
+
+    stop = pluginmanager.add_hookcall_monitoring(watch, _name_the_clash)
 
 
 def _name_the_clash(outcome: Any, hook_name: str, implementations: Sequence[Any], _: object) -> None:

@@ -1,0 +1,156 @@
+"""What a run leaves for machines: outcomes, ids, messages, properties, `report.json`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import xml.etree.ElementTree as ElementTree
+from datetime import date, timedelta
+
+import jsonschema
+import pytest
+
+from diagnostics.records import FAILURE_MODES
+from tests.plugins.calling import ROOT, medprobe
+
+MODES = set(FAILURE_MODES.values())
+SCHEMA = json.loads((ROOT / "docs" / "report.schema.json").read_text("utf-8"))
+CONNECTOR = "connector_fidelity_loss"
+STRICT = '[[override]]\nmodel = "phantom"\nretention = {connector = 0.97}\n'
+"""A margin that 48 images can neither show met nor missed."""
+
+ELSEWHERE = ("-c", ROOT / "pyproject.toml", ROOT / "diagnostics")
+
+
+def test_report_follows_its_schema(first):
+    jsonschema.validate(first.report, SCHEMA)
+    assert set(first.diagnoses) == {("phantom", "small"), ("phantom-connector", "small")}
+    assert first.report["verdict"] == "fail"
+    assert (first.report_dir / "index.html").is_file()
+    assert not (first.report_dir / ".handover").exists()
+
+
+def test_ids_end_in_model_and_data_set(first):
+    assert set(first.outcomes()) == {
+        f"test_{mode}[{model}-small]" for mode in MODES for model in ("phantom", "phantom-connector")
+    }
+
+
+def test_outcomes_are_the_verdicts(first):
+    outcome = {"pass": "PASSED", "fail": "FAILED", "inconclusive": "SKIPPED"}
+    for (model, dataset), diagnosis in first.diagnoses.items():
+        for mode in MODES:
+            expected = outcome[diagnosis["failure_modes"][mode]["verdict"]]
+            assert first.outcomes()[f"test_{mode}[{model}-{dataset}]"] == expected
+    assert first.code == pytest.ExitCode.TESTS_FAILED
+
+
+def test_junit_names_model_data_set_and_mode(first):
+    cases = list(ElementTree.parse(first.report_dir / "junit.xml").iter("testcase"))
+    assert len(cases) == 8
+    for case in cases:
+        properties = {p.get("name"): p.get("value") for p in case.iter("property")}
+        assert case.get("name").endswith(f"[{properties['model']}-{properties['dataset']}]")
+    failed = next(c for c in cases if c.get("name") == f"test_{CONNECTOR}[phantom-connector-small]")
+    assert f"[{CONNECTOR}] phantom-connector on small: " in failed.find("failure").get("message")
+
+
+def test_deselecting_checks_deselects_no_measurement(first, store, small, tmp_path):
+    one = medprobe("-k", "connector_fidelity", "-v", "--dataset", small, "--store", store, report_dir=tmp_path)
+    assert set(one.outcomes()) == {f"test_{CONNECTOR}[phantom-small]"}
+    diagnosis = one.diagnoses["phantom", "small"]
+    assert diagnosis["failure_modes"] == first.diagnoses["phantom", "small"]["failure_modes"]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_inconclusive_is_a_skip_or_on_request_a_failure(fails, first, store, small, tmp_path):
+    (tmp_path / "strict.toml").write_text(STRICT)
+    run = medprobe(
+        *("--dataset", small, "--store", store, "--thresholds", tmp_path / "strict.toml", "-v", "-rs"),
+        *(["--fail-inconclusive"] if fails else []),
+        report_dir=tmp_path / "reports",
+    )
+    assert run.diagnoses["phantom", "small"]["failure_modes"][CONNECTOR]["verdict"] == "inconclusive"
+    assert run.report["verdict"] == "inconclusive"
+    outcome = run.outcomes()[f"test_{CONNECTOR}[phantom-small]"]
+    if fails:
+        assert (run.code, outcome) == (1, "FAILED")
+        assert f"[{CONNECTOR}] [inconclusive] phantom on small" in run.out
+    else:
+        assert (run.code, outcome) == (0, "SKIPPED")
+        assert ": [inconclusive] phantom on small" in run.out
+
+
+def accepted(model: str, mode: str, until: date) -> str:
+    return (
+        f'[[accepted]]\nmodel = "{model}"\ndataset = "small"\nmode = "{mode}"\nreason = "known since spring"\n'
+        f"until = {until.isoformat()}\n"
+    )
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_an_accepted_failure_is_an_xfail_until_its_day(workers, first, store, small, tmp_path):
+    tomorrow, yesterday = date.today() + timedelta(2), date.today() - timedelta(2)
+    failing = [
+        mode
+        for mode, link in first.diagnoses["phantom-connector", "small"]["failure_modes"].items()
+        if link["verdict"] == "fail"
+    ]
+    codes = []
+    for number, until in enumerate((tomorrow, yesterday)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / "medprobe.toml").write_text("".join(accepted("phantom-connector", m, until) for m in failing))
+        run = medprobe(
+            *(*ELSEWHERE, "--model", "phantom-connector", "--dataset", small, "--store", store, "-v", "-n", workers),
+            report_dir=folder / "reports",
+            cwd=folder,
+        )
+        codes.append(run.code)
+        expected = "XFAIL" if until == tomorrow else "FAILED"
+        assert run.outcomes()[f"test_{CONNECTOR}[phantom-connector-small]"] == expected
+        assert run.report["verdict"] == "fail"
+    assert codes == [0, 1]
+
+
+def test_an_accepted_failure_that_passes_is_a_failure(first, store, small, tmp_path):
+    (tmp_path / "medprobe.toml").write_text(accepted("phantom", CONNECTOR, date.today() + timedelta(2)))
+    run = medprobe(
+        *ELSEWHERE, "--dataset", small, "--store", store, "-v", report_dir=tmp_path / "reports", cwd=tmp_path
+    )
+    assert run.outcomes()[f"test_{CONNECTOR}[phantom-small]"] == "FAILED"
+    assert "[XPASS(strict)] known since spring" in run.out
+
+
+@pytest.mark.parametrize("key", [None, "our own secret"])
+def test_an_unreadable_image_is_counted_and_left_out(key, first, store, torn, tmp_path):
+    variables = {} if key is None else {"MEDPROBE_ID_KEY": key}
+    run = medprobe(*("--dataset", torn, "--store", store, "--max-excluded", "0.05"), report_dir=tmp_path, **variables)
+    diagnosis = run.diagnoses["phantom", "torn"]
+    assert diagnosis["error"] is None
+    assert (diagnosis["n_images"], diagnosis["n_excluded"]) == (47, 1)
+    (excluded,) = diagnosis["excluded"]
+    torn_bytes = (torn.parent / "images" / "normal" / "patient00003_1.png").read_bytes()
+    assert int(excluded["image"], 16)
+    if key is not None:
+        assert excluded["image"] not in hashlib.sha256(torn_bytes).hexdigest()
+    assert excluded["reason"]
+    for path in tmp_path.rglob("*"):
+        if path.suffix in (".json", ".html"):
+            assert "patient00003" not in path.read_text("utf-8"), path
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_too_many_unreadable_images_are_an_error_of_that_data_set_alone(workers, first, store, torn, small, tmp_path):
+    run = medprobe(*("--dataset", torn, "--dataset", small, "--store", store, "-v", "-n", workers), report_dir=tmp_path)
+    assert run.code == pytest.ExitCode.TESTS_FAILED
+    jsonschema.validate(run.report, SCHEMA)
+    assert run.report["verdict"] is None
+    error = run.diagnoses["phantom", "torn"]["error"]
+    assert "1 of 48 images cannot be read, more than --max-excluded 0.01" in error
+    assert "patient00003" not in error
+    assert run.diagnoses["phantom", "torn"]["verdict"] is None
+    assert run.diagnoses["phantom", "small"]["verdict"] == first.diagnoses["phantom", "small"]["verdict"]
+    outcomes = run.outcomes()
+    assert {o for name, o in outcomes.items() if name.endswith("[phantom-torn]")} == {"ERROR"}
+    assert "FAILED" not in outcomes.values()
