@@ -71,6 +71,7 @@ def measure(spec: ModelSpec, dataset: Dataset, settings: Settings, progress: Pro
         prompt=dataset.prompt,
         options=dataset.answers,
         dtype=settings.dtype,
+        quantize=settings.quantize,
         modules=settings.modules,
         max_new_tokens=answer_length(spec, settings),
     )
@@ -136,6 +137,7 @@ class _Loader:
                 self._spec,
                 dtype=s.dtype,
                 device_map=s.device_map,
+                quantize=s.quantize,
                 processor=s.processor,
                 modules=s.modules,
                 trust_remote_code=s.trust_remote_code,

@@ -20,6 +20,7 @@ class Settings:
     n_folds: int = 5
     dtype: str | None = None
     device_map: str | None = None
+    quantize: Literal["4bit", "8bit"] | None = None
     batch_size: int = 16
     max_images: int | None = None
     max_excluded: float = 0.01
