@@ -25,6 +25,13 @@ class Override(BaseModel):
     retention: dict[Stage, Share]
 
 
+class Regression(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    minimum_effect: Share
+    """The loss of signal that is accepted; more is a regression."""
+
+
 class Thresholds(BaseModel):
     """Least retention asked of each link, with overrides for a model, a data set, or both."""
 
@@ -32,6 +39,7 @@ class Thresholds(BaseModel):
 
     retention: dict[Stage, Share] = Field(default_factory=dict)
     override: list[Override] = Field(default_factory=list)
+    regression: Regression = Regression(minimum_effect=0.02)
 
     def resolve(self, model: str, dataset: str) -> dict[Stage, float]:
         """The thresholds that hold for one diagnosis; a later override wins over an earlier one."""
@@ -57,4 +65,8 @@ def load_thresholds(path: Path | None = None) -> Thresholds:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise ThresholdError(f"the thresholds file {path} is wrong at {where}: {first['msg']}") from None
-    return Thresholds(retention=builtin.retention | own.retention, override=[*builtin.override, *own.override])
+    return Thresholds(
+        retention=builtin.retention | own.retention,
+        override=[*builtin.override, *own.override],
+        regression=own.regression if "regression" in own.model_fields_set else builtin.regression,
+    )

@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from diagnostics.baseline import BaselineError, Match, match
 from diagnostics.records import FailureMode
 from diagnostics.settings import Settings
 from diagnostics.store import default_store
@@ -25,12 +26,14 @@ from fixtures.models.registry import resolve as resolve_model
 
 PUBLISHED = ("busi", "covid19-ct", "chest-xray")
 CONFIG = "medprobe.toml"
+Gate = Literal["absolute", "regression", "both"]
 PHANTOM = "phantom"
 PASSED_ON = (
     "probe",
     "seed",
     "dtype",
     "device_map",
+    "quantize",
     "batch_size",
     "max_images",
     "max_excluded",
@@ -66,6 +69,7 @@ class Config(BaseModel):
     report_dir: str | None = None
     store: str | None = None
     thresholds: str | None = None
+    baseline: str | None = None
     accepted: list[Accepted] = []
 
 
@@ -100,6 +104,10 @@ class Call:
     report_dir: Path
     fail_inconclusive: bool
     accepted: tuple[Accepted, ...]
+    gate: Gate
+    baseline: Mapping[Pair, Match]
+    """What each pair is compared with; empty without the regression gate."""
+    save_baseline: Path | None
 
 
 def resolve(options: Mapping[str, Any], folder: Path) -> Call:
@@ -131,6 +139,12 @@ def resolve(options: Mapping[str, Any], folder: Path) -> Call:
     for name in ("processor", "modules", "adapter"):
         if options[name] and len(models) > 1:
             raise CallError(f"--{name} makes sense for one model, and {len(models)} are given")
+    baseline = given("baseline", "MEDPROBE_BASELINE")
+    if options["gate"] in ("regression", "both") and baseline is None:
+        raise CallError(
+            f"--gate {options['gate']} needs a baseline: name one with --baseline, MEDPROBE_BASELINE or {CONFIG}"
+        )
+    gate: Gate = options["gate"] or ("absolute" if baseline is None else "both")
     return Call(
         pairs=pairs,
         settings=Settings(
@@ -144,7 +158,17 @@ def resolve(options: Mapping[str, Any], folder: Path) -> Call:
         report_dir=(given("report_dir") or Path("reports")).absolute(),
         fail_inconclusive=bool(options["fail_inconclusive"]),
         accepted=tuple(config.accepted),
+        gate=gate,
+        baseline={} if baseline is None or gate == "absolute" else _baseline(baseline.absolute(), pairs),
+        save_baseline=Path(options["save_baseline"]).expanduser().absolute() if options["save_baseline"] else None,
     )
+
+
+def _baseline(path: Path, pairs: tuple[Pair, ...]) -> dict[Pair, Match]:
+    try:
+        return dict(zip(pairs, match(path, [(p.model.name, p.dataset.name) for p in pairs]), strict=True))
+    except BaselineError as error:
+        raise CallError(str(error)) from None
 
 
 def _config(path: Path) -> Config:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from diagnostics.records import Diagnosis
+from diagnostics.baseline import BaselineError
+from diagnostics.records import Diagnosis, Predictions
 from plugins.call import Call, Pair
 from plugins.options import CALL
 from plugins.report.files import write_text
@@ -58,11 +59,26 @@ def diagnosis(request: pytest.FixtureRequest) -> Diagnosis:
         result, predictions = diagnose(pair.model, pair.dataset.name, pair.dataset.manifest, call.settings, progress)
     path = handover_path(call, pair)
     if predictions is not None:
+        result = _compared(call, pair, result, predictions)
         write_text(path.with_suffix(".predictions.json"), predictions.model_dump_json())
     write_text(path, result.model_dump_json())
     if result.error is not None:
         pytest.fail(f"{pair.model.name} on {pair.dataset.name}: {result.error}", pytrace=False)
     return result
+
+
+def _compared(call: Call, pair: Pair, result: Diagnosis, predictions: Predictions) -> Diagnosis:
+    """The diagnosis with what the comparison with its baseline adds."""
+    if pair not in call.baseline:
+        return result
+    from diagnostics.regression import record
+
+    settings = call.settings
+    try:
+        found = record(call.baseline[pair], predictions, settings.thresholds.regression.minimum_effect, settings.seed)
+    except BaselineError as error:
+        return Diagnosis(model=result.model, revision=result.revision, dataset=result.dataset, error=str(error))
+    return result.model_copy(update={"regression": found})
 
 
 @pytest.fixture(scope="session")

@@ -92,12 +92,29 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ),
     ("--dtype", {"choices": ("float32", "bfloat16", "float16"), "help": "default: the checkpoint's"}),
     ("--device-map", {"metavar": "MAP", "help": "passed to transformers, e.g. auto for a model larger than one GPU"}),
+    ("--quantize", {"choices": ("4bit", "8bit"), "help": "load the weights quantised (needs bitsandbytes)"}),
     ("--processor", {"metavar": "P", "help": "folder or hub id whose processor replaces the checkpoint's"}),
     ("--modules", {"metavar": "FILE", "help": "TOML that names the parts of the model by hand"}),
     ("--adapter", {"metavar": "DIR", "help": "PEFT adapter put on the model"}),
     ("--trust-remote-code", {"action": "store_true", "help": "let the checkpoint run its own code"}),
     ("--offline", {"action": "store_true", "help": "ask no hub"}),
     ("--thresholds", {"metavar": "FILE", "help": "TOML of retentions asked for, over the built-in ones"}),
+    (
+        "--baseline",
+        {
+            "metavar": "FILE",
+            "help": "compare with this saved run, or with the newest of its model in a folder (or MEDPROBE_BASELINE)",
+        },
+    ),
+    ("--save-baseline", {"metavar": "FILE", "help": "save this run for later comparison, as a file or in a folder"}),
+    (
+        "--gate",
+        {
+            "choices": ("absolute", "regression", "both"),
+            "help": "what is checked: the four links, the change against the baseline, or both "
+            "(default: both with a baseline, else absolute)",
+        },
+    ),
     ("--fail-inconclusive", {"action": "store_true", "help": "an inconclusive link fails instead of being skipped"}),
 )
 

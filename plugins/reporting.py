@@ -7,15 +7,19 @@ import platform
 import shlex
 import shutil
 import sys
+from pathlib import Path
 
 import pytest
 
-from diagnostics.records import Diagnosis, Report, worst
+from diagnostics import baseline
+from diagnostics.records import Diagnosis, Predictions, Report, worst
 from plugins.call import Call
 from plugins.diagnosing import handover_path
 from plugins.options import CALL
+from plugins.report.files import write_text
 
 REPORT = pytest.StashKey[Report]()
+SAVED = pytest.StashKey[Path]()
 VERSIONS = ("medprobe", "torch", "transformers", "numpy", "scipy", "scikit-learn")
 
 
@@ -68,6 +72,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     try:
         write_report(report, call.report_dir)
         write_pages(report, call.report_dir)
+        if call.save_baseline is not None:
+            config.stash[SAVED] = _save_baseline(call, call.save_baseline, report)
         _keep_predictions(call, report)
     except OSError as error:
         pytest.exit(
@@ -77,6 +83,24 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         )
     shutil.rmtree(call.report_dir / ".handover", ignore_errors=True)
     config.stash[REPORT] = report
+
+
+def _save_baseline(call: Call, path: Path, report: Report) -> Path:
+    """Write the predictions of every diagnosis without error as one baseline."""
+    handed = {(pair.model.name, pair.dataset.name): handover_path(call, pair) for pair in call.pairs}
+    moment = baseline.now()
+    saved = [
+        baseline.Saved(
+            revision=diagnosis.revision,
+            predictions=Predictions.model_validate_json(
+                handed[diagnosis.model, diagnosis.dataset].with_suffix(".predictions.json").read_bytes()
+            ),
+        )
+        for diagnosis in report.diagnoses
+        if diagnosis.error is None
+    ]
+    whole = baseline.Baseline(saved=moment, versions=report.suite["versions"], diagnoses=saved)
+    return write_text(baseline.target(path, moment), whole.model_dump_json())
 
 
 def _keep_predictions(call: Call, report: Report) -> None:
@@ -128,5 +152,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     terminalreporter.section("medprobe", **{colour: True})  # type: ignore[arg-type]
     for line in summary_lines(report):
         terminalreporter.write_line(line)
+    if SAVED in config.stash:
+        terminalreporter.write_line(f"baseline: {config.stash[SAVED]}")
     shown = config.stash[CALL].report_dir
     terminalreporter.write_line(f"report: {shown / 'index.html'}" if sys.stdout else str(shown))

@@ -1,0 +1,22 @@
+"""Which checks are collected: those of the absolute gate, that of the regression gate, or both."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import diagnostics
+from plugins.options import CALL
+
+CHECKS = Path(diagnostics.__file__).parent
+REGRESSION = "test_regression"
+
+
+def pytest_pycollect_makeitem(collector: pytest.Collector, name: str) -> list[Any] | None:
+    """Nothing for a check of a gate that was not asked for; None leaves it to pytest."""
+    if collector.path.parent != CHECKS or not name.startswith("test_"):
+        return None
+    other = "absolute" if name == REGRESSION else "regression"
+    return [] if collector.config.stash[CALL].gate == other else None

@@ -1,0 +1,126 @@
+"""The regression gate as its users call it: save, compare, refuse."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fixtures.phantoms.images import draw_dataset
+from tests.plugins.calling import Run, medprobe
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("gate")
+
+
+@pytest.fixture(scope="module")
+def data(place) -> list[str | Path]:
+    manifest = draw_dataset(place / "set", 60, 2, seed=5)
+    manifest.write_text(manifest.read_text("utf-8").replace('name = "phantom"', 'name = "gated"'), "utf-8")
+    return ["--dataset", manifest, "--store", place / "store"]
+
+
+@pytest.fixture(scope="module")
+def saved(place, data) -> Path:
+    file = place / "base.json"
+    run = medprobe("--model", "phantom", *data, "--save-baseline", file, report_dir=place / "saved")
+    assert run.code == 0, run.out
+    assert f"baseline: {file}" in run.out
+    assert "absolute gate only" in run.out
+    assert run.diagnoses["phantom", "gated"]["regression"] is None
+    return file
+
+
+@pytest.fixture(scope="module")
+def same(place, data, saved) -> Run:
+    return medprobe("--model", "phantom", *data, "--baseline", saved, "-v", report_dir=place / "same")
+
+
+@pytest.fixture(scope="module")
+def worse(place, data, saved) -> Run:
+    more = ("--model", "phantom-answer", "--baseline", saved, "--gate", "regression", "-v")
+    return medprobe(*data, *more, report_dir=place / "worse")
+
+
+def test_the_baseline_names_what_it_holds(saved):
+    held = json.loads(saved.read_text("utf-8"))
+    assert [(d["predictions"]["model"], d["predictions"]["dataset"]) for d in held["diagnoses"]] == [
+        ("phantom", "gated")
+    ]
+    assert held["versions"]["medprobe"]
+
+
+def test_the_same_run_has_not_regressed(same):
+    assert same.code == 0, same.out
+    assert len(same.outcomes()) == 5
+    assert same.outcomes()["test_regression[phantom-gated]"] == "PASSED"
+    found = same.diagnoses["phantom", "gated"]["regression"]
+    assert found["verdict"] == "not_regressed"
+    assert found["baseline"] == {"file": "base.json", "model": "phantom", "revision": None} | {
+        "revision": found["baseline"]["revision"]
+    }
+    assert set(found["exits"]) == {"vision", "connector", "llm", "answer"}
+    assert "absolute gate only" not in same.out
+
+
+def test_a_broken_answer_has_regressed(worse):
+    assert worse.code == 1, worse.out
+    assert worse.outcomes() == {"test_regression[phantom-answer-gated]": "FAILED"}
+    assert "AssertionError: [regression] phantom-answer on gated: " in worse.out
+    found = worse.diagnoses["phantom-answer", "gated"]
+    assert found["regression"]["verdict"] == "regressed"
+    assert found["regression"]["exits"]["answer"]["change"] < -0.5
+    assert found["regression"]["exits"]["vision"]["verdict"] == "not_regressed"
+
+
+def test_the_absolute_gate_reads_no_baseline(place, data, saved):
+    run = medprobe(
+        *("--model", "phantom", *data, "--gate", "absolute", "--collect-only", "-q"),
+        report_dir=place / "absolute",
+        MEDPROBE_BASELINE=str(place / "nowhere.json"),
+    )
+    assert run.code == 0, run.out
+    assert "test_regression" not in run.out
+
+
+def test_another_prompt_is_an_error_of_its_diagnosis(place, data, saved):
+    held = json.loads(saved.read_text("utf-8"))
+    held["diagnoses"][0]["predictions"]["prompt"] = "What is this?"
+    other = place / "other-prompt.json"
+    other.write_text(json.dumps(held), "utf-8")
+    run = medprobe("--model", "phantom", *data, "--baseline", other, report_dir=place / "prompt")
+    assert run.code == 1, run.out
+    assert "has another prompt" in run.diagnoses["phantom", "gated"]["error"]
+    assert run.report["verdict"] is None
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+@pytest.mark.parametrize("way", ["option", "variable", "file"])
+def test_a_missing_baseline_ends_the_call(place, data, workers, way, tmp_path):
+    missing = tmp_path / "none.json"
+    arguments, variables = (["--baseline", missing], {}) if way == "option" else ([], {})
+    if way == "variable":
+        variables = {"MEDPROBE_BASELINE": str(missing)}
+    if way == "file":
+        broken = tmp_path / "broken.json"
+        broken.write_text("{", "utf-8")
+        arguments, missing = ["--baseline", broken], broken
+    run = medprobe("--model", "phantom", *data, *arguments, "-n", workers, report_dir=tmp_path, **variables)
+    assert run.code == 4, run.out + run.err
+    assert str(missing) in run.err
+    assert "Traceback" not in run.err
+
+
+def test_a_baseline_without_the_data_set_ends_the_call(saved, tmp_path):
+    run = medprobe("--model", "phantom", "--baseline", saved, report_dir=tmp_path)
+    assert run.code == 4
+    assert "does not hold phantom on phantom; it holds phantom on gated" in run.err
+
+
+def test_the_regression_gate_needs_a_baseline(tmp_path):
+    run = medprobe("--model", "phantom", "--gate", "regression", report_dir=tmp_path)
+    assert run.code == 4
+    assert "--gate regression needs a baseline" in run.err
