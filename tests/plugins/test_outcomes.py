@@ -16,9 +16,7 @@ from tests.plugins.calling import ROOT, medprobe
 MODES = set(FAILURE_MODES.values())
 SCHEMA = json.loads((ROOT / "docs" / "report.schema.json").read_text("utf-8"))
 CONNECTOR = "connector_fidelity_loss"
-STRICT = '[[override]]\nmodel = "phantom"\nretention = {connector = 0.97}\n'
-"""A margin that 48 images can neither show met nor missed."""
-
+LLM = "llm_comprehension_deficit"
 ELSEWHERE = ("-c", ROOT / "pyproject.toml", ROOT / "diagnostics")
 
 
@@ -31,9 +29,10 @@ def test_report_follows_its_schema(first):
 
 
 def test_ids_end_in_model_and_data_set(first):
-    assert set(first.outcomes()) == {
+    assert set(first.outcomes()) >= {
         f"test_{mode}[{model}-small]" for mode in MODES for model in ("phantom", "phantom-connector")
     }
+    assert all(name.endswith(("[phantom-small]", "[phantom-connector-small]")) for name in first.outcomes())
 
 
 def test_outcomes_are_the_verdicts(first):
@@ -47,7 +46,7 @@ def test_outcomes_are_the_verdicts(first):
 
 def test_junit_names_model_data_set_and_mode(first):
     cases = list(ElementTree.parse(first.report_dir / "junit.xml").iter("testcase"))
-    assert len(cases) == 8
+    assert len(cases) == len(first.outcomes()) >= 8
     for case in cases:
         properties = {p.get("name"): p.get("value") for p in case.iter("property")}
         assert case.get("name").endswith(f"[{properties['model']}-{properties['dataset']}]")
@@ -64,21 +63,20 @@ def test_deselecting_checks_deselects_no_measurement(first, store, small, tmp_pa
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_inconclusive_is_a_skip_or_on_request_a_failure(fails, first, store, small, tmp_path):
-    (tmp_path / "strict.toml").write_text(STRICT)
+    """Behind a connector that hands on nothing, the LLM has nothing left to lose."""
     run = medprobe(
-        *("--dataset", small, "--store", store, "--thresholds", tmp_path / "strict.toml", "-v", "-rs"),
+        *("--model", "phantom-connector", "--dataset", small, "--store", store, "-k", LLM, "-v", "-rs"),
         *(["--fail-inconclusive"] if fails else []),
-        report_dir=tmp_path / "reports",
+        report_dir=tmp_path,
     )
-    assert run.diagnoses["phantom", "small"]["failure_modes"][CONNECTOR]["verdict"] == "inconclusive"
-    assert run.report["verdict"] == "inconclusive"
-    outcome = run.outcomes()[f"test_{CONNECTOR}[phantom-small]"]
+    assert run.diagnoses["phantom-connector", "small"]["failure_modes"][LLM]["verdict"] == "inconclusive"
+    outcome = run.outcomes()[f"test_{LLM}[phantom-connector-small]"]
     if fails:
         assert (run.code, outcome) == (1, "FAILED")
-        assert f"[{CONNECTOR}] [inconclusive] phantom on small" in run.out
+        assert f"[{LLM}] [inconclusive] phantom-connector on small" in run.out
     else:
         assert (run.code, outcome) == (0, "SKIPPED")
-        assert ": [inconclusive] phantom on small" in run.out
+        assert ": [inconclusive] phantom-connector on small" in run.out
 
 
 def accepted(model: str, mode: str, until: date) -> str:

@@ -23,7 +23,7 @@ def diagnosed(datasets, folder, store, *more: str) -> Run:
 
 @pytest.fixture(scope="module")
 def sets(tmp_path_factory):
-    return [drawn(tmp_path_factory.mktemp(name), name, 75, 4, int(name.removeprefix("seed"))) for name in SEEDS]
+    return [drawn(tmp_path_factory.mktemp(name), name, 40, 4, int(name.removeprefix("seed"))) for name in SEEDS]
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +32,8 @@ def ridge(sets, store, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def mlp(sets, ridge, store, tmp_path_factory):
-    return diagnosed(sets[:1], tmp_path_factory.mktemp("mlp"), store, "--probe", "mlp", "--max-images", "160")
+def mlp(sets, store, tmp_path_factory):
+    return diagnosed(sets[:1], tmp_path_factory.mktemp("mlp"), store, "--probe", "mlp", "--max-images", "100")
 
 
 def assert_as_planted(diagnosis, fault):

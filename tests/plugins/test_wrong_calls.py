@@ -132,4 +132,4 @@ def test_clash_is_mended_as_advised(tmp_path):
         PYTEST_PLUGINS="precision_tool",
     )
     assert mended.code == 0, mended.err
-    assert mended.out.count("[phantom-phantom]") == 4
+    assert mended.out.count("[phantom-phantom]") >= 4
