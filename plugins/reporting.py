@@ -12,14 +12,19 @@ from pathlib import Path
 import pytest
 
 from diagnostics import baseline
-from diagnostics.records import Diagnosis, Predictions, Report, worst
-from plugins.call import Call
+from diagnostics.records import Diagnosis, Predictions, Report, VerdictValue, worst
+from plugins.call import Call, Gate
 from plugins.diagnosing import handover_path
 from plugins.options import CALL
 from plugins.report.files import write_text
 
 REPORT = pytest.StashKey[Report]()
 SAVED = pytest.StashKey[Path]()
+REGRESSION_VERDICTS: dict[str, VerdictValue] = {
+    "regressed": "fail",
+    "not_regressed": "pass",
+    "inconclusive": "inconclusive",
+}
 VERSIONS = ("medprobe", "torch", "transformers", "numpy", "scipy", "scikit-learn")
 
 
@@ -63,7 +68,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
             "command": shlex.join(["pytest", *config.invocation_params.args]),
             "seed": call.settings.seed,
         },
-        verdict=worst([diagnosis.verdict for diagnosis in diagnoses]),
+        verdict=worst([verdict for diagnosis in diagnoses for verdict in _verdicts(diagnosis, call.gate)]),
         diagnoses=diagnoses,
     )
     from plugins.report.files import write_report
@@ -83,6 +88,14 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         )
     shutil.rmtree(call.report_dir / ".handover", ignore_errors=True)
     config.stash[REPORT] = report
+
+
+def _verdicts(diagnosis: Diagnosis, gate: Gate) -> list[VerdictValue | None]:
+    """What the gate asked for says of a diagnosis; null on an error."""
+    if diagnosis.error is not None or diagnosis.regression is None:
+        return [diagnosis.verdict]
+    compared = REGRESSION_VERDICTS[diagnosis.regression["verdict"]]
+    return [compared] if gate == "regression" else [diagnosis.verdict, compared]
 
 
 def _save_baseline(call: Call, path: Path, report: Report) -> Path:

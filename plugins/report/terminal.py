@@ -76,7 +76,9 @@ def diagnosis_lines(diagnosis: Diagnosis, width: int) -> list[str]:
         lines += _wrap(f"caution: {caution}", width)
     if diagnosis.regression is not None:
         verdict = str(diagnosis.regression.get("verdict", "not judged")).replace("_", " ")
-        lines += _wrap(f"against the baseline: {verdict}", width)
+        answer = diagnosis.regression.get("exits", {}).get("answer")
+        by = "" if answer is None else f", the answer changed by {100 * answer['change']:+.1f} points"
+        lines += _wrap(f"against the baseline: {verdict}{by}", width)
     return lines
 
 

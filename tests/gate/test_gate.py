@@ -64,12 +64,14 @@ def test_the_same_run_has_not_regressed(same):
     }
     assert set(found["exits"]) == {"vision", "connector", "llm", "answer"}
     assert "absolute gate only" not in same.out
+    assert same.report["verdict"] == same.diagnoses["phantom", "gated"]["verdict"]
 
 
 def test_a_broken_answer_has_regressed(worse):
     assert worse.code == 1, worse.out
     assert worse.outcomes() == {"test_regression[phantom-answer-gated]": "FAILED"}
     assert "AssertionError: [regression] phantom-answer on gated: " in worse.out
+    assert worse.report["verdict"] == "fail"
     found = worse.diagnoses["phantom-answer", "gated"]
     assert found["regression"]["verdict"] == "regressed"
     assert found["regression"]["exits"]["answer"]["change"] < -0.5
@@ -112,6 +114,24 @@ def test_a_missing_baseline_ends_the_call(place, data, workers, way, tmp_path):
     assert run.code == 4, run.out + run.err
     assert str(missing) in run.err
     assert "Traceback" not in run.err
+
+
+def test_two_workers_save_and_compare_in_a_folder(place, data):
+    folder = place / "baselines"
+    models = ("--model", "phantom", "--model", "phantom-answer", "--max-images", "60", "-n", "2")
+    saving = medprobe(*models, *data, "--save-baseline", folder, report_dir=place / "two")
+    (file,) = folder.glob("*.json")
+    assert {d["predictions"]["model"] for d in json.loads(file.read_text("utf-8"))["diagnoses"]} == {
+        "phantom",
+        "phantom-answer",
+    }, saving.out
+    run = medprobe(*models, *data, "--baseline", folder, "--gate", "regression", "-v", report_dir=place / "again")
+    assert run.code == 0, run.out
+    assert {key: d["regression"]["baseline"]["model"] for key, d in run.diagnoses.items()} == {
+        ("phantom", "gated"): "phantom",
+        ("phantom-answer", "gated"): "phantom-answer",
+    }
+    assert run.report["verdict"] == "pass"
 
 
 def test_a_baseline_without_the_data_set_ends_the_call(saved, tmp_path):

@@ -1,0 +1,95 @@
+"""What the check makes of a comparison, and which saved run is chosen."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from diagnostics.baseline import Baseline, BaselineError, Saved, match, target
+from diagnostics.checks import check_regression
+from diagnostics.records import CHAIN, Diagnosis, Predictions
+
+ANSWER = {"change": -0.03, "ci": [-0.08, 0.02], "p": 0.2, "p_adjusted": 0.4, "verdict": "inconclusive"}
+
+
+def compared(verdict):
+    return Diagnosis(
+        model="m",
+        revision=None,
+        dataset="d",
+        regression={
+            "verdict": verdict,
+            "baseline": {"file": "b.json", "model": "m", "revision": None},
+            "minimum_effect": 0.02,
+            "exits": {"answer": ANSWER},
+        },
+    )
+
+
+def test_what_did_not_regress_passes():
+    check_regression(compared("not_regressed"), fail_inconclusive=True)
+
+
+def test_a_regression_fails():
+    with pytest.raises(AssertionError, match=r"^\[regression\] m on d: the answer changed by -3.0 points"):
+        check_regression(compared("regressed"), fail_inconclusive=False)
+
+
+def test_the_undecided_is_a_skip_or_a_failure():
+    with pytest.raises(pytest.skip.Exception, match=r"^\[inconclusive\] m on d: "):
+        check_regression(compared("inconclusive"), fail_inconclusive=False)
+    with pytest.raises(AssertionError, match=r"^\[regression\] \[inconclusive\] m on d: "):
+        check_regression(compared("inconclusive"), fail_inconclusive=True)
+
+
+def saved(folder: Path, day: int, *models: str) -> Path:
+    whole = Baseline(
+        saved=datetime(2030, 1, day, tzinfo=UTC),
+        versions={},
+        diagnoses=[
+            Saved(
+                revision=str(day),
+                predictions=Predictions(
+                    model=model,
+                    dataset="d",
+                    data_fingerprint="f",
+                    prompt="p",
+                    probe="ridge",
+                    classes=["a", "b"],
+                    images=["x"],
+                    labels=[0],
+                    groups=[0],
+                    places={place: [0] for place in CHAIN},
+                ),
+            )
+            for model in models
+        ],
+    )
+    path = target(folder, whole.saved)
+    path.write_text(whole.model_dump_json(), "utf-8")
+    return path
+
+
+def test_a_folder_gives_the_newest_run_of_the_model(tmp_path):
+    saved(tmp_path, 3, "m")
+    saved(tmp_path, 2, "m", "n")
+    saved(tmp_path, 4, "o")
+    assert [m.saved.revision for m in match(tmp_path, [("m", "d"), ("n", "d")])] == ["3", "2"]
+    with pytest.raises(BaselineError, match="does not hold q on d; it holds m on d, n on d, o on d"):
+        match(tmp_path, [("q", "d")])
+
+
+def test_a_file_of_one_model_serves_any(tmp_path):
+    one, two = saved(tmp_path, 1, "m"), saved(tmp_path, 2, "m", "n")
+    assert match(one, [("q", "d")])[0].saved.predictions.model == "m"
+    with pytest.raises(BaselineError, match="does not hold q on d"):
+        match(two, [("q", "d")])
+    with pytest.raises(BaselineError, match="does not hold m on e"):
+        match(one, [("m", "e")])
+
+
+def test_an_empty_folder_is_refused(tmp_path):
+    with pytest.raises(BaselineError, match="holds no"):
+        match(tmp_path, [("m", "d")])
