@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -100,7 +101,7 @@ def answer_length(spec: ModelSpec, settings: Settings) -> int:
 
 def _allow(n_excluded: int, n_images: int, left_out: Sequence[tuple[ImageFile, str]], settings: Settings) -> None:
     if n_excluded > settings.max_excluded * n_images:
-        first = f", the first: {left_out[0][1]}" if left_out else ""
+        first = f", the first, {left_out[0][0].id[:12]}: {left_out[0][1]}" if left_out else ""
         raise TooManyExcluded(
             f"{n_excluded} of {n_images} images cannot be read, more than --max-excluded {settings.max_excluded:g} "
             f"allows{first}"
@@ -160,11 +161,12 @@ def _extract(
     for chunk in _chunks(missing, SHARD):
         opened: list[tuple[ImageFile, Any]] = []
         with ThreadPoolExecutor(4) as pool:
-            for image, picture, reason in pool.map(_open, chunk):
-                if reason is None:
+            for image, picture, error in pool.map(_open, chunk):
+                if error is None:
                     opened.append((image, picture))
                 else:
-                    excluded[image.digest] = reason
+                    excluded[image.digest] = _nameless(error)
+                    warnings.warn(f"left out: {error}", stacklevel=2)
         if not opened:
             continue
         from diagnostics.batches import read_all
@@ -182,11 +184,20 @@ def _extract(
         yield store.Shard([image.digest for image, _ in opened], arrays, [text for b in batches for text in b.texts])
 
 
-def _open(image: ImageFile) -> tuple[ImageFile, Any, str | None]:
+def _open(image: ImageFile) -> tuple[ImageFile, Any, Exception | None]:
     try:
         return image, open_image(image), None
     except (UnreadableImage, OSError) as error:
-        return image, None, str(error)
+        return image, None, error
+
+
+def _nameless(error: Exception) -> str:
+    """Why, without the file's name: a report may leave the machine, and the warning that names the file does not."""
+    known = error.__cause__
+    if isinstance(known, UnreadableImage):
+        return str(known)
+    source = known if isinstance(known, OSError) else error
+    return f"the file cannot be read ({getattr(source, 'strerror', None) or type(source).__name__})"
 
 
 def _chunks(items: Sequence[ImageFile], size: int) -> Iterable[Sequence[ImageFile]]:

@@ -79,7 +79,7 @@ def test_every_worker_has_whole_models(first, small, tmp_path):
     assert two.code == first.code, two.out + two.err
     assert without_circumstances(two.report) == without_circumstances(first.report)
     workers: dict[str, set[str]] = {}
-    for line in two.out.splitlines():
+    for line in map(str.strip, two.out.splitlines()):
         if line.startswith("[gw") and line.endswith("]"):
             workers.setdefault(line.rpartition("[")[2], set()).add(line.partition("]")[0])
     assert {model: len(used) for model, used in workers.items()} == {"phantom-small]": 1, "phantom-connector-small]": 1}
