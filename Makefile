@@ -5,7 +5,7 @@ diagnose: .venv/ready  ## diagnose the embedded phantom
 	$(BIN)/pytest --model phantom
 
 test: .venv/ready  ## the suite's own tests
-	$(BIN)/pytest tests
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests -n 2
 
 check: .venv/ready  ## format, lint, types
 	$(BIN)/ruff format --check .
