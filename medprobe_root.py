@@ -23,6 +23,8 @@ PATH_OPTIONS = (
     "--modules",
     "--adapter",
     "--thresholds",
+    "--baseline",
+    "--save-baseline",
 )
 
 

@@ -30,7 +30,7 @@ def read_mlp(features: NDArray[np.float32], labels: Ints, groups: Ints, folds: I
     inner_held_out = [folds == (f + 1) % n_folds for f in range(n_folds)]
     masks = [*training, *(t & ~h for t, h in zip(training, inner_held_out, strict=True))]
     scaled = [standardise(features[mask], features)[1].astype(np.float32) for mask in masks]
-    logits = _train(np.stack(scaled), labels, masks, n_classes, seed)
+    logits = _train(_shorten(np.stack(scaled)), labels, masks, n_classes, seed)
     log_probabilities = np.empty((len(labels), n_classes))
     inner = []
     for f in range(n_folds):
@@ -38,6 +38,12 @@ def read_mlp(features: NDArray[np.float32], labels: Ints, groups: Ints, folds: I
         held_out = inner_held_out[f]
         inner.append(balanced_accuracy(labels[held_out], logits[n_folds + f, held_out].argmax(axis=1), n_classes))
     return Reading(log_probabilities, np.array(inner))
+
+
+def _shorten(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """[n_heads, n_images, width], rotated to n_images columns where it is wider: every linear map of it stays possible."""
+    n_images, width = x.shape[1:]
+    return x if width <= n_images else np.stack([np.linalg.qr(part.T, mode="r").T for part in x])
 
 
 def _train(
@@ -58,7 +64,7 @@ def _train(
 
     w1, b1 = parameter(n_heads, width, HIDDEN, fan=width), parameter(n_heads, 1, HIDDEN, fan=width)
     w2, b2 = parameter(n_heads, HIDDEN, n_classes, fan=HIDDEN), parameter(n_heads, 1, n_classes, fan=HIDDEN)
-    optimizer = torch.optim.AdamW([w1, b1, w2, b2], lr=LEARNING_RATE)
+    optimizer = torch.optim.AdamW([w1, b1, w2, b2], lr=LEARNING_RATE, fused=True)
     warm_up = max(1, round(WARM_UP * n_steps))
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer,
