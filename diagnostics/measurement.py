@@ -77,20 +77,24 @@ def measure(spec: ModelSpec, dataset: Dataset, settings: Settings, progress: Pro
         max_new_tokens=answer_length(spec, settings),
     )
     folder = store.Folder(settings.store, key)
-    with folder.lock():
-        present = folder.images()
-        missing = list({image.digest: image for image in dataset.images if image.digest not in present}.values())
-        excluded: dict[str, str] = {}
-        if missing:
-            for shard in _extract(
-                loader, dataset, missing, excluded, settings, answer_length(spec, settings), progress
-            ):
+    excluded: dict[str, str] = {}
+    if _missing(folder, dataset):
+        with folder.lock():
+            missing = _missing(folder, dataset)
+            length = answer_length(spec, settings)
+            for shard in _extract(loader, dataset, missing, excluded, settings, length, progress):
                 folder.add(shard)
                 folder.describe(**loader.about)
     left_out = tuple((image, excluded[image.digest]) for image in dataset.images if image.digest in excluded)
     _allow(len(left_out) + len(dataset.unreadable), len(dataset.images) + len(dataset.unreadable), left_out, settings)
     kept = tuple(image for image in dataset.images if image.digest not in excluded)
     return Measurement(kept, left_out, key, folder)
+
+
+def _missing(folder: store.Folder, dataset: Dataset) -> list[ImageFile]:
+    """The images the store does not hold, each once."""
+    present = folder.images()
+    return list({image.digest: image for image in dataset.images if image.digest not in present}.values())
 
 
 def answer_length(spec: ModelSpec, settings: Settings) -> int:

@@ -41,9 +41,9 @@ def read_mlp(features: NDArray[np.float32], labels: Ints, groups: Ints, folds: I
 
 
 def _shorten(x: NDArray[np.float32]) -> NDArray[np.float32]:
-    """[n_heads, n_images, width], rotated to n_images columns where it is wider: every linear map of it stays possible."""
+    """[n_heads, n_images, width], rotated to n_images columns where wider: every linear map of it stays possible."""
     n_images, width = x.shape[1:]
-    return x if width <= n_images else np.stack([np.linalg.qr(part.T, mode="r").T for part in x])
+    return x if width <= n_images else np.stack([np.asarray(np.linalg.qr(part.T, mode="r")).T for part in x])
 
 
 def _train(

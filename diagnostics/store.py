@@ -10,7 +10,8 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,9 +60,20 @@ class Folder:
                 f"the store {root} cannot be written ({error.strerror}); name another with --store"
             ) from None
 
-    def lock(self) -> FileLock:
+    @contextmanager
+    def lock(self) -> Iterator[None]:
         """Held while an extraction fills this folder, so that no other process computes the same."""
-        return FileLock(self.path / ".lock")
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire()
+        except OSError as error:
+            raise StoreError(
+                f"the store {self.path} cannot be written ({_cause(error)}); name another with --store"
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
 
     def describe(self, **about: str) -> None:
         """Keep how the shards were made; the first description stays."""
@@ -162,6 +174,8 @@ def remembered(root: Path, name: str, compute: Callable[[], Mapping[str, NDArray
 
     path = root / "readings" / f"{name}.safetensors"
     try:
+        if path.exists():
+            return dict(load_file(path))
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_suffix(".lock")):
             if not path.exists():
