@@ -73,13 +73,7 @@ def _diagnose(
     readings = _read_all(measured, labels, groups, fold, dataset, settings, progress)
     probed = time.perf_counter()
 
-    said = np.array(
-        [
-            parse(text, [(a, *s) for a, s in zip(dataset.answers, dataset.synonyms, strict=True)])
-            for text in measured.texts()
-        ],
-        dtype=np.int64,
-    )
+    said = _said(measured.texts(), dataset)
     likeliest = measured.array(OPTIONS).argmax(axis=1).astype(np.int64)
     chosen = _exits(readings, exits.untrained("answer.said", labels, said, fold, n_classes), fold)
     predictions = {place: choice.predictions for place, choice in chosen.items()}
@@ -104,20 +98,7 @@ def _diagnose(
         verdict=judged.verdict,
         primary_failure_mode=judged.primary,
         tied=judged.tied,
-        failure_modes=FailureModes(
-            **{
-                FAILURE_MODES[stage]: Link(
-                    verdict=link.verdict,
-                    reason=link.reason,
-                    loss=link.loss,
-                    ci=link.ci,
-                    retention=link.retention,
-                    threshold=link.threshold,
-                    locus=chosen[stage].locus,
-                )
-                for stage, link in judged.links.items()
-            }
-        ),
+        failure_modes=_failure_modes(judged, chosen),
         accuracy=Accuracy(
             chance=float(np.bincount(labels).max() / len(labels)),
             **{place: float(np.mean(predictions[place] == labels)) for place in CHAIN},
@@ -158,6 +139,28 @@ def _diagnose(
         groups=groups.tolist(),
         places={place: values.tolist() for place, values in predictions.items()},
     )
+
+
+def _said(texts: list[str], dataset: Dataset) -> Ints:
+    """The class each text names, [n_images], -1 where it names none."""
+    names = [(answer, *more) for answer, more in zip(dataset.answers, dataset.synonyms, strict=True)]
+    return np.array([parse(text, names) for text in texts], dtype=np.int64)
+
+
+def _failure_modes(judged: judging.Judgement, chosen: dict[str, Choice]) -> FailureModes:
+    links = {
+        FAILURE_MODES[stage]: Link(
+            verdict=link.verdict,
+            reason=link.reason,
+            loss=link.loss,
+            ci=link.ci,
+            retention=link.retention,
+            threshold=link.threshold,
+            locus=chosen[stage].locus,
+        )
+        for stage, link in judged.links.items()
+    }
+    return FailureModes(**links)
 
 
 class MissingClass(ValueError):
