@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -92,7 +93,10 @@ class _progress:
 
     def __init__(self, config: pytest.Config, pair: Pair) -> None:
         self._capture = config.pluginmanager.getplugin("capturemanager")
-        self._shown = sys.__stderr__ is not None and sys.__stderr__.isatty() and config.get_verbosity() >= 0
+        # Under capture file descriptor 2 is pytest's own file; whether it is a terminal shows only without.
+        with self._uncaptured():
+            terminal = sys.__stderr__ is not None and sys.__stderr__.isatty()
+        self._shown = terminal and config.get_verbosity() >= 0
         self._name = pair.id
         self._started: dict[str, float] = {}
 
@@ -107,9 +111,12 @@ class _progress:
         left = (time.monotonic() - start) / done * (total - done) if done else None
         self._write(f"{self._name}: {what} {done}/{total}" + (f", {left:.0f} s left" if left else ""))
 
+    def _uncaptured(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._capture is None else self._capture.global_and_fixture_disabled()
+
     def _write(self, line: str) -> None:
         if not self._shown or sys.__stderr__ is None:
             return
-        with self._capture.global_and_fixture_disabled():
+        with self._uncaptured():
             sys.__stderr__.write(f"\r\x1b[K{line}")
             sys.__stderr__.flush()
