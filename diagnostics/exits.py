@@ -8,12 +8,14 @@ candidates.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from diagnostics.probing import Reading
+from diagnostics.readings import OPTIONS_LOCUS, REFERENCE_LOCUS, order
 from diagnostics.scores import balanced_accuracy
 
 
@@ -57,3 +59,29 @@ def untrained(
         balanced_accuracy(labels[folds != f], predictions[folds != f], n_classes) for f in range(int(folds.max()) + 1)
     ]
     return Candidate(locus, predictions, np.array(inner))
+
+
+def of_chain(readings: Mapping[str, Reading], answer: Candidate, folds: NDArray[np.int64]) -> dict[str, Choice]:
+    """The predictions that speak for each place of the chain."""
+
+    def candidates(names: list[str]) -> list[Candidate]:
+        return [Candidate(name, readings[name].predictions, readings[name].inner_accuracy) for name in names]
+
+    loci = sorted((name for name in readings if name != REFERENCE_LOCUS), key=order)
+    last_vision = max(int(name.split(".")[1]) for name in loci if name.startswith("vision."))
+    last_llm = max(int(name.split(".")[1]) for name in loci if name.startswith("llm."))
+    at_llm_exit = [*candidates([f"llm.{last_llm}.last", OPTIONS_LOCUS]), answer]
+    inside = [name for name in loci if name.startswith("llm.") and name != f"llm.{last_llm}.last"]
+    at_connector = [
+        *candidates([name for name in loci if name.startswith("connector.")]),
+        *at_llm_exit,
+        *candidates(inside),
+    ]
+    at_vision = [*candidates([f"vision.{last_vision}.{r}" for r in ("mean", "grid")]), *at_connector]
+    return {
+        "reference": choose([*candidates([REFERENCE_LOCUS]), *at_vision], folds),
+        "vision": choose(at_vision, folds),
+        "connector": choose(at_connector, folds),
+        "llm": choose(at_llm_exit, folds),
+        "answer": choose([answer], folds),
+    }

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diagnostics import store
+from diagnostics.loader import Loader
 from diagnostics.settings import Settings
 from fixtures.datasets.dataset import Dataset, ImageFile
 from fixtures.datasets.images import UnreadableImage, open_image
@@ -60,11 +61,10 @@ class Measurement:
         return self.folder.texts([image.digest for image in self.images])
 
 
-def measure(spec: ModelSpec, dataset: Dataset, settings: Settings, progress: Progress) -> Measurement:
+def measure(spec: ModelSpec, dataset: Dataset, settings: Settings, loader: Loader, progress: Progress) -> Measurement:
     """Fill the store with what is missing and describe it. Raises TooManyExcluded and the errors of loading and
     reading.
     """
-    loader = _Loader(spec, settings)
     if not spec.local:
         loader.fetch()
     key = store.key(
@@ -112,48 +112,8 @@ def _allow(n_excluded: int, n_images: int, left_out: Sequence[tuple[ImageFile, s
         )
 
 
-class _Loader:
-    """Loads the model when the first image needs it, and not before."""
-
-    def __init__(self, spec: ModelSpec, settings: Settings) -> None:
-        self._spec, self._settings = spec, settings
-        self._loaded: Any = None
-
-    @property
-    def about(self) -> dict[str, str]:
-        """Device type and dtype of the forward pass."""
-        loaded = self.load()
-        return {"device": str(loaded.device.type), "dtype": str(loaded.dtype).removeprefix("torch.")}
-
-    def fetch(self) -> None:
-        """Bring a hub model into the local cache, since its content names the store's folder."""
-        from huggingface_hub import try_to_load_from_cache
-
-        cached = try_to_load_from_cache(self._spec.source, "config.json", revision=self._spec.revision)
-        if not isinstance(cached, str):
-            self.load()
-
-    def load(self) -> Any:
-        if self._loaded is None:
-            from fixtures.models.loading import load
-
-            s = self._settings
-            self._loaded = load(
-                self._spec,
-                dtype=s.dtype,
-                device_map=s.device_map,
-                quantize=s.quantize,
-                processor=s.processor,
-                modules=s.modules,
-                trust_remote_code=s.trust_remote_code,
-                offline=s.offline,
-                adapter=s.adapter,
-            )
-        return self._loaded
-
-
 def _extract(
-    loader: _Loader,
+    loader: Loader,
     dataset: Dataset,
     missing: Sequence[ImageFile],
     excluded: dict[str, str],

@@ -1,0 +1,109 @@
+"""What was read of one model on one data set: all that a judgement looks at."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diagnostics import exits, folds, scores
+from diagnostics.answers import parse
+from diagnostics.exits import Choice
+from diagnostics.judging import Resamples
+from diagnostics.loader import Loader
+from diagnostics.measurement import OPTIONS, Measurement, Progress, measure
+from diagnostics.probing import Reading
+from diagnostics.readings import read_all
+from diagnostics.settings import Settings
+from fixtures.datasets.dataset import Dataset
+from fixtures.models.registry import ModelSpec
+
+Ints = NDArray[np.int64]
+
+
+class MissingClass(ValueError):
+    """A class has no readable image."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Arrays have one row an image, in the order of `measured.images`.
+
+    said, likeliest: the class the text names (-1 for none) and the class of the likeliest option, [n_images].
+    chosen: the predictions that speak for each place of the chain.
+    timing: seconds by step.
+    """
+
+    spec: ModelSpec
+    dataset: Dataset
+    settings: Settings
+    measured: Measurement
+    loader: Loader
+    progress: Progress
+    labels: Ints
+    groups: Ints
+    folds: Ints
+    readings: dict[str, Reading]
+    said: Ints
+    likeliest: Ints
+    chosen: dict[str, Choice]
+    resamples: Resamples
+    timing: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def n_classes(self) -> int:
+        return len(self.dataset.answers)
+
+    @property
+    def predictions(self) -> dict[str, Ints]:
+        """The class read at each place of the chain, [n_images]."""
+        return {place: choice.predictions for place, choice in self.chosen.items()}
+
+    def signal(self, predictions: Ints) -> float:
+        """Chance-corrected balanced accuracy of [n_images] predictions."""
+        return scores.signal(scores.balanced_accuracy(self.labels, predictions, self.n_classes), self.n_classes)
+
+
+def gather(spec: ModelSpec, dataset: Dataset, settings: Settings, progress: Progress) -> Evidence:
+    """Measure `spec` on `dataset` and read every locus. Raises MissingClass and the errors of measuring."""
+    started = time.perf_counter()
+    loader = Loader(spec, settings)
+    measured = measure(spec, dataset, settings, loader, progress)
+    extracted = time.perf_counter()
+    labels, groups = measured.labels, measured.groups
+    _require_classes(labels, dataset)
+    fold = folds.assign(labels, groups, settings.n_folds, settings.seed)
+    readings = read_all(measured, labels, groups, fold, dataset, settings, progress)
+    said = said_classes(measured.texts(), dataset)
+    answer = exits.untrained("answer.said", labels, said, fold, len(dataset.answers))
+    return Evidence(
+        spec=spec,
+        dataset=dataset,
+        settings=settings,
+        measured=measured,
+        loader=loader,
+        progress=progress,
+        labels=labels,
+        groups=groups,
+        folds=fold,
+        readings=readings,
+        said=said,
+        likeliest=measured.array(OPTIONS).argmax(axis=1).astype(np.int64),
+        chosen=exits.of_chain(readings, answer, fold),
+        resamples=Resamples(labels, groups, len(dataset.answers), settings.seed),
+        timing={"extraction": extracted - started, "probing": time.perf_counter() - extracted},
+    )
+
+
+def said_classes(texts: list[str], dataset: Dataset) -> Ints:
+    """The class each text names, [n_texts], -1 where it names none."""
+    names = [(answer, *more) for answer, more in zip(dataset.answers, dataset.synonyms, strict=True)]
+    return np.array([parse(text, names) for text in texts], dtype=np.int64)
+
+
+def _require_classes(labels: Ints, dataset: Dataset) -> None:
+    absent = [answer for k, answer in enumerate(dataset.answers) if not (labels == k).any()]
+    if absent:
+        raise MissingClass(f"no readable image of class {', '.join(absent)} in {dataset.name}")

@@ -1,0 +1,71 @@
+"""What the probe reads at every locus of a model, and of the reference, each remembered in the store."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diagnostics import store
+from diagnostics.measurement import OPTIONS, Measurement, Progress
+from diagnostics.probing import Reading, read
+from diagnostics.records import STAGES
+from diagnostics.settings import Settings
+from fixtures.datasets.dataset import Dataset
+from fixtures.datasets.images import open_image
+
+REFERENCE_LOCUS = "reference"
+OPTIONS_LOCUS = "answer.0.options"
+Ints = NDArray[np.int64]
+
+
+def read_all(
+    measured: Measurement,
+    labels: Ints,
+    groups: Ints,
+    fold: Ints,
+    dataset: Dataset,
+    settings: Settings,
+    progress: Progress,
+) -> dict[str, Reading]:
+    """The reading of every locus, of the option likelihoods and of the reference, each remembered in the store."""
+    rows = hashlib.sha256(" ".join(image.digest for image in measured.images).encode()).hexdigest()
+    shared = {
+        "data": dataset.fingerprint,
+        "rows": rows,
+        "probe": settings.probe,
+        "seed": settings.seed,
+        "n_folds": settings.n_folds,
+    }
+
+    def remembered(name: str, features: Any) -> Reading:
+        def compute() -> dict[str, NDArray[np.float64]]:
+            reading = read(settings.probe, features(), labels, groups, fold, settings.seed)
+            return {"log_probabilities": reading.log_probabilities, "inner_accuracy": reading.inner_accuracy}
+
+        return Reading(**store.remembered(settings.store, name, compute))
+
+    def reference_features() -> NDArray[np.float32]:
+        from diagnostics import reference
+
+        progress("reading the reference", 0, 1)
+        pixels = np.stack([reference.pixels(open_image(image)) for image in measured.images])
+        return reference.features(pixels, settings.seed)
+
+    loci = measured.loci()
+    readings = {REFERENCE_LOCUS: remembered(store.key(reference="kmeans-filters", **shared), reference_features)}
+    for done, locus in enumerate([*loci, OPTIONS]):
+        progress("probing", done, len(loci) + 1)
+        name = OPTIONS_LOCUS if locus == OPTIONS else locus
+        readings[name] = remembered(
+            store.key(features=measured.key, locus=locus, **shared), lambda locus=locus: measured.array(locus)
+        )
+    return readings
+
+
+def order(locus: str) -> tuple[int, int, str]:
+    """Sorts loci as the signal passes them."""
+    stage, layer, readout = locus.split(".")
+    return (tuple[str, ...](STAGES).index(stage), int(layer), readout)
