@@ -77,7 +77,7 @@ def of_chain(readings: Mapping[str, Reading], answer: Candidate, folds: NDArray[
         *at_llm_exit,
         *candidates(inside),
     ]
-    at_vision = [*candidates([f"vision.{last_vision}.{r}" for r in ("mean", "grid")]), *at_connector]
+    at_vision = [*candidates([f"vision.{last_vision}.{r}" for r in ("mean", "grid", "attention")]), *at_connector]
     return {
         "reference": choose([*candidates([REFERENCE_LOCUS]), *at_vision], folds),
         "vision": choose(at_vision, folds),

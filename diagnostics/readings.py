@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from fixtures.datasets.images import open_image
 REFERENCE_LOCUS = "reference"
 OPTIONS_LOCUS = "answer.0.options"
 Ints = NDArray[np.int64]
+Probe = Callable[[NDArray[np.float32]], Reading]
 
 
 def read_all(
@@ -40,9 +42,17 @@ def read_all(
         "n_folds": settings.n_folds,
     }
 
-    def remembered(name: str, features: Any) -> Reading:
+    def matched(features: NDArray[np.float32]) -> Reading:
+        return read(settings.probe, features, labels, groups, fold, settings.seed)
+
+    def attention(regions: NDArray[np.float32]) -> Reading:
+        from diagnostics.attention_probe import read_attention
+
+        return read_attention(regions, labels, fold, settings.seed)
+
+    def remembered(name: str, features: Any, probe: Probe = matched) -> Reading:
         def compute() -> dict[str, NDArray[np.float64]]:
-            reading = read(settings.probe, features(), labels, groups, fold, settings.seed)
+            reading = probe(features())
             return {"log_probabilities": reading.log_probabilities, "inner_accuracy": reading.inner_accuracy}
 
         return Reading(**store.remembered(settings.store, name, compute))
@@ -62,7 +72,20 @@ def read_all(
         readings[name] = remembered(
             store.key(features=measured.key, locus=locus, **shared), lambda locus=locus: measured.array(locus)
         )
+    for locus in exit_regions(loci):
+        progress("weighing regions", 0, 1)
+        readings[locus.removesuffix("grid") + "attention"] = remembered(
+            store.key(features=measured.key, locus=locus, readout="attention", **shared),
+            lambda locus=locus: measured.array(locus),
+            attention,
+        )
     return readings
+
+
+def exit_regions(loci: Sequence[str]) -> list[str]:
+    """The loci whose region means are also read by attention: the exits of tower and connector."""
+    last = max((locus for locus in loci if locus.startswith("vision.")), key=order).split(".")[1]
+    return [locus for locus in (f"vision.{last}.grid", "connector.0.grid") if locus in loci]
 
 
 def order(locus: str) -> tuple[int, int, str]:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Stage = Literal["vision", "connector", "llm", "answer"]
-Readout = Literal["mean", "grid", "last"]
+Readout = Literal["mean", "grid", "attention", "last"]
 VerdictValue = Literal["pass", "fail", "inconclusive"]
 FailureMode = Literal[
     "visual_representation_quality",
