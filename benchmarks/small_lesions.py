@@ -1,9 +1,9 @@
-"""Lesions of 1 to 3 percent of the picture: what each readout finds of them, and what the vision link's verdict would be.
+"""Lesions of 1 to 3 percent of the picture: what each readout finds of them, and what it makes of the vision link.
 
     python benchmarks/small_lesions.py --work DIR
 
-A small model whose tower was trained under an attention head, as SigLIP's are, is trained on such lesions (once, kept in
-DIR) and diagnosed on image seeds not used while the probe was built. Writes benchmarks/small_lesions.json and
+A small model whose tower was trained under an attention head, as SigLIP's are, is trained on such lesions (once, kept
+in DIR) and diagnosed on image seeds not used while the probe was built. Writes benchmarks/small_lesions.json and
 docs/small_lesions.md.
 """
 
@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent

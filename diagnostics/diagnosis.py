@@ -14,13 +14,13 @@ from diagnostics import judging, scores
 from diagnostics.curves import curves_of, health_of
 from diagnostics.evidence import Evidence, gather
 from diagnostics.exits import Choice
+from diagnostics.last_link.reading import read_answer
 from diagnostics.measurement import Progress
-from diagnostics.readings import OPTIONS_LOCUS, REFERENCE_LOCUS
+from diagnostics.readings import REFERENCE_LOCUS
 from diagnostics.records import (
     CHAIN,
     FAILURE_MODES,
     Accuracy,
-    AnswerReading,
     Chain,
     Diagnosis,
     Excluded,
@@ -33,8 +33,6 @@ from diagnostics.records import (
 from diagnostics.settings import Settings
 from fixtures.datasets.dataset import open_dataset
 from fixtures.models.registry import ModelSpec
-
-OPTION_SCORE = "sum of the log-likelihoods of the answer's tokens, not divided by their number"
 
 
 def diagnose(
@@ -91,7 +89,7 @@ def _conclude(evidence: Evidence) -> Diagnosis:
         confusion={place: scores.confusion(labels, predictions[place], evidence.n_classes) for place in CHAIN},
         curves=curves,
         health=health_of(curves, float(np.mean(evidence.said == labels)), len(labels)),
-        answer=_answer(evidence),
+        answer=read_answer(evidence),
         exits={place: Exit(loci=evidence.chosen[place].loci, below_chance=judged.signal[place] < 0) for place in CHAIN},
         reference=_reference(evidence.chosen["reference"]),
         cautions=list(dataset.notes),
@@ -113,16 +111,6 @@ def _predictions(evidence: Evidence) -> Predictions:
         labels=evidence.labels.tolist(),
         groups=evidence.groups.tolist(),
         places={place: values.tolist() for place, values in evidence.predictions.items()},
-    )
-
-
-def _answer(evidence: Evidence) -> AnswerReading:
-    return AnswerReading(
-        readable_in_options=evidence.signal(evidence.readings[OPTIONS_LOCUS].predictions),
-        likeliest=evidence.signal(evidence.likeliest),
-        said=evidence.signal(evidence.said),
-        unparseable=float(np.mean(evidence.said < 0)),
-        option_score=OPTION_SCORE,
     )
 
 

@@ -17,8 +17,12 @@ from diagnostics.measurement import OPTIONS, Measurement, Progress, measure
 from diagnostics.probing import Reading
 from diagnostics.readings import read_all
 from diagnostics.settings import Settings
+from fixtures.datasets import selection
 from fixtures.datasets.dataset import Dataset
 from fixtures.models.registry import ModelSpec
+
+SAMPLE = 200
+"""Images of a control that needs forward passes of its own."""
 
 Ints = NDArray[np.int64]
 
@@ -61,9 +65,19 @@ class Evidence:
         """The class read at each place of the chain, [n_images]."""
         return {place: choice.predictions for place, choice in self.chosen.items()}
 
-    def signal(self, predictions: Ints) -> float:
-        """Chance-corrected balanced accuracy of [n_images] predictions."""
-        return scores.signal(scores.balanced_accuracy(self.labels, predictions, self.n_classes), self.n_classes)
+    def signal(self, predictions: Ints, rows: Ints | None = None) -> float:
+        """Chance-corrected balanced accuracy of the predictions for all images, or for those at `rows`."""
+        labels = self.labels if rows is None else self.labels[rows]
+        return scores.signal(scores.balanced_accuracy(labels, predictions, self.n_classes), self.n_classes)
+
+    def sample(self) -> Ints:
+        """Rows of the images that a control reads which needs forward passes of its own: whole groups."""
+        images = self.measured.images
+        keys: dict[int, str] = {}
+        for image in images:
+            keys[image.group] = min(image.digest, keys.get(image.group, image.digest))
+        taken = selection.sample(self.groups.tolist(), self.labels.tolist(), keys, SAMPLE, self.settings.seed)
+        return np.flatnonzero(np.isin(self.groups, list(taken)))
 
 
 def gather(spec: ModelSpec, dataset: Dataset, settings: Settings, progress: Progress) -> Evidence:

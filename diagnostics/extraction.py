@@ -31,6 +31,9 @@ from diagnostics.pooling import (
 from fixtures.models.chat import inputs
 from fixtures.models.loading import LoadedModel
 
+RANDOM_DRAWS = 5
+"""Sets of as many random tokens as there are options, whose likelihoods are the control of the options'."""
+
 
 class NumericalFault(RuntimeError):
     """NaN or infinity in the states of a layer; names the first one."""
@@ -42,11 +45,13 @@ class Batch:
 
     features: locus name -> [n_images, width] float32.
     option_log_likelihoods: [n_images, n_options], summed over the tokens of each whole answer.
+    random_log_likelihoods: [n_images, RANDOM_DRAWS * n_options], of random tokens where an answer would start.
     texts: the generated answers.
     """
 
     features: dict[str, NDArray[np.float32]]
     option_log_likelihoods: NDArray[np.float32]
+    random_log_likelihoods: NDArray[np.float32]
     texts: list[str]
 
 
@@ -58,6 +63,7 @@ class Extractor:
         self._prompt = prompt
         self._tokenizer = loaded.processor.tokenizer
         self._options = [self._tokenizer(answer, add_special_tokens=False)["input_ids"] for answer in options]
+        self._random = _random_tokens(self._tokenizer, RANDOM_DRAWS * len(options))
         self._max_new_tokens = max_new_tokens
         self._recorder: _Recorder | None = None
         self._last_used_block: int | None = None
@@ -104,10 +110,11 @@ class Extractor:
             **batch, max_new_tokens=self._max_new_tokens, do_sample=False, num_beams=1, use_cache=True
         )
         self._recorder = None
-        if recorder.options is None:
+        if recorder.options is None or recorder.random is None:
             raise RowCountError("the model gave no prefill to read")
         prompt_length = batch["input_ids"].shape[1]
-        return Batch(self._gather(recorder), recorder.options, [self._decode(row[prompt_length:]) for row in generated])
+        texts = [self._decode(row[prompt_length:]) for row in generated]
+        return Batch(self._gather(recorder), recorder.options, recorder.random, texts)
 
     def _record(self, kind: str, layer: int, states: Tensor) -> None:
         if self._recorder is not None and self._recorder.active:
@@ -118,6 +125,8 @@ class Extractor:
         if recorder is None or not recorder.active:
             return
         recorder.active = False
+        likelihoods = torch.log_softmax(output.logits[:, -1].float(), dim=-1)
+        recorder.random = _array(likelihoods[:, self._random])
         recorder.options = _score_options(self._loaded.model, self._options, recorder.batch, kwargs, output)
 
     def _gather(self, recorder: _Recorder) -> dict[str, NDArray[np.float32]]:
@@ -163,6 +172,7 @@ class _Recorder:
         self.batch = batch
         self.active = True
         self.options: NDArray[np.float32] | None = None
+        self.random: NDArray[np.float32] | None = None
         self.features: dict[tuple[str, int, str], Tensor] = {}
         self._n_images = n_images
         self._tower = loaded.model.get_submodule(loaded.anatomy.tower)
@@ -292,6 +302,13 @@ class _Recorder:
         height, width = patch if isinstance(patch, list | tuple) else (patch, patch)
         surplus = n_tokens - (pixels.shape[-2] // height) * (pixels.shape[-1] // width)
         return surplus if 0 < surplus <= 8 else 0
+
+
+def _random_tokens(tokenizer: Any, n_tokens: int) -> list[int]:
+    """Token ids drawn without specials, the same for every run of a checkpoint; repeated if the vocabulary is small."""
+    usable = sorted(set(range(len(tokenizer))) - set(tokenizer.all_special_ids))
+    drawn = np.random.default_rng(0).permutation(usable)
+    return [int(token) for token in np.resize(drawn, n_tokens)]
 
 
 def _score_options(

@@ -25,7 +25,8 @@ SHARD = 256
 REASONING_TOKENS = 512
 """Room for a reasoning block and the answer after it."""
 
-OPTIONS = "options"
+OPTIONS, RANDOM_TOKENS = "options", "random_tokens"
+"""Arrays that are no loci: log-likelihoods of the options, and of random tokens where an answer would start."""
 Progress = Callable[[str, int, int], None]
 
 
@@ -51,10 +52,10 @@ class Measurement:
         return np.array([image.group for image in self.images], dtype=np.int64)
 
     def loci(self) -> list[str]:
-        return [name for name in self.folder.names() if name != OPTIONS]
+        return [name for name in self.folder.names() if name not in (OPTIONS, RANDOM_TOKENS)]
 
     def array(self, name: str) -> NDArray[np.float32]:
-        """[n_images, width] features of a locus, or the option log-likelihoods under OPTIONS."""
+        """[n_images, width] features of a locus, or the log-likelihoods under OPTIONS or RANDOM_TOKENS."""
         return self.folder.arrays([name], [image.digest for image in self.images])[name]
 
     def texts(self) -> list[str]:
@@ -145,6 +146,7 @@ def _extract(
                 progress("extracting", done + len(excluded), len(missing))
         arrays = {name: np.concatenate([b.features[name] for b in batches]) for name in batches[0].features}
         arrays[OPTIONS] = np.concatenate([b.option_log_likelihoods for b in batches])
+        arrays[RANDOM_TOKENS] = np.concatenate([b.random_log_likelihoods for b in batches])
         yield store.Shard([image.digest for image, _ in opened], arrays, [text for b in batches for text in b.texts])
 
 

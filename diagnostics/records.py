@@ -95,12 +95,59 @@ class Health(Record):
     answer: float
 
 
+class Change(Record):
+    """A difference of signal, paired over the same images, with its 95 percent interval."""
+
+    change: float
+    ci: tuple[float, float]
+
+
+class Steps(Record):
+    """What each step of the last link changes."""
+
+    options: Change
+    """From the last layer to what the option likelihoods hold."""
+    likeliest: Change
+    """From there to the likeliest option."""
+    said: Change
+    """From there to the class the text names."""
+
+
+class Rewording(Record):
+    """The same images under other words: signal of what was said and of the likeliest option, in both wordings."""
+
+    prompt: str
+    n_images: int
+    agreement: float
+    """Share of images whose likeliest option is the same in both wordings."""
+    said: float
+    likeliest: float
+    said_as_asked: float
+    likeliest_as_asked: float
+
+
 class AnswerReading(Record):
-    """Signal of the answer read in three ways, and how the text could be read."""
+    """Signal of the answer read in three ways, and how much of it the picture decides."""
 
     readable_in_options: float
+    random_tokens: float
+    """Signal of the same probe on as many random tokens: the control of `readable_in_options`."""
     likeliest: float
+    calibrated: float
+    """Signal of the likeliest option under an offset for each option, fitted inside the folds."""
     said: float
+    steps: Steps
+    calibration: Change
+    """What the calibration gives back at the likeliest option."""
+    blank_image: float
+    """Share of images whose likeliest option stays the same when the picture is blank."""
+    swapped_image: float
+    """Share whose likeliest option stays the same when an image of another class takes the place."""
+    modality_reliance: float
+    """1 - swapped_image: how much of the answer the picture decides."""
+    option_order: Rewording | None
+    """The options of the prompt in reverse order; null where the prompt does not name each once."""
+    paraphrases: list[Rewording]
     unparseable: float
     """Share of images whose text names no class, or several; counted as wrong."""
     option_score: str

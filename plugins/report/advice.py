@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from diagnostics.records import AnswerReading, Curves, Diagnosis, Layer, Stage
-from plugins.report.text import known, percent, points, shown
+from plugins.report.text import interval, known, percent, points
 from plugins.report.words import links, undecided_lines, weakest
 
 WORTH_NAMING = 0.05
@@ -83,18 +83,7 @@ EVIDENCE: dict[Stage, Callable[[Curves], list[str]]] = {
 }
 
 
-@dataclass(frozen=True)
-class SubLink:
-    name: str
-    before: float
-    after: float
-
-    @property
-    def loss(self) -> float:
-        return self.before - self.after
-
-
-SUB_LINKS = {
+STEPS = {
     "options": "into the likelihoods of the options",
     "likeliest": "from the likelihoods to the likeliest option",
     "said": "from the likeliest option to the text",
@@ -108,27 +97,20 @@ REMEDIES = {
 }
 
 
-def sub_links(diagnosis: Diagnosis) -> list[SubLink]:
-    """The last link in three: what is lost before the options, before the likeliest option, before the words."""
-    answer, signal = diagnosis.answer, diagnosis.signal
-    if answer is None or signal is None:
-        return []
-    chain = (signal.llm, answer.readable_in_options, answer.likeliest, answer.said)
-    return [SubLink(n, b, a) for n, (b, a) in zip(SUB_LINKS, pairwise(chain), strict=True) if known(b) and known(a)]
-
-
-def _drop(part: SubLink) -> float:
-    return part.loss
-
-
-def _answer_steps(diagnosis: Diagnosis, answer: AnswerReading) -> list[str]:
-    parts = sub_links(diagnosis)
+def _answer_steps(answer: AnswerReading) -> list[str]:
+    changes = {name: getattr(answer.steps, name) for name in STEPS}
+    name, change = min(changes.items(), key=lambda item: item[1].change)
     found = []
-    if parts and max(parts, key=_drop).loss > 0:
-        part = max(parts, key=_drop)
+    if change.ci[1] < 0:
         found.append(
-            f"Of the three steps from the last layer to the words, the one {SUB_LINKS[part.name]} loses most "
-            f"({shown(part.before)} to {shown(part.after)} points). {REMEDIES[part.name]}"
+            f"Of the three steps from the last layer to the words, the one {STEPS[name]} loses most "
+            f"({points(-change.change)} points, {interval((-change.ci[1], -change.ci[0]))}). {REMEDIES[name]}"
+        )
+    gained = answer.calibration
+    if gained.ci[0] > 0:
+        found.append(
+            f"An offset for each option, fitted on other images, gives back {points(gained.change)} points "
+            f"({interval(gained.ci)}): the signal is there and is said wrongly."
         )
     if known(answer.unparseable) and answer.unparseable > 0:
         found.append(
@@ -183,7 +165,7 @@ def next_steps(diagnosis: Diagnosis) -> list[Advice]:
         for stage in sorted(failing, key=lambda stage: weak is None or stage != weak[0]):
             texts = EVIDENCE[stage](diagnosis.curves) if diagnosis.curves is not None else []
             if stage == "answer" and diagnosis.answer is not None:
-                texts += _answer_steps(diagnosis, diagnosis.answer)
+                texts += _answer_steps(diagnosis.answer)
             found += [Advice(text, stage) for text in (*texts, *NEXT[stage])]
         return found + ([Advice(SETTLE)] if diagnosis.cause is None else [])
     if diagnosis.verdict == "inconclusive":

@@ -28,6 +28,12 @@ def points(signal: float | None, missing: str = MISSING) -> str:
     return number(None if signal is None else signal * 100, 1, missing)
 
 
+def signed(difference: float | None, missing: str = MISSING) -> str:
+    """A difference of signal as points, with its sign."""
+    text = points(difference, missing)
+    return text if text == missing or text.startswith(MINUS) or not text.strip("0.") else f"+{text}"
+
+
 def shown(signal: float | None, flag: str = " (below chance)", missing: str = MISSING) -> str:
     """A place's signal as it is shown: below chance reads 0, with a flag; in differences it counts as it is."""
     if signal is not None and round(signal * 1000) < 0:

@@ -11,6 +11,7 @@ from diagnostics.records import (
     Accuracy,
     AnswerReading,
     Chain,
+    Change,
     Curves,
     Diagnosis,
     Excluded,
@@ -21,7 +22,9 @@ from diagnostics.records import (
     Link,
     Reference,
     Report,
+    Rewording,
     Stage,
+    Steps,
     VerdictValue,
     worst,
 )
@@ -96,6 +99,45 @@ def confusion(signal: Chain, classes: int, n: int, unreadable: int) -> dict[str,
     return found | {"answer": matrix(classes, share(signal.answer), n, unreadable)}
 
 
+def answer(
+    llm: float,
+    readable: float,
+    likeliest: float,
+    said: float,
+    calibrated: float | None = None,
+    unparseable: float = 0.0,
+) -> AnswerReading:
+    def change(before: float, after: float) -> Change:
+        return Change(change=after - before, ci=(after - before - 0.03, after - before + 0.03))
+
+    calibrated = likeliest if calibrated is None else calibrated
+    swapped = 1 - max(likeliest, 0)
+    return AnswerReading(
+        readable_in_options=readable,
+        random_tokens=readable - 0.1,
+        likeliest=likeliest,
+        calibrated=calibrated,
+        said=said,
+        steps=Steps(options=change(llm, readable), likeliest=change(readable, likeliest), said=change(likeliest, said)),
+        calibration=change(likeliest, calibrated),
+        blank_image=swapped,
+        swapped_image=swapped,
+        modality_reliance=1 - swapped,
+        option_order=Rewording(
+            prompt="Answer triangle, square or circle.",
+            n_images=200,
+            agreement=0.91,
+            said=said - 0.04,
+            likeliest=likeliest - 0.04,
+            said_as_asked=said,
+            likeliest_as_asked=likeliest,
+        ),
+        paraphrases=[],
+        unparseable=unparseable,
+        option_score="sum of log likelihoods",
+    )
+
+
 COMMON: dict[str, Any] = {
     "exits": {
         "vision": Exit(loci={"vision.5.mean": 4, "connector.0.mean": 1}, below_chance=False),
@@ -137,13 +179,7 @@ def healthy() -> Diagnosis:
             llm_last=layers([0.34, 0.55, 0.83, 0.94, 0.95, 0.957, 0.958, 0.958]),
         ),
         health=Health(vision=1.211, connector=0.958, llm_mean=0.93, llm_last=1.402, answer=0.953),
-        answer=AnswerReading(
-            readable_in_options=0.936,
-            likeliest=0.932,
-            said=0.9303,
-            unparseable=0.0,
-            option_score="sum of log likelihoods",
-        ),
+        answer=answer(0.9374, 0.936, 0.932, 0.9303),
         reference=Reference(network="random-features-512", pretrained=False, raised_by=None),
         **COMMON,
     )
@@ -175,13 +211,7 @@ def connector_fail() -> Diagnosis:
             llm_last=layers([0.73, 0.735, 0.734, 0.736] * 8 + [0.74, 0.735], 0.014, auroc=False),
         ),
         health=Health(vision=1.13, connector=0.68, llm_mean=0.72, llm_last=0.73, answer=0.728),
-        answer=AnswerReading(
-            readable_in_options=0.08,
-            likeliest=0.01,
-            said=-0.0211,
-            unparseable=0.045,
-            option_score="mean token log likelihood",
-        ),
+        answer=answer(0.0912, 0.08, 0.01, -0.0211, unparseable=0.045),
         reference=Reference(network="resnet18", pretrained=True, raised_by="vision.24.mean"),
         excluded=[
             Excluded(image="ab12" * 8, reason="truncated file"),
@@ -232,9 +262,7 @@ def tied() -> Diagnosis:
                 "llm_mean": layers([0.63, 0.62, 0.62, 0.61, 0.6, 0.6, 0.6, 0.6]),
                 "llm_last": layers([0.33, 0.45, 0.55, 0.6, 0.62, 0.63, 0.63, 0.63]),
             },
-            "answer": AnswerReading(
-                readable_in_options=0.42, likeliest=0.04, said=0.03, unparseable=0.0, option_score="first token"
-            ),
+            "answer": answer(0.44, 0.42, 0.04, 0.03, calibrated=0.4),
             "primary_failure_mode": None,
             "tied": ["connector_fidelity_loss", "semantic_mapping_misalignment"],
             "failure_modes": modes(signal, {"connector": "fail", "answer": "fail"}),

@@ -1,0 +1,135 @@
+"""What the answer holds of the last layer, in three steps, and how much of it the picture decides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from diagnostics.evidence import Evidence, said_classes
+from diagnostics.judging import interval
+from diagnostics.last_link.calibration import calibrated
+from diagnostics.last_link.rewording import reversed_options
+from diagnostics.measurement import OPTIONS, RANDOM_TOKENS, measure
+from diagnostics.probing import read
+from diagnostics.readings import OPTIONS_LOCUS
+from diagnostics.records import AnswerReading, Change, Rewording, Steps
+from fixtures.datasets.dataset import ImageFile
+
+OPTION_SCORE = "sum of the log-likelihoods of the answer's tokens, not divided by their number"
+BLANK = 128
+"""The grey value of a blank picture: the middle of the scale, which processors map near 0."""
+
+Ints = NDArray[np.int64]
+
+
+def read_answer(evidence: Evidence) -> AnswerReading:
+    """The record of the last link."""
+    options = evidence.measured.array(OPTIONS)
+    after_calibration = calibrated(options, evidence.labels, evidence.folds)
+    readable = evidence.readings[OPTIONS_LOCUS].predictions
+    rows = evidence.sample()
+    swapped = _same_when_swapped(evidence)
+    order = reversed_options(evidence.dataset.prompt, evidence.dataset.answers)
+    return AnswerReading(
+        readable_in_options=evidence.signal(readable),
+        random_tokens=_random_tokens(evidence),
+        likeliest=evidence.signal(evidence.likeliest),
+        calibrated=evidence.signal(after_calibration),
+        said=evidence.signal(evidence.said),
+        steps=Steps(
+            options=_change(evidence, evidence.chosen["llm"].predictions, readable),
+            likeliest=_change(evidence, readable, evidence.likeliest),
+            said=_change(evidence, evidence.likeliest, evidence.said),
+        ),
+        calibration=_change(evidence, evidence.likeliest, after_calibration),
+        unparseable=float(np.mean(evidence.said < 0)),
+        option_score=OPTION_SCORE,
+        blank_image=_same_when_blank(evidence, rows),
+        swapped_image=swapped,
+        modality_reliance=1 - swapped,
+        option_order=None if order is None else _reworded(evidence, rows, order),
+        paraphrases=[_reworded(evidence, rows, prompt) for prompt in evidence.dataset.paraphrases],
+    )
+
+
+def _change(evidence: Evidence, before: Ints, after: Ints) -> Change:
+    """Signal of `after` minus that of `before`, paired over the resamples of groups."""
+    drawn = evidence.resamples.signal(after) - evidence.resamples.signal(before)
+    return Change(change=evidence.signal(after) - evidence.signal(before), ci=interval(drawn))
+
+
+def _random_tokens(evidence: Evidence) -> float:
+    """Signal of the probe on the likelihoods of as many random tokens as there are options, averaged over draws."""
+    tokens = evidence.measured.array(RANDOM_TOKENS)
+    draws = np.split(tokens, tokens.shape[1] // evidence.n_classes, axis=1)
+    probe, seed = evidence.settings.probe, evidence.settings.seed
+    read_draws = (read(probe, draw, evidence.labels, evidence.groups, evidence.folds, seed) for draw in draws)
+    return float(np.mean([evidence.signal(reading.predictions) for reading in read_draws]))
+
+
+def _same_when_swapped(evidence: Evidence) -> float:
+    """Share of images whose likeliest option is also that of an image of another class put in its place.
+
+    All images are asked the same question, so the answer to a swapped image is known without asking. Averaged over all
+    images that could take the place, classes counting alike: 0 where every class has an answer of its own, 1 where the
+    picture decides nothing.
+    """
+    k = evidence.n_classes
+    joint = np.zeros((k, k))
+    np.add.at(joint, (evidence.labels, evidence.likeliest), 1)
+    answers = joint / joint.sum(axis=1, keepdims=True)
+    agreement = answers @ answers.T
+    return float(agreement[~np.eye(k, dtype=bool)].mean())
+
+
+def _same_when_blank(evidence: Evidence, rows: Ints) -> float:
+    """Share of the images at `rows` whose likeliest option stays the same when every pixel is mid-grey."""
+    from fixtures.datasets.images import open_image
+
+    images = [evidence.measured.images[row] for row in rows]
+    sizes = [open_image(image).size for image in images]
+    blanks = {size: _blank(evidence.settings.store / "blank", size, images[0]) for size in dict.fromkeys(sizes)}
+    likeliest = _asked(evidence, list(blanks.values()), evidence.dataset.prompt)[0]
+    of_size = dict(zip(blanks, likeliest, strict=True))
+    return float(np.mean([of_size[size] == evidence.likeliest[row] for size, row in zip(sizes, rows, strict=True)]))
+
+
+def _blank(folder: Path, size: tuple[int, int], like: ImageFile) -> ImageFile:
+    """A mid-grey picture in the store, so that it is measured once."""
+    import hashlib
+
+    path = folder / f"{size[0]}x{size[1]}.png"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        draft = path.with_suffix(".draft")
+        Image.new("RGB", size, (BLANK,) * 3).save(draft, "png")
+        draft.replace(path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return replace(like, path=path, member=None, digest=digest, id=digest)
+
+
+def _reworded(evidence: Evidence, rows: Ints, prompt: str) -> Rewording:
+    """The question in the words of `prompt`, asked of the images at `rows`."""
+    likeliest, said = _asked(evidence, [evidence.measured.images[row] for row in rows], prompt)
+    return Rewording(
+        prompt=prompt,
+        n_images=len(rows),
+        agreement=float(np.mean(likeliest == evidence.likeliest[rows])),
+        said=evidence.signal(said, rows),
+        likeliest=evidence.signal(likeliest, rows),
+        said_as_asked=evidence.signal(evidence.said[rows], rows),
+        likeliest_as_asked=evidence.signal(evidence.likeliest[rows], rows),
+    )
+
+
+def _asked(evidence: Evidence, images: Sequence[ImageFile], prompt: str) -> tuple[Ints, Ints]:
+    """The likeliest and the said class of each of `images` under `prompt`."""
+    asked = replace(evidence.dataset, prompt=prompt, images=tuple(images), unreadable=())
+    measured = measure(evidence.spec, asked, evidence.settings, evidence.loader, evidence.progress)
+    likeliest = measured.array(OPTIONS).argmax(axis=1).astype(np.int64)
+    return likeliest, said_classes(measured.texts(), evidence.dataset)

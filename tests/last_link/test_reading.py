@@ -1,0 +1,57 @@
+"""The record of the last link, on the phantom and on one whose head says the same word whatever it is handed."""
+
+from __future__ import annotations
+
+import pytest
+
+from diagnostics.evidence import Evidence, gather
+from diagnostics.last_link.reading import read_answer
+from diagnostics.settings import Settings
+from fixtures.datasets.dataset import open_dataset
+from fixtures.models.registry import resolve
+from fixtures.phantoms.images import draw_dataset
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory):
+    path = draw_dataset(tmp_path_factory.mktemp("drawn") / "set", 36, 2, seed=41)
+    text = path.read_text().replace("\nroot =", '\nparaphrases = ["Which is it: normal, benign or malignant?"]\nroot =')
+    path.write_text(text)
+    return path
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return tmp_path_factory.mktemp("store")
+
+
+def evidence(model: str, manifest, store) -> Evidence:
+    return gather(resolve(model), open_dataset(manifest, None), Settings(store), lambda *_: None)
+
+
+def test_a_healthy_answer_rests_on_the_picture(manifest, store):
+    found = evidence("phantom", manifest, store)
+    answer = read_answer(found)
+    assert answer.likeliest > 0.8
+    assert answer.modality_reliance > 0.8
+    assert answer.blank_image < 0.6
+    assert answer.steps.said.ci[0] <= 0 <= answer.steps.said.ci[1]
+    assert answer.option_order is not None
+    assert answer.option_order.prompt.endswith("Answer malignant, benign or normal.")
+    assert [p.prompt for p in answer.paraphrases] == ["Which is it: normal, benign or malignant?"]
+    assert answer.paraphrases[0].n_images == 72
+
+
+def test_a_constant_answer_rests_on_nothing(manifest, store):
+    answer = read_answer(evidence("phantom-answer", manifest, store))
+    assert answer.modality_reliance == 0
+    assert answer.blank_image == 1
+    assert answer.steps.options.ci[1] < 0
+    assert abs(answer.calibrated) < 0.1
+    assert abs(answer.random_tokens) < 0.1
+
+
+def test_a_second_reading_asks_no_model(manifest, store, monkeypatch):
+    read_answer(evidence("phantom", manifest, store))
+    monkeypatch.setattr("diagnostics.loader.Loader.load", lambda self: pytest.fail("the model was loaded again"))
+    read_answer(evidence("phantom", manifest, store))
