@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from diagnostics import judging, scores
+from diagnostics.answers import OPTION_SCORE, refuses
 from diagnostics.curves import curves_of, health_of
 from diagnostics.evidence import Evidence, gather
 from diagnostics.exits import Choice
@@ -33,8 +34,6 @@ from diagnostics.records import (
 from diagnostics.settings import Settings
 from fixtures.datasets.dataset import open_dataset
 from fixtures.models.registry import ModelSpec
-
-OPTION_SCORE = "sum of the log-likelihoods of the answer's tokens, not divided by their number"
 
 
 def diagnose(
@@ -117,11 +116,13 @@ def _predictions(evidence: Evidence) -> Predictions:
 
 
 def _answer(evidence: Evidence) -> AnswerReading:
+    texts = evidence.measured.texts()
     return AnswerReading(
         readable_in_options=evidence.signal(evidence.readings[OPTIONS_LOCUS].predictions),
         likeliest=evidence.signal(evidence.likeliest),
         said=evidence.signal(evidence.said),
         unparseable=float(np.mean(evidence.said < 0)),
+        refused=float(np.mean([k < 0 and refuses(t) for k, t in zip(evidence.said, texts, strict=True)])),
         option_score=OPTION_SCORE,
     )
 

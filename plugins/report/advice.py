@@ -130,6 +130,11 @@ def _answer_steps(diagnosis: Diagnosis, answer: AnswerReading) -> list[str]:
             f"Of the three steps from the last layer to the words, the one {SUB_LINKS[part.name]} loses most "
             f"({shown(part.before)} to {shown(part.after)} points). {REMEDIES[part.name]}"
         )
+    if known(answer.refused) and answer.refused > 0:
+        found.append(
+            f"{percent(answer.refused, 1)} of the answers decline to name a class, or send the reader to a physician: "
+            "ask for one of the options in the prompt, or tune the refusals away."
+        )
     if known(answer.unparseable) and answer.unparseable > 0:
         found.append(
             f"{percent(answer.unparseable, 1)} of the answers name no class, or several, and count as wrong: read some "
