@@ -14,7 +14,9 @@ OPTION_SCORE = (
 
 Dividing by length gives no probability and favours long words, whose later tokens follow from the first. An answer
 that begins another ("normal", "normal variant") would be the likelier of the two whatever the model writes; scored with
-their ends, the answers exclude each other again.
+their ends, the answers exclude each other again. In a small model taught to say "normal", "normal variant" and
+"malignant tumour with spread" (1, 2 and 4 tokens), the likeliest option was the class said in 0.67 of 180 images by the
+sum alone, 0.71 by the mean over tokens, 1.00 by the sum with the ends.
 """
 
 _THINKING = (

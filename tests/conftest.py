@@ -8,6 +8,8 @@ HERE = Path(__file__).parent
 NOT_OURS = (
     # numpy 2 asks PIL images and torch tensors for a `copy` argument that transformers' processors do not pass on.
     "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning",
+    # peft asks models for this by its older name.
+    "ignore:`is_gradient_checkpointing` is deprecated:FutureWarning",
 )
 
 
