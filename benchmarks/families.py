@@ -2,7 +2,8 @@
 
     python benchmarks/families.py --data-root DATA --work DIR
 
-Training resumes at the family that is missing in DIR, features at the last shard. Writes benchmarks/families.json.
+Training resumes at the family that is missing in DIR, features at the last shard. Writes benchmarks/families.json and
+docs/families.md.
 """
 
 from __future__ import annotations
@@ -12,13 +13,28 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
+PAGE = HERE.parent / "docs" / "families.md"
+HEAD = """# Faults planted in three families trained on real radiographs
+
+Small models trained on one half of the patients of Chest-Xray and diagnosed on {n_images} images of the other half,
+healthy and with each planted fault; signal in points. {right} of {runs} diagnoses are as planted. Made by
+
+    python benchmarks/families.py --data-root DATA --work DIR
+
+which writes `benchmarks/families.json` and this page.
+
+| family | planted | verdict | primary failure mode | reference | vision | connector | llm | answer |
+|---|---|---|---|---|---|---|---|---|
+"""
 FAMILIES = ("llava", "gemma3", "qwen2_5_vl")
 FAULTS = (None, "vision", "connector", "llm", "answer")
 N_IMAGES = 1200
+PLACES = ("reference", "vision", "connector", "llm", "answer")
 
 
 def main() -> None:
@@ -36,7 +52,8 @@ def main() -> None:
     rows = []
     for family in FAMILIES:
         folder = given.work / f"chest-{family}"
-        if not (folder / "config.json").exists():
+        # Written last, so that a training that was cut short starts again.
+        if not (folder / "training.json").exists():
             command = [sys.executable, "-m", "fixtures.phantoms.train", "--out", str(folder), "--family", family]
             command += ["--views", "3", "--data-root", str(given.data_root)]
             command += ["--dataset", str(HERE / "chest-xray-train.toml"), "--held-out", str(held_out)]
@@ -58,6 +75,19 @@ def main() -> None:
             )
             print(json.dumps(rows[-1]), flush=True)
     (HERE / "families.json").write_text(json.dumps({"n_images": N_IMAGES, "runs": rows}, indent=1) + "\n")
+    PAGE.write_text(page(rows), "utf-8")
+
+
+def page(rows: list[dict[str, Any]]) -> str:
+    """docs/families.md."""
+    right = sum(row["as_planted"] for row in rows)
+    lines = [HEAD.format(n_images=N_IMAGES, right=right, runs=len(rows)).rstrip("\n")]
+    for row in rows:
+        signal = row["signal"]
+        shown = [f"{100 * signal[place]:.1f}" for place in PLACES] if signal else ["-"] * len(PLACES)
+        named = (row["planted"] or "nothing", row["verdict"] or "error", row["primary_failure_mode"] or "none")
+        lines.append(f"| {' | '.join([row['family'], *named, *shown])} |")
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from PIL.Image import Image
 from torch import Tensor, nn
+from transformers import Cache
 
 from diagnostics.pooling import (
     RowCountError,
@@ -44,7 +45,7 @@ class Batch:
     """What one batch of images gave.
 
     features: locus name -> [n_images, width] float32.
-    option_log_likelihoods: [n_images, n_options], summed over the tokens of each whole answer.
+    option_log_likelihoods: [n_images, n_options], scored by `answers.OPTION_SCORE`.
     random_log_likelihoods: [n_images, RANDOM_DRAWS * n_options], of random tokens where an answer would start.
     texts: the generated answers.
     """
@@ -64,6 +65,7 @@ class Extractor:
         self._tokenizer = loaded.processor.tokenizer
         self._options = [self._tokenizer(answer, add_special_tokens=False)["input_ids"] for answer in options]
         self._random = _random_tokens(self._tokenizer, RANDOM_DRAWS * len(options))
+        self._ends = _end_tokens(loaded.model) if _one_begins_another(self._options) else []
         self._max_new_tokens = max_new_tokens
         self._recorder: _Recorder | None = None
         self._last_used_block: int | None = None
@@ -127,7 +129,7 @@ class Extractor:
         recorder.active = False
         likelihoods = torch.log_softmax(output.logits[:, -1].float(), dim=-1)
         recorder.random = _array(likelihoods[:, self._random])
-        recorder.options = _score_options(self._loaded.model, self._options, recorder.batch, kwargs, output)
+        recorder.options = _score_options(self._loaded.model, self._options, self._ends, recorder.batch, kwargs, output)
 
     def _gather(self, recorder: _Recorder) -> dict[str, NDArray[np.float32]]:
         features = recorder.features
@@ -311,21 +313,37 @@ def _random_tokens(tokenizer: Any, n_tokens: int) -> list[int]:
     return [int(token) for token in np.resize(drawn, n_tokens)]
 
 
+def _one_begins_another(options: list[list[int]]) -> bool:
+    return any(a is not b and b[: len(a)] == a for a in options for b in options)
+
+
+def _end_tokens(model: Any) -> list[int]:
+    """The tokens that end an answer, of which any may."""
+    ends = model.generation_config.eos_token_id
+    return list(ends) if isinstance(ends, list) else [] if ends is None else [ends]
+
+
 def _score_options(
-    model: Any, options: list[list[int]], batch: Any, kwargs: dict[str, Any], output: Any
+    model: Any, options: list[list[int]], ends: list[int], batch: Any, kwargs: dict[str, Any], output: Any
 ) -> NDArray[np.float32]:
-    """Summed log-likelihood of each whole answer after the prompt, [n_images, n_options], on copies of the prefill's
-    cache.
+    """Log-likelihood of each whole answer after the prompt, [n_images, n_options], on copies of the prefill's cache.
+
+    With `ends`, of the answer and any one of these tokens after it.
     """
     first = torch.log_softmax(output.logits[:, -1].float(), dim=-1)
     mask = batch["attention_mask"]
     position = kwargs.get("position_ids")
     last = position[..., -1:] if position is not None else mask.sum(dim=1, keepdim=True) - 1
+    # The cache goes back in under the name it came out with, which depends on the version of transformers.
+    caches = {name: value for name, value in output.items() if isinstance(value, Cache)}
+    if not caches:
+        raise RowCountError(f"{type(model).__name__} hands on no cache, so that whole answers cannot be scored")
     columns = []
     for tokens in options:
         score = first[:, tokens[0]]
-        if len(tokens) > 1:
-            given = torch.tensor(tokens[:-1], device=first.device).expand(len(first), -1)
+        fed = tokens if ends else tokens[:-1]
+        if fed:
+            given = torch.tensor(fed, device=first.device).expand(len(first), -1)
             steps = torch.arange(1, given.shape[1] + 1, device=first.device)
             extra = {
                 name: torch.zeros_like(given) for name in ("token_type_ids", "mm_token_type_ids") if name in kwargs
@@ -334,13 +352,15 @@ def _score_options(
                 input_ids=given,
                 attention_mask=torch.cat([mask, torch.ones_like(given)], dim=1),
                 position_ids=last + steps,
-                past_key_values=copy.deepcopy(output.past_key_values),
                 use_cache=True,
+                **copy.deepcopy(caches),
                 **extra,
             )
             later = torch.log_softmax(continued.logits.float(), dim=-1)
-            target = torch.tensor(tokens[1:], device=first.device)
+            target = torch.tensor(tokens[1:], dtype=torch.long, device=first.device)
             score = score + later[:, torch.arange(len(target)), target].sum(dim=1)
+            if ends:
+                score = score + later[:, -1, ends].logsumexp(dim=-1)
         columns.append(score)
     return torch.stack(columns, dim=1).cpu().numpy()
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diagnostics import store
+from diagnostics.answers import OPTION_SCORE
 from diagnostics.loader import Loader
 from diagnostics.settings import Settings
 from fixtures.datasets.dataset import Dataset, ImageFile
@@ -72,6 +73,7 @@ def measure(spec: ModelSpec, dataset: Dataset, settings: Settings, loader: Loade
         model=fingerprint(spec, settings.adapter, settings.processor),
         prompt=dataset.prompt,
         options=dataset.answers,
+        option_score=OPTION_SCORE,
         dtype=settings.dtype,
         quantize=settings.quantize,
         modules=settings.modules,

@@ -150,6 +150,8 @@ class AnswerReading(Record):
     paraphrases: list[Rewording]
     unparseable: float
     """Share of images whose text names no class, or several; counted as wrong."""
+    refused: float
+    """Share of images whose text names no class and declines to, a part of `unparseable`."""
     option_score: str
     """How an option's likelihood was made from its tokens."""
 

@@ -95,7 +95,7 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("--quantize", {"choices": ("4bit", "8bit"), "help": "load the weights quantised (needs bitsandbytes)"}),
     ("--processor", {"metavar": "P", "help": "folder or hub id whose processor replaces the checkpoint's"}),
     ("--modules", {"metavar": "FILE", "help": "TOML that names the parts of the model by hand"}),
-    ("--adapter", {"metavar": "DIR", "help": "PEFT adapter put on the model"}),
+    ("--adapter", {"metavar": "DIR", "help": "PEFT adapter, merged into the weights; live beside quantised ones"}),
     ("--trust-remote-code", {"action": "store_true", "help": "let the checkpoint run its own code"}),
     ("--offline", {"action": "store_true", "help": "ask no hub"}),
     ("--thresholds", {"metavar": "FILE", "help": "TOML of retentions asked for, over the built-in ones"}),

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from diagnostics.answers import OPTION_SCORE, refuses
 from diagnostics.evidence import Evidence, said_classes
 from diagnostics.judging import interval
 from diagnostics.last_link.calibration import calibrated
@@ -20,7 +21,6 @@ from diagnostics.readings import OPTIONS_LOCUS
 from diagnostics.records import AnswerReading, Change, Rewording, Steps
 from fixtures.datasets.dataset import ImageFile
 
-OPTION_SCORE = "sum of the log-likelihoods of the answer's tokens, not divided by their number"
 BLANK = 128
 """The grey value of a blank picture: the middle of the scale, which processors map near 0."""
 
@@ -32,6 +32,7 @@ def read_answer(evidence: Evidence) -> AnswerReading:
     options = evidence.measured.array(OPTIONS)
     after_calibration = calibrated(options, evidence.labels, evidence.folds)
     readable = evidence.readings[OPTIONS_LOCUS].predictions
+    texts = evidence.measured.texts()
     rows = evidence.sample()
     swapped = _same_when_swapped(evidence)
     order = reversed_options(evidence.dataset.prompt, evidence.dataset.answers)
@@ -48,6 +49,7 @@ def read_answer(evidence: Evidence) -> AnswerReading:
         ),
         calibration=_change(evidence, evidence.likeliest, after_calibration),
         unparseable=float(np.mean(evidence.said < 0)),
+        refused=float(np.mean([k < 0 and refuses(t) for k, t in zip(evidence.said, texts, strict=True)])),
         option_score=OPTION_SCORE,
         blank_image=_same_when_blank(evidence, rows),
         swapped_image=swapped,

@@ -112,6 +112,11 @@ def _answer_steps(answer: AnswerReading) -> list[str]:
             f"An offset for each option, fitted on other images, gives back {points(gained.change)} points "
             f"({interval(gained.ci)}): the signal is there and is said wrongly."
         )
+    if known(answer.refused) and answer.refused > 0:
+        found.append(
+            f"{percent(answer.refused, 1)} of the answers decline to name a class, or send the reader to a physician: "
+            "ask for one of the options in the prompt, or tune the refusals away."
+        )
     if known(answer.unparseable) and answer.unparseable > 0:
         found.append(
             f"{percent(answer.unparseable, 1)} of the answers name no class, or several, and count as wrong: read some "

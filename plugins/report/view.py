@@ -214,7 +214,7 @@ def answer_facts(diagnosis: Diagnosis) -> list[str]:
         return []
     found = [
         "Calibration: an offset for each option, fitted on other images, changes what the likeliest option reads by "
-        f"{signed(answer.calibration.change)} points, to {shown(answer.calibrated)} ({interval(answer.calibration.ci)}).",
+        f"{signed(answer.calibration.change)} points ({interval(answer.calibration.ci)}): {shown(answer.calibrated)}.",
         f"Control: the likelihoods of as many random tokens read {shown(answer.random_tokens)} points.",
         f"The picture decides {percent(answer.modality_reliance)} of the answer: with an image of another class in its "
         f"place {percent(answer.swapped_image)} of the likeliest options stay the same, with a blank one "

@@ -27,6 +27,7 @@ FAMILIES = [
     "idefics3",
     "smolvlm",
 ]
+WITH_CLASS_TOKEN = ("llava_clip", "llava_next", "internvl")
 IMAGE_INPUTS = {
     "pixel_values",
     "image_sizes",
@@ -122,8 +123,45 @@ def test_the_connector_is_read_where_the_decoder_takes_it(loaded: Any, together:
     np.testing.assert_allclose(connector[:, :width], mean, rtol=1e-3, atol=1e-4)
     assert connector.shape[1] == width * (1 + len(loaded.anatomy.deepstack))
     grid = together.features["connector.0.grid"][:, : 16 * width].reshape(3, 16, width)
-    assert np.isfinite(grid).all()
-    assert np.abs(grid).max() > 0
+    merges = batch["image_merge_sizes"].tolist() if "image_merge_sizes" in batch else [2, 2, 2]
+    for i, tokens in enumerate(flat.split(counts)):
+        lattice = [side // merges[i] for side in batch["image_grid_thw"][i, 1:]] if "image_grid_thw" in batch else None
+        np.testing.assert_allclose(grid[i], by_region(tokens.numpy(), lattice), rtol=1e-3, atol=1e-4)
+
+
+def by_region(tokens: np.ndarray, lattice: list[int] | None) -> np.ndarray:
+    """Means of 4 x 4 regions of tokens read row by row, [16, width]; sixteen runs where they are no lattice."""
+    n = len(tokens)
+    side = round(n**0.5)
+    height, width = lattice or ((side, side) if side * side == n else (0, 0))
+    cells: list[list[np.ndarray]] = [[] for _ in range(16)]
+    for k, token in enumerate(tokens):
+        row, column = divmod(k, int(width)) if width else (0, 0)
+        cell = row * 4 // int(height) * 4 + column * 4 // int(width) if width else k * 16 // n
+        cells[cell].append(token)
+    return np.stack([np.mean(cell, axis=0) if cell else np.zeros_like(tokens[0]) for cell in cells])
+
+
+def test_every_block_is_read_as_the_tower_reports_itself(loaded: Any, together: Any) -> None:
+    """Means over an image's own patches, all its tiles and no class token, from the tower's own hidden states."""
+    import torch
+
+    from fixtures.models import chat
+
+    layers = sorted({int(n.split(".")[1]) for n in together.features if n.startswith("vision.")})
+    for i, picture in enumerate(pictures()):
+        batch = chat.inputs(loaded, [picture], PROMPT)
+        given = {k: v for k, v in batch.items() if k in IMAGE_INPUTS}
+        with torch.inference_mode():
+            states = loaded.model.get_image_features(**given, output_hidden_states=True).hidden_states
+        assert len(states) == 1 + len(loaded.anatomy.vision_blocks)
+        # The last is read at the tower's exit, which a test of its own covers.
+        for layer in layers[:-1]:
+            block = states[layer + 1]
+            if block.ndim == 3 and loaded.name in WITH_CLASS_TOKEN:
+                block = block[:, 1:]
+            mean = block.reshape(-1, block.shape[-1]).mean(dim=0)
+            np.testing.assert_allclose(together.features[f"vision.{layer}.mean"][i], mean, rtol=1e-3, atol=2e-4)
 
 
 def test_the_tower_is_read_up_to_its_exit(loaded: Any, together: Any) -> None:
@@ -169,6 +207,34 @@ def test_options_are_scored_whole(loaded: Any, together: Any) -> None:
             scores = torch.log_softmax(loaded.model(**whole).logits[0, n_prompt - 1 : -1].float(), dim=-1)
         expected = scores.gather(1, tokens[0][:, None]).sum().item()
         assert together.option_log_likelihoods[0, column] == pytest.approx(expected, rel=1e-3, abs=1e-3)
+
+
+def test_an_answer_that_begins_another_is_scored_with_its_end(loaded: Any, together: Any) -> None:
+    """So that the likelihoods of all answers are of events that exclude each other."""
+    import torch
+
+    from diagnostics.extraction import Extractor
+    from fixtures.models import chat
+
+    options = ("normal", "normal variant")
+    with Extractor(loaded, PROMPT, options, max_new_tokens=1).hooked() as extractor:
+        scored = extractor.read(pictures()[:1]).option_log_likelihoods[0]
+    batch = chat.inputs(loaded, pictures()[:1], PROMPT)
+    ends = loaded.model.generation_config.eos_token_id
+    n_prompt = batch["input_ids"].shape[1]
+    for option, score in zip(options, scored, strict=True):
+        tokens = torch.tensor([loaded.processor.tokenizer(option, add_special_tokens=False)["input_ids"]])
+        whole = dict(batch)
+        whole["input_ids"] = torch.cat([batch["input_ids"], tokens], dim=1)
+        for name in ("attention_mask", "token_type_ids", "mm_token_type_ids"):
+            if name in batch:
+                extra = torch.full_like(tokens, 1 if name == "attention_mask" else 0)
+                whole[name] = torch.cat([batch[name], extra], dim=1)
+        with torch.inference_mode():
+            scores = torch.log_softmax(loaded.model(**whole).logits[0, n_prompt - 1 :].float(), dim=-1)
+        end = scores[-1, ends].logsumexp(dim=-1) if isinstance(ends, list) else scores[-1, ends]
+        expected = scores[:-1].gather(1, tokens[0][:, None]).sum() + end
+        assert score == pytest.approx(expected.item(), rel=1e-3, abs=1e-3)
 
 
 def test_hooks_are_gone_afterwards(loaded: Any) -> None:

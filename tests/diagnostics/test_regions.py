@@ -16,7 +16,21 @@ from fixtures.models.registry import resolve
 SIDE = 128
 
 
-@pytest.mark.parametrize("family", ["llava", "gemma3", "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "video_llama_3"])
+FAMILIES = [
+    "llava",
+    "gemma3",
+    "paligemma",
+    "qwen2_vl",
+    "qwen2_5_vl",
+    "qwen3_vl",
+    "qwen3_5",
+    "video_llama_3",
+    "internvl",
+]
+"""Those that show the tower one picture (CLIP norms before its blocks, which is not linear in the grey)."""
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 def test_a_region_pools_its_own_patches(family: str, tmp_path: Path) -> None:
     """Sixteen squares of grey, blocks that hand on what they get: a region is then linear in the grey of its square."""
     loaded = load(resolve(str(build_family(family, tmp_path / family, seed=1, image_size=SIDE))))

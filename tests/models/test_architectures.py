@@ -1,8 +1,13 @@
-"""Full-size architectures are discovered without weights, and have the published sizes."""
+"""Full-size architectures are discovered without weights, and have the sizes that arithmetic and publications give."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
 
 import pytest
 
-from fixtures.models.registry import registry
+from fixtures.models.registry import Published, registry
 
 NAMES = [
     "qwen2-vl-2b",
@@ -33,17 +38,60 @@ def test_every_registered_model_has_an_architecture() -> None:
     assert sorted(alias for sizes in architectures().values() for alias in sizes["of"]) == sorted(registry())
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_sizes_are_the_published_ones(name: str) -> None:
-    from fixtures.models.architectures import architectures, build, measure
+@pytest.fixture(scope="module", params=NAMES)
+def sizes(request: pytest.FixtureRequest) -> dict[str, Any]:
+    from fixtures.models.architectures import architectures
 
-    sizes = architectures()[name]
-    found, anatomy = measure(build(sizes))
+    return architectures()[request.param]
+
+
+@pytest.fixture(scope="module")
+def model(sizes: dict[str, Any]) -> Any:
+    from fixtures.models.architectures import build
+
+    return build(sizes)
+
+
+def test_discovery_finds_the_parts(sizes: dict[str, Any], model: Any) -> None:
+    from fixtures.models.architectures import measure
+
+    found, anatomy = measure(model)
     assert len(anatomy.deepstack) == len(sizes["vision_config"].get("deepstack_visual_indexes", []))
+    assert all(registry()[alias].facts == found for alias in sizes["of"])
+
+
+def test_the_formula_counts_what_is_built(sizes: dict[str, Any], model: Any) -> None:
+    from fixtures.models import counting
+    from fixtures.models.architectures import built_parameters
+
+    assert counting.parameters(sizes) == built_parameters(model)
+
+
+def test_the_formula_agrees_with_what_is_published_and_listed(sizes: dict[str, Any]) -> None:
+    from fixtures.models import counting
+
+    count = counting.parameters(sizes)
     for alias in sizes["of"]:
-        facts = registry()[alias].facts
-        if facts is None:
-            continue
-        assert found.model_copy(update={"parameters": None}) == facts.model_copy(update={"parameters": None})
-        if facts.parameters is not None:
-            assert found.parameters == pytest.approx(facts.parameters, abs=0.011)
+        entry = registry()[alias]
+        assert entry.published is None or entry.published.agrees_with(count), alias
+        assert entry.size == f"{count / 1e9:.1f}B"
+
+
+def test_the_page_is_the_table() -> None:
+    from fixtures.models.architectures import PAGE, page
+
+    assert PAGE.read_text("utf-8") == page()
+
+
+@pytest.mark.parametrize(
+    ("figure", "lowest", "highest"),
+    [("2.21B", "2.205", "2.215"), ("33B", "32.5", "33.5"), ("2,208,985,600", "2.2089856", "2.2089856")],
+)
+def test_a_published_figure_is_as_exact_as_it_is_written(figure: str, lowest: str, highest: str) -> None:
+    published = Published(parameters=figure, source="paper")
+    first, last = (int(Fraction(bound) * 10**9) for bound in (lowest, highest))
+    assert published.agrees_with(first + 1) is (first != last)
+    assert published.agrees_with(last - 1) is (first != last)
+    assert published.agrees_with((first + last) // 2)
+    assert not published.agrees_with(first - 1)
+    assert not published.agrees_with(last + 1)

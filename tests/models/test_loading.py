@@ -273,6 +273,44 @@ def test_an_adapter_is_merged(family: Family, tmp_path: Path) -> None:
     refused(family("llava"), "no PEFT adapter folder", adapter=str(tmp_path))
 
 
+def test_a_live_adapter_says_what_a_merged_one_says(
+    family: Family, tmp_path: Path, images: list[Image.Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Quantised weights keep their adapter beside them; here the weights stay whole, so that both can be compared."""
+    import torch
+
+    from fixtures.models import chat, loading
+
+    peft = pytest.importorskip("peft")
+    plain = load(family("llava"))
+    lora = peft.LoraConfig(r=2, target_modules=["q_proj"], modules_to_save=["lm_head"], init_lora_weights=False)
+    adapted = peft.get_peft_model(load(family("llava")).model, lora)
+    with torch.no_grad():
+        adapted.get_base_model().lm_head.modules_to_save["default"].weight.mul_(-1)
+    adapted.save_pretrained(tmp_path / "adapter")
+    merged = load(family("llava"), adapter=str(tmp_path / "adapter"))
+    monkeypatch.setattr(loading, "_quantization", lambda _kind: None)
+    live = load(family("llava"), adapter=str(tmp_path / "adapter"), quantize="4bit")
+    assert live.anatomy.vision_blocks == plain.anatomy.vision_blocks
+    assert any("lora_A" in name for name, _ in live.model.named_parameters())
+    assert not any("lora_A" in name for name, _ in merged.model.named_parameters())
+    batch = chat.inputs(plain, images, PROMPT)
+    with torch.inference_mode():
+        said = [loaded.model(**batch).logits[:, -1] for loaded in (plain, merged, live)]
+    torch.testing.assert_close(said[1], said[2], rtol=1e-4, atol=1e-5)
+    assert (said[0] - said[1]).abs().max() > 1e-2
+
+
+def test_an_adapter_of_another_base_is_named(family: Family, tmp_path: Path) -> None:
+    peft = pytest.importorskip("peft")
+    lora = peft.LoraConfig(r=2, target_modules=["q_proj"], init_lora_weights=False)
+    peft.get_peft_model(load(family("qwen3_5")).model, lora).save_pretrained(tmp_path / "other")
+    refused(family("llava"), "--adapter .*other does not", adapter=str(tmp_path / "other"))
+    lora = peft.LoraConfig(r=2, target_modules=["qkv"], init_lora_weights=False)
+    peft.get_peft_model(load(family("qwen2_vl")).model, lora).save_pretrained(tmp_path / "tower")
+    refused(family("llava"), "--adapter .*tower does not fit LlavaForCond", adapter=str(tmp_path / "tower"))
+
+
 def test_quantize_without_bitsandbytes(family: Family) -> None:
     refused(family("llava"), "--quantize 3bit is unknown", quantize="3bit")
     try:

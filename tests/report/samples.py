@@ -106,6 +106,7 @@ def answer(
     said: float,
     calibrated: float | None = None,
     unparseable: float = 0.0,
+    refused: float = 0.0,
 ) -> AnswerReading:
     def change(before: float, after: float) -> Change:
         return Change(change=after - before, ci=(after - before - 0.03, after - before + 0.03))
@@ -134,6 +135,7 @@ def answer(
         ),
         paraphrases=[],
         unparseable=unparseable,
+        refused=refused,
         option_score="sum of log likelihoods",
     )
 
@@ -211,7 +213,7 @@ def connector_fail() -> Diagnosis:
             llm_last=layers([0.73, 0.735, 0.734, 0.736] * 8 + [0.74, 0.735], 0.014, auroc=False),
         ),
         health=Health(vision=1.13, connector=0.68, llm_mean=0.72, llm_last=0.73, answer=0.728),
-        answer=answer(0.0912, 0.08, 0.01, -0.0211, unparseable=0.045),
+        answer=answer(0.0912, 0.08, 0.01, -0.0211, unparseable=0.045, refused=0.02),
         reference=Reference(network="resnet18", pretrained=True, raised_by="vision.24.mean"),
         excluded=[
             Excluded(image="ab12" * 8, reason="truncated file"),

@@ -1,0 +1,22 @@
+"""Warnings are errors in the suite's own tests, and only there: a diagnosis may warn, and says so in its summary."""
+
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+NOT_OURS = (
+    # numpy 2 asks PIL images and torch tensors for a `copy` argument that transformers' processors do not pass on.
+    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning",
+    # peft asks models for this by its older name.
+    "ignore:`is_gradient_checkpointing` is deprecated:FutureWarning",
+)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            # The last filter wins: those of a test itself come after these.
+            for rule in (*reversed(NOT_OURS), "error"):
+                item.add_marker(pytest.mark.filterwarnings(rule), append=False)
