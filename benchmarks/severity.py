@@ -40,6 +40,8 @@ diagnosed, by
 
     python benchmarks/severity.py
 
+which goes on where it stopped; {measured} of {n_faults} faults are measured.
+
 *Readable* is the signal, in points, that the best of three nonlinear readers (support vectors with a radial kernel, a
 perceptron, boosted trees), taught on one half of the images, finds in the other half at the struck stage's exit or at
 any later one; *at* says where, chosen on images of the first half. *Severity* is the share of what is so found in the
@@ -212,7 +214,7 @@ def table(facts: dict[str, Any]) -> str:
         for row in rows
     ]
     answered = 100 * facts["rows"][0]["answered"][0]
-    return PAGE.format(**facts, answered=answered, lines="\n".join(lines))
+    return PAGE.format(**facts, answered=answered, measured=len(lines), n_faults=len(faults()), lines="\n".join(lines))
 
 
 def main() -> None:
