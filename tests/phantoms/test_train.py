@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from fixtures.models.families import build_family
 from fixtures.models.loading import load
 from fixtures.models.registry import resolve
 from fixtures.phantoms import phantom_path
-from fixtures.phantoms.train import Plan, examine, main, phantom_lesson, tower_exits, train
+from fixtures.phantoms.train import Plan, examine, main, phantom_lesson, tower_exits, train, train_pair
 from fixtures.phantoms.turns import balanced, join, process, views
 
 TINY = {"vision_layers": 2, "text_layers": 4}
@@ -36,6 +37,20 @@ def test_second_stage_leaves_the_tower_alone(tmp_path):
         with torch.no_grad():
             exits.append(tower_exits(loaded, batch))
     assert torch.equal(*exits)
+
+
+@pytest.mark.parametrize("family", ["llava", "qwen2_5_vl"])
+def test_a_pair_trains_on_and_leaves_the_decoder_alone(family, tmp_path):
+    lesson = phantom_lesson(seed=1, n_patients=12, images_per_patient=1)
+    build_family(family, tmp_path / "base", texts=[lesson.prompt, *lesson.answers] * 8)
+    before = load(resolve(str(tmp_path / "base")))
+    after = train_pair(tmp_path / "base", lesson, tmp_path / "pair", Plan(family, n_views=1, text_steps=2))
+    kept, now = before.model.state_dict(), after.model.state_dict()
+    moved = {name for name in kept if not torch.equal(kept[name], now[name])}
+    anatomy = before.anatomy
+    for part in (anatomy.tower, anatomy.connector):
+        assert any(name.startswith(f"{part}.") for name in moved)
+    assert all(name.startswith((f"{anatomy.tower}.", f"{anatomy.connector}.")) for name in moved)
 
 
 def test_shipped_phantom_is_healthy_on_images_never_trained_on():
