@@ -144,7 +144,12 @@ def healthy() -> Diagnosis:
             unparseable=0.0,
             option_score="sum of log likelihoods",
         ),
-        reference=Reference(network="random-features-512", pretrained=False, raised_by=None),
+        reference=Reference(
+            network="kmeans-filters-64px-6x6-128",
+            pretrained=False,
+            origin="filters learnt from these images without their labels, read by the probe",
+            raised_by=None,
+        ),
         **COMMON,
     )
 
@@ -182,7 +187,12 @@ def connector_fail() -> Diagnosis:
             unparseable=0.045,
             option_score="mean token log likelihood",
         ),
-        reference=Reference(network="resnet18", pretrained=True, raised_by="vision.24.mean"),
+        reference=Reference(
+            network="resnet50.a1_in1k",
+            pretrained=True,
+            origin="pretrained weights timm/resnet50.a1_in1k@767268603ca0, read by the probe",
+            raised_by="vision.24.mean",
+        ),
         excluded=[
             Excluded(image="ab12" * 8, reason="truncated file"),
             Excluded(image="cd34" * 8, reason="no pixel data"),
