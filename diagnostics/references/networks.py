@@ -46,9 +46,10 @@ class Sight:
     resampling: Resampling
 
     @staticmethod
-    def of(network: Any, side: int | None = None) -> Sight:
-        """What the network declares, at `side` x `side` pixels where given."""
-        declared = timm.data.resolve_model_data_config(network)
+    def of(name: str, side: int | None = None) -> Sight:
+        """What the network of that name declares, at `side` x `side` pixels where given."""
+        published = timm.get_pretrained_cfg(name)
+        declared = timm.data.resolve_data_config(pretrained_cfg=published.to_dict() if published else {})
         _, height, width = declared["input_size"]
         bilinear = declared["interpolation"] == "bilinear"
         return Sight(
@@ -112,10 +113,10 @@ def pixels(images: Sequence[ImageFile], sight: Sight) -> Iterator[NDArray[np.uin
 
 
 def pooled_features(
-    network: Any, images: Sequence[ImageFile], progress: Callable[[str, int, int], None]
+    network: Any, sight: Sight, images: Sequence[ImageFile], progress: Callable[[str, int, int], None]
 ) -> NDArray[np.float32]:
     """[n_images, width]."""
-    sight, place, found, waiting = Sight.of(network), device(), [], []
+    place, found, waiting = device(), [], []
     with torch.inference_mode():
         for done, picture in enumerate(pixels(images, sight), start=1):
             waiting.append(picture)

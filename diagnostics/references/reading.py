@@ -102,7 +102,8 @@ def _timm(network: str, rows: Rows, settings: Settings, progress: Progress) -> F
             f"no pretrained weights at hand: {reason}",
             raised_by=None,
         )
-    features = networks.pooled_features(networks.pretrained(network, weights), rows.images, progress)
+    loaded = networks.pretrained(network, weights)
+    features = networks.pooled_features(loaded, networks.Sight.of(network), rows.images, progress)
     return _by_probe(features, rows, settings), Reference(
         network=network,
         pretrained=True,

@@ -66,12 +66,11 @@ def read_from_scratch(
     """
     n_folds, n_classes = int(folds.max()) + 1, int(labels.max()) + 1
     log_probabilities, inner = np.empty((len(labels), n_classes)), []
-    sight_of, pictures = cache(lambda: Sight.of(timm.create_model(name), recipe.side)), cache(pixels_at)
+    sight, pictures = Sight.of(name, recipe.side), cache(pixels_at)
     for fold in range(n_folds):
         held_out, inner_held_out = folds == fold, folds == (fold + 1) % n_folds
 
         def compute(fold: int = fold, held_out: Any = held_out, inner_held_out: Any = inner_held_out) -> Arrays:
-            sight = sight_of()
             what = f"training the reference, fold {fold + 1} of {n_folds},"
 
             def predict(training: NDArray[np.bool_], wanted: NDArray[np.bool_], first_epoch: int) -> NDArray[Any]:
