@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from diagnostics.scores import balanced_accuracy
 
 Ints = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
+Rows = NDArray[np.bool_]
 Arrays = Mapping[str, NDArray[Any]]
 
 
@@ -65,36 +66,29 @@ def read_from_scratch(
     pixels_at: gives [n_images, 3, height, width]; asked only when a fold has to be trained.
     """
     n_folds, n_classes = int(folds.max()) + 1, int(labels.max()) + 1
-    log_probabilities, inner = np.empty((len(labels), n_classes)), []
     sight, pictures = Sight.of(name, recipe.side), cache(pixels_at)
-    for fold in range(n_folds):
+
+    def read_fold(fold: int) -> Arrays:
         held_out, inner_held_out = folds == fold, folds == (fold + 1) % n_folds
 
-        def compute(fold: int = fold, held_out: Any = held_out, inner_held_out: Any = inner_held_out) -> Arrays:
-            what = f"training the reference, fold {fold + 1} of {n_folds},"
+        def predict(training: Rows, wanted: Rows, epochs_before: int) -> NDArray[np.float64]:
+            def at_epoch(epoch: int) -> None:
+                what = f"training the reference, fold {fold + 1} of {n_folds}, epoch"
+                progress(what, epochs_before + epoch, 2 * recipe.epochs)
 
-            def predict(training: NDArray[np.bool_], wanted: NDArray[np.bool_], first_epoch: int) -> NDArray[Any]:
-                return _train(
-                    name,
-                    pictures(sight),
-                    sight,
-                    labels,
-                    training,
-                    wanted,
-                    seed,
-                    recipe,
-                    lambda epoch: progress(what, first_epoch + epoch, 2 * recipe.epochs),
-                )
+            return _train(name, pictures(sight), sight, labels, training, wanted, seed, recipe, at_epoch)
 
-            outer = predict(~held_out, held_out, 0)
-            inside = predict(~held_out & ~inner_held_out, inner_held_out, recipe.epochs)
-            reached = balanced_accuracy(labels[inner_held_out], inside.argmax(axis=1), n_classes)
-            return {"log_probabilities": outer, "inner_accuracy": np.array([reached])}
+        outer = predict(~held_out, held_out, 0)
+        inner = predict(~held_out & ~inner_held_out, inner_held_out, recipe.epochs)
+        reached = balanced_accuracy(labels[inner_held_out], inner.argmax(axis=1), n_classes)
+        return {"log_probabilities": outer, "inner_accuracy": np.array([reached])}
 
-        found = remember(fold, compute)
-        log_probabilities[held_out] = found["log_probabilities"]
-        inner.append(float(found["inner_accuracy"][0]))
-    return Reading(log_probabilities, np.array(inner))
+    log_probabilities, inner_accuracy = np.empty((len(labels), n_classes)), []
+    for fold in range(n_folds):
+        found = remember(fold, partial(read_fold, fold))
+        log_probabilities[folds == fold] = found["log_probabilities"]
+        inner_accuracy.append(float(found["inner_accuracy"][0]))
+    return Reading(log_probabilities, np.array(inner_accuracy))
 
 
 def _train(
@@ -102,8 +96,8 @@ def _train(
     pixels: Bytes,
     sight: Sight,
     labels: Ints,
-    training: NDArray[np.bool_],
-    wanted: NDArray[np.bool_],
+    training: Rows,
+    wanted: Rows,
     seed: int,
     recipe: Recipe,
     at_epoch: Callable[[int], None],
