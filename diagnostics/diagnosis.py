@@ -91,7 +91,7 @@ def _conclude(evidence: Evidence) -> Diagnosis:
         health=health_of(curves, float(np.mean(evidence.said == labels)), len(labels)),
         answer=read_answer(evidence),
         exits={place: Exit(loci=evidence.chosen[place].loci, below_chance=judged.signal[place] < 0) for place in CHAIN},
-        reference=_reference(evidence.chosen["reference"]),
+        reference=_reference(evidence),
         cautions=list(dataset.notes),
         settings=_settings(evidence),
         timing={**evidence.timing, "judging": time.perf_counter() - started},
@@ -130,16 +130,18 @@ def _failure_modes(judged: judging.Judgement, chosen: dict[str, Choice]) -> Fail
     return FailureModes(**links)
 
 
-def _reference(choice: Choice) -> Reference:
-    from_later = Counter({locus: n for locus, n in choice.loci.items() if locus != REFERENCE_LOCUS})
+def _reference(evidence: Evidence) -> Reference:
+    from_later = Counter(evidence.chosen["reference"].loci)
+    del from_later[REFERENCE_LOCUS]
     raised = from_later.most_common(1)[0][0] if from_later else None
-    return Reference(network="kmeans-filters-64px-6x6-128", pretrained=False, raised_by=raised)
+    return evidence.reference.model_copy(update={"raised_by": raised})
 
 
 def _settings(evidence: Evidence) -> dict[str, Any]:
     dataset, measured, settings = evidence.dataset, evidence.measured, evidence.settings
     return {
         "probe": settings.probe,
+        "reference": settings.reference,
         "seed": settings.seed,
         "n_folds": settings.n_folds,
         **measured.folder.about(),

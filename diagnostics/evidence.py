@@ -15,7 +15,9 @@ from diagnostics.judging import Resamples
 from diagnostics.loader import Loader
 from diagnostics.measurement import OPTIONS, Measurement, Progress, measure
 from diagnostics.probing import Reading
-from diagnostics.readings import read_all
+from diagnostics.readings import REFERENCE_LOCUS, read_all, shared_key
+from diagnostics.records import Reference
+from diagnostics.references.reading import Rows, read_reference
 from diagnostics.settings import Settings
 from fixtures.datasets import selection
 from fixtures.datasets.dataset import Dataset
@@ -37,6 +39,7 @@ class Evidence:
 
     said, likeliest: the class the text names (-1 for none) and the class of the likeliest option, [n_images].
     chosen: the predictions that speak for each place of the chain.
+    reference: what the reference is, before a later reading raises it.
     timing: seconds by step.
     """
 
@@ -50,6 +53,7 @@ class Evidence:
     groups: Ints
     folds: Ints
     readings: dict[str, Reading]
+    reference: Reference
     said: Ints
     likeliest: Ints
     chosen: dict[str, Choice]
@@ -89,7 +93,12 @@ def gather(spec: ModelSpec, dataset: Dataset, settings: Settings, progress: Prog
     labels, groups = measured.labels, measured.groups
     _require_classes(labels, dataset)
     fold = folds.assign(labels, groups, settings.n_folds, settings.seed)
-    readings = read_all(measured, labels, groups, fold, dataset, settings, progress)
+    rows = Rows(measured.images, labels, groups, fold, shared_key(measured, dataset, settings))
+    reference_reading, reference = read_reference(rows, settings, progress)
+    readings = {
+        REFERENCE_LOCUS: reference_reading,
+        **read_all(measured, labels, groups, fold, dataset, settings, progress),
+    }
     said = said_classes(measured.texts(), dataset)
     answer = exits.untrained("answer.said", labels, said, fold, len(dataset.answers))
     return Evidence(
@@ -103,6 +112,7 @@ def gather(spec: ModelSpec, dataset: Dataset, settings: Settings, progress: Prog
         groups=groups,
         folds=fold,
         readings=readings,
+        reference=reference,
         said=said,
         likeliest=measured.array(OPTIONS).argmax(axis=1).astype(np.int64),
         chosen=exits.of_chain(readings, answer, fold),

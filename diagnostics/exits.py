@@ -77,7 +77,7 @@ def of_chain(readings: Mapping[str, Reading], answer: Candidate, folds: NDArray[
         *at_llm_exit,
         *candidates(inside),
     ]
-    at_vision = [*candidates([f"vision.{last_vision}.{r}" for r in ("mean", "grid", "attention")]), *at_connector]
+    at_vision = [*candidates([name for name in loci if name.startswith(f"vision.{last_vision}.")]), *at_connector]
     return {
         "reference": choose([*candidates([REFERENCE_LOCUS]), *at_vision], folds),
         "vision": choose(at_vision, folds),

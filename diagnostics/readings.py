@@ -1,4 +1,4 @@
-"""What the probe reads at every locus of a model, and of the reference, each remembered in the store."""
+"""What the probe reads at every locus of a model, each remembered in the store."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from diagnostics.probing import Reading, read
 from diagnostics.records import STAGES
 from diagnostics.settings import Settings
 from fixtures.datasets.dataset import Dataset
-from fixtures.datasets.images import open_image
 
 REFERENCE_LOCUS = "reference"
 OPTIONS_LOCUS = "answer.0.options"
@@ -32,15 +31,8 @@ def read_all(
     settings: Settings,
     progress: Progress,
 ) -> dict[str, Reading]:
-    """The reading of every locus, of the option likelihoods and of the reference, each remembered in the store."""
-    rows = hashlib.sha256(" ".join(image.digest for image in measured.images).encode()).hexdigest()
-    shared = {
-        "data": dataset.fingerprint,
-        "rows": rows,
-        "probe": settings.probe,
-        "seed": settings.seed,
-        "n_folds": settings.n_folds,
-    }
+    """The reading of every locus and of the option likelihoods, each remembered in the store."""
+    shared = shared_key(measured, dataset, settings)
 
     def matched(features: NDArray[np.float32]) -> Reading:
         return read(settings.probe, features, labels, groups, fold, settings.seed)
@@ -57,15 +49,8 @@ def read_all(
 
         return Reading(**store.remembered(settings.store, name, compute))
 
-    def reference_features() -> NDArray[np.float32]:
-        from diagnostics import reference
-
-        progress("reading the reference", 0, 1)
-        pixels = np.stack([reference.pixels(open_image(image)) for image in measured.images])
-        return reference.features(pixels, settings.seed)
-
     loci = measured.loci()
-    readings = {REFERENCE_LOCUS: remembered(store.key(reference="kmeans-filters", **shared), reference_features)}
+    readings = {}
     for done, locus in enumerate([*loci, OPTIONS]):
         progress("probing", done, len(loci) + 1)
         name = OPTIONS_LOCUS if locus == OPTIONS else locus
@@ -86,6 +71,17 @@ def exit_regions(loci: Sequence[str]) -> list[str]:
     """The loci whose region means are also read by attention: the exits of tower and connector."""
     last = max((locus for locus in loci if locus.startswith("vision.")), key=order).split(".")[1]
     return [locus for locus in (f"vision.{last}.grid", "connector.0.grid") if locus in loci]
+
+
+def shared_key(measured: Measurement, dataset: Dataset, settings: Settings) -> dict[str, Any]:
+    """What a stored reading depends on beside features: the data set, its readable images, the probe and the folds."""
+    return {
+        "data": dataset.fingerprint,
+        "rows": hashlib.sha256(" ".join(image.digest for image in measured.images).encode()).hexdigest(),
+        "probe": settings.probe,
+        "seed": settings.seed,
+        "n_folds": settings.n_folds,
+    }
 
 
 def order(locus: str) -> tuple[int, int, str]:

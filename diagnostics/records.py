@@ -164,8 +164,12 @@ class Exit(Record):
 
 
 class Reference(Record):
+    """What the images allow, read by a supervised network on the same folds."""
+
     network: str
     pretrained: bool
+    origin: str
+    """Where its weights came from and how it was read, in words."""
     raised_by: str | None
     """The later locus that read more than the reference and so raised it (rule 6), if one did."""
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from diagnostics.references import presets
 from diagnostics.thresholds import Thresholds, load_thresholds
 
 
@@ -16,6 +17,7 @@ class Settings:
     store: Path
     data_root: Path | None = None
     probe: Literal["ridge", "mlp"] = "ridge"
+    reference: str = presets.DEFAULT
     seed: int = 0
     n_folds: int = 5
     dtype: str | None = None

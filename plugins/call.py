@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from diagnostics.baseline import BaselineError, Match, match
 from diagnostics.records import FailureMode
+from diagnostics.references import presets
 from diagnostics.settings import Settings
 from diagnostics.store import default_store
 from diagnostics.thresholds import ThresholdError, load_thresholds
@@ -30,6 +31,7 @@ Gate = Literal["absolute", "regression", "both"]
 PHANTOM = "phantom"
 PASSED_ON = (
     "probe",
+    "reference",
     "seed",
     "dtype",
     "device_map",
@@ -125,6 +127,7 @@ def resolve(options: Mapping[str, Any], folder: Path) -> Call:
     if data_root is not None and not data_root.is_dir():
         raise CallError(f"there is no data folder {data_root.absolute()} (from --data-root, MEDPROBE_DATA or {CONFIG})")
     try:
+        presets.resolve(options["reference"])
         thresholds = load_thresholds(given("thresholds"))
         models = [resolve_model(spec) for spec in options["model"] or [PHANTOM]]
         pairs = tuple(
@@ -132,7 +135,7 @@ def resolve(options: Mapping[str, Any], folder: Path) -> Call:
             for model in models
             for dataset in _datasets(options["dataset"] or ([PHANTOM] if model.is_phantom else PUBLISHED), data_root)
         )
-    except (ModelError, DataError, ThresholdError) as error:
+    except (ModelError, DataError, ThresholdError, presets.UnknownReference) as error:
         raise CallError(str(error)) from None
     _once("model", [model.name for model in models])
     _once("data set", [pair.dataset.name for pair in pairs if pair.model is models[0]])

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from diagnostics.references import presets
 from plugins.call import Call, CallError, resolve
 
 CALL = pytest.StashKey[Call]()
@@ -65,6 +66,15 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
             "choices": ("ridge", "mlp"),
             "default": "ridge",
             "help": "how a locus is read: closed form, or the paper's head (default: ridge)",
+        },
+    ),
+    (
+        "--reference",
+        {
+            "default": presets.DEFAULT,
+            "metavar": "NAME",
+            "help": f"what the images allow: {presets.DEFAULT}, {', '.join(presets.PRESETS)}, or any network of timm "
+            f"(all but the first need timm; default: {presets.DEFAULT})",
         },
     ),
     ("--seed", {"type": int, "default": 0, "help": "of folds, resampling and training of probes (default: 0)"}),

@@ -25,7 +25,7 @@ REGRESSION_VERDICTS: dict[str, VerdictValue] = {
     "not_regressed": "pass",
     "inconclusive": "inconclusive",
 }
-VERSIONS = ("medprobe", "torch", "transformers", "numpy", "scipy", "scikit-learn")
+VERSIONS = ("medprobe", "torch", "transformers", "numpy", "scipy", "scikit-learn", "timm")
 
 
 def _is_worker(config: pytest.Config) -> bool:
@@ -40,7 +40,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     data = ", ".join(dict.fromkeys(p.dataset.name for p in call.pairs))
     s = call.settings
     return [
-        f"medprobe: {models} on {data}; probe {s.probe}, seed {s.seed}, "
+        f"medprobe: {models} on {data}; probe {s.probe}, reference {s.reference}, seed {s.seed}, "
         f"dtype {s.dtype or 'as saved'}, device {s.device_map or 'auto'}"
     ]
 

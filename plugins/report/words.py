@@ -107,6 +107,16 @@ def undecided_lines(diagnosis: Diagnosis) -> list[str]:
     ]
 
 
+def reference_sentence(diagnosis: Diagnosis) -> str:
+    """Which network the chain starts from, where its weights came from, and what raised it; empty without one."""
+    reference = diagnosis.reference
+    if reference is None:
+        return ""
+    kind = "pretrained" if reference.pretrained else "not pretrained"
+    raised = f" {reference.raised_by} reads more and raises it." if reference.raised_by is not None else ""
+    return f"The reference is {reference.network}, {kind}: {reference.origin}.{raised}"
+
+
 def cause_sentence(diagnosis: Diagnosis) -> str:
     """What swapping modules with a second checkpoint found, or that nothing was swapped."""
     cause = diagnosis.cause

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SETTLED = re.compile(r"^(PYTEST_|MEDPROBE_|COV_)")
 """Variables of the outer run that would change the inner one."""
 
-HEAVY = ("torch", "transformers", "sklearn", "scipy", "statsmodels")
+HEAVY = ("torch", "timm", "transformers", "sklearn", "scipy", "statsmodels")
 
 
 @dataclass(frozen=True)

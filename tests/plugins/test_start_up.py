@@ -14,7 +14,15 @@ from tests.plugins.calling import HEAVY, medprobe
 IMPORTS = ("-X", "importtime")
 
 
-@pytest.mark.parametrize("arguments", [("--collect-only", "--model", "phantom"), ("--list-models",), ("--help",)])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--collect-only", "--model", "phantom"),
+        ("--collect-only", "--reference", "cnn"),
+        ("--list-models",),
+        ("--help",),
+    ],
+)
 def test_nothing_heavy_is_imported_at_start(arguments, tmp_path):
     light = medprobe(*arguments, report_dir=tmp_path, python=IMPORTS)
     assert light.code == 0

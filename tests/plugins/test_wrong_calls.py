@@ -68,6 +68,7 @@ WRONG: dict[str, tuple[Call, str]] = {
     "missing thresholds": (lambda folder: ["--thresholds", folder / "t.toml"], "{folder}/t.toml"),
     "missing adapter": (lambda folder: ["--adapter", folder / "adapter"], "{folder}/adapter"),
     "missing modules": (lambda folder: ["--modules", folder / "m.toml"], "{folder}/m.toml"),
+    "unknown reference": (lambda _: ["--reference", "resnet5O"], "unknown reference 'resnet5O'"),
     "option for one model": (
         lambda folder: ["--model", "phantom", "--model", "phantom-llm", "--processor", "p"],
         "--processor makes sense for one model",

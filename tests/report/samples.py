@@ -182,7 +182,12 @@ def healthy() -> Diagnosis:
         ),
         health=Health(vision=1.211, connector=0.958, llm_mean=0.93, llm_last=1.402, answer=0.953),
         answer=answer(0.9374, 0.936, 0.932, 0.9303),
-        reference=Reference(network="random-features-512", pretrained=False, raised_by=None),
+        reference=Reference(
+            network="kmeans-filters-64px-6x6-128",
+            pretrained=False,
+            origin="filters learnt from these images without their labels, read by the probe",
+            raised_by=None,
+        ),
         **COMMON,
     )
 
@@ -214,7 +219,12 @@ def connector_fail() -> Diagnosis:
         ),
         health=Health(vision=1.13, connector=0.68, llm_mean=0.72, llm_last=0.73, answer=0.728),
         answer=answer(0.0912, 0.08, 0.01, -0.0211, unparseable=0.045, refused=0.02),
-        reference=Reference(network="resnet18", pretrained=True, raised_by="vision.24.mean"),
+        reference=Reference(
+            network="resnet50.a1_in1k",
+            pretrained=True,
+            origin="pretrained weights timm/resnet50.a1_in1k@767268603ca0, read by the probe",
+            raised_by="vision.24.mean",
+        ),
         excluded=[
             Excluded(image="ab12" * 8, reason="truncated file"),
             Excluded(image="cd34" * 8, reason="no pixel data"),

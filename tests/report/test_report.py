@@ -185,6 +185,13 @@ def test_excluded_images_are_shown(tmp_path: Path) -> None:
     assert "2 left out" in page.text
 
 
+def test_the_reference_is_named_with_its_weights(tmp_path: Path) -> None:
+    _, first, second = written(samples.report(samples.healthy(), samples.connector_fail()), tmp_path)
+    assert "filters learnt from these images without their labels, read by the probe." in first.text
+    assert "The reference is resnet50.a1_in1k, pretrained: pretrained weights timm/resnet50.a1_in1k@" in second.text
+    assert "vision.24.mean reads more and raises it." in second.text
+
+
 def test_page_weight(tmp_path: Path) -> None:
     heavy = samples.connector_fail()
     assert heavy.curves is not None

@@ -1,0 +1,116 @@
+"""What the reference reads on a data set, kept in the store: read or trained once, then shared by all models.
+
+The key of what is kept holds the data set, its readable images and the folds, never a model. What was kept first stays:
+weights that come to hand later do not replace a reference trained from scratch, so that every model of a store is
+compared with one and the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diagnostics import store
+from diagnostics.measurement import Progress
+from diagnostics.probing import Reading, read
+from diagnostics.records import Reference
+from diagnostics.references import presets
+from diagnostics.settings import Settings
+from fixtures.datasets.dataset import ImageFile
+from fixtures.datasets.images import open_image
+
+Ints = NDArray[np.int64]
+Found = tuple[Reading, Reference]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What is read: images with labels, groups and folds, [n_images] each; `key` names them and the probe in the
+    store."""
+
+    images: Sequence[ImageFile]
+    labels: Ints
+    groups: Ints
+    folds: Ints
+    key: Mapping[str, Any]
+
+
+def read_reference(rows: Rows, settings: Settings, progress: Progress) -> Found:
+    """The reading of `settings.reference` and what it is. Raises UnknownReference and StoreError."""
+    network = presets.resolve(settings.reference)
+    read_it = _kmeans if network == presets.DEFAULT else _timm
+
+    def compute() -> dict[str, NDArray[Any]]:
+        reading, about = read_it(network, rows, settings, progress)
+        return {
+            "log_probabilities": reading.log_probabilities,
+            "inner_accuracy": reading.inner_accuracy,
+            "about": np.frombuffer(about.model_dump_json().encode(), dtype=np.uint8),
+        }
+
+    kept = store.remembered(settings.store, store.key(reference=network, **rows.key), compute)
+    about = Reference.model_validate_json(kept.pop("about").tobytes())
+    return Reading(**kept), about
+
+
+def _kmeans(network: str, rows: Rows, settings: Settings, progress: Progress) -> Found:
+    from diagnostics.references import kmeans
+
+    progress("reading the reference", 0, 1)
+    pixels = np.stack([kmeans.pixels(open_image(image)) for image in rows.images])
+    features = kmeans.features(pixels, settings.seed)
+    return _by_probe(features, rows, settings), Reference(
+        network=kmeans.NAME,
+        pretrained=False,
+        origin="filters learnt from these images without their labels, read by the probe",
+        raised_by=None,
+    )
+
+
+def _timm(network: str, rows: Rows, settings: Settings, progress: Progress) -> Found:
+    from diagnostics.references import networks, training
+
+    try:
+        weights = networks.weights_at_hand(network, settings.offline)
+    except networks.NotAtHand as reason:
+        recipe = training.RECIPE
+        # A network with a head of its own does not depend on the probe.
+        fold_of = {key: value for key, value in rows.key.items() if key != "probe"}
+
+        def remember(fold: int, train: Any) -> dict[str, NDArray[Any]]:
+            name = store.key(reference=network, fold=fold, recipe=asdict(recipe), **fold_of)
+            return store.remembered(settings.store, name, train)
+
+        reading = training.read_from_scratch(
+            network,
+            lambda sight: np.stack(list(networks.pixels(rows.images, sight))),
+            rows.labels,
+            rows.folds,
+            settings.seed,
+            recipe,
+            remember,
+            progress,
+        )
+        return reading, Reference(
+            network=network,
+            pretrained=False,
+            origin=f"trained from scratch on the training part of each fold, {recipe.epochs} epochs; "
+            f"no pretrained weights at hand: {reason}",
+            raised_by=None,
+        )
+    loaded = networks.pretrained(network, weights)
+    features = networks.pooled_features(loaded, networks.Sight.of(network), rows.images, progress)
+    return _by_probe(features, rows, settings), Reference(
+        network=network,
+        pretrained=True,
+        origin=f"pretrained weights {weights.source}, read by the probe",
+        raised_by=None,
+    )
+
+
+def _by_probe(features: NDArray[np.float32], rows: Rows, settings: Settings) -> Reading:
+    return read(settings.probe, features, rows.labels, rows.groups, rows.folds, settings.seed)
