@@ -20,7 +20,7 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-FORMAT = "1"
+FORMAT = "2"
 
 
 class StoreError(RuntimeError):

@@ -28,11 +28,11 @@ def pixels(image: Image) -> NDArray[np.float32]:
 
 
 def features(images: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
-    """[n_images, 64, 64] -> [n_images, 128 * 16] pooled filter responses."""
+    """[n_images, 64, 64] -> [n_images, 16, 128] filter responses, averaged over each region of the lattice."""
     stack = torch.from_numpy(images)[:, None]
     mean, whiten, atoms = _learn_filters(stack, seed)
     pooled = [_respond(stack[i : i + BATCH], mean, whiten, atoms) for i in range(0, len(stack), BATCH)]
-    return torch.cat(pooled).numpy()
+    return torch.cat(pooled).transpose(1, 2).contiguous().numpy()
 
 
 def _patches(stack: Tensor) -> Tensor:
@@ -64,4 +64,4 @@ def _respond(stack: Tensor, mean: Tensor, whiten: Tensor, atoms: Tensor) -> Tens
     response = (distance.mean(dim=2, keepdim=True) - distance).clamp(min=0)
     side = SIDE - PATCH + 1
     lattice = response.transpose(1, 2).reshape(len(stack), N_FILTERS, side, side)
-    return functional.adaptive_avg_pool2d(lattice, POOL).flatten(1)
+    return functional.adaptive_avg_pool2d(lattice, POOL).flatten(2)

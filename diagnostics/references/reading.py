@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from diagnostics import store
 from diagnostics.measurement import Progress
-from diagnostics.probing import Reading, read
+from diagnostics.probing import Reading, best, read
 from diagnostics.records import Reference
 from diagnostics.references import presets
 from diagnostics.settings import Settings
@@ -58,15 +58,23 @@ def read_reference(rows: Rows, settings: Settings, progress: Progress) -> Found:
 
 
 def _kmeans(network: str, rows: Rows, settings: Settings, progress: Progress) -> Found:
+    from diagnostics.attention_probe import read_attention
     from diagnostics.references import kmeans
 
     progress("reading the reference", 0, 1)
     pixels = np.stack([kmeans.pixels(open_image(image)) for image in rows.images])
-    features = kmeans.features(pixels, settings.seed)
-    return _by_probe(features, rows, settings), Reference(
+    regions = kmeans.features(pixels, settings.seed)
+    side_by_side = regions.reshape(len(regions), -1)
+    readouts = [
+        _by_probe(regions.mean(axis=1), rows, settings),
+        _by_probe(side_by_side, rows, settings),
+        read_attention(side_by_side, rows.labels, rows.folds, settings.seed),
+    ]
+    return best(readouts, rows.folds), Reference(
         network=kmeans.NAME,
         pretrained=False,
-        origin="filters learnt from these images without their labels, read by the probe",
+        origin="filters learnt from these images without their labels, read as a stage's exit is: mean, regions, "
+        "attention",
         raised_by=None,
     )
 
