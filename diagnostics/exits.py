@@ -8,7 +8,7 @@ candidates.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from diagnostics.probing import Reading
 from diagnostics.readings import OPTIONS_LOCUS, REFERENCE_LOCUS, order
+from diagnostics.records import Stage
 from diagnostics.scores import balanced_accuracy
 
 
@@ -59,6 +60,19 @@ def untrained(
         balanced_accuracy(labels[folds != f], predictions[folds != f], n_classes) for f in range(int(folds.max()) + 1)
     ]
     return Candidate(locus, predictions, np.array(inner))
+
+
+def own_loci(names: Iterable[str]) -> dict[Stage, list[str]]:
+    """The loci at each probe exit itself: what the connector consumes, what the decoder is given, its last token."""
+    by_stage: dict[str, list[str]] = {}
+    for name in sorted(names, key=order):
+        by_stage.setdefault(name.split(".")[0], []).append(name)
+    last_vision, last_llm = (by_stage[stage][-1].split(".")[1] for stage in ("vision", "llm"))
+    return {
+        "vision": [f"vision.{last_vision}.{readout}" for readout in ("mean", "grid")],
+        "connector": by_stage["connector"],
+        "llm": [f"llm.{last_llm}.last"],
+    }
 
 
 def of_chain(readings: Mapping[str, Reading], answer: Candidate, folds: NDArray[np.int64]) -> dict[str, Choice]:

@@ -185,6 +185,21 @@ def signal_rows(diagnosis: Diagnosis) -> list[tuple[str, str, str, str]]:
     return rows
 
 
+def change_rows(diagnosis: Diagnosis) -> list[tuple[str, str, str, str, str]]:
+    """Place, change in points, its interval, adjusted p, verdict."""
+    found = diagnosis.regression.exits if diagnosis.regression else {}
+    return [
+        (stage, points(c.change), interval(c.ci), f"{c.p_adjusted:.2g}", c.verdict.replace("_", " "))
+        for stage, c in found.items()
+    ]
+
+
+def limit_rows(diagnosis: Diagnosis) -> list[tuple[str, str]]:
+    """What was said of each limited Feature Health Score, and its verdict."""
+    drops = diagnosis.regression.health_drops if diagnosis.regression else []
+    return [(limit.reason, limit.verdict) for limit in [*diagnosis.health_limits, *drops]]
+
+
 def chain_text(diagnosis: Diagnosis) -> str:
     """The waterfall for those who do not see it."""
     chain = steps(diagnosis.signal)
@@ -266,7 +281,8 @@ def page(diagnosis: Diagnosis) -> dict[str, Any]:
         "exits": exits(diagnosis),
         "settings": flat(diagnosis.settings, missing=NOT_GIVEN),
         "controls": flat(diagnosis.controls),
-        "regression": flat(diagnosis.regression),
+        "changes": change_rows(diagnosis),
+        "limits": limit_rows(diagnosis),
         "cause": flat(diagnosis.cause),
         "cause_sentence": cause_sentence(diagnosis),
         "timing": [(name, f"{number(seconds, 1)} s") for name, seconds in diagnosis.timing.items()],
