@@ -109,7 +109,7 @@ def _conclude(evidence: Evidence) -> Diagnosis:
 def _predictions(evidence: Evidence) -> Predictions:
     started = time.perf_counter()
     dataset = evidence.dataset
-    by_fold_seed = exits_by_fold_seed(evidence)
+    by_fold_seed = exits_by_fold_seed(evidence.measured, dataset, evidence.settings, evidence.progress)
     evidence.timing["fold_seeds"] = time.perf_counter() - started
     return Predictions(
         model=evidence.spec.name,
