@@ -33,7 +33,8 @@ class Scores:
     """The four scores of one run, as read and in every resample of its curves.
 
     `loci`: predictions [n_images] by locus. The resamples are the judgement's, so layers, links and runs are paired.
-    A resampled curve is rougher than the one read, so the scores of resamples lie a little lower.
+    The score is no linear function of a curve, so resamples may lie beside the score read: by less than 0.001 on the
+    600 images of the phantom.
     """
 
     def __init__(self, loci: Mapping[str, Ints], labels: Ints, resamples: Resamples) -> None:
@@ -86,4 +87,4 @@ def _verdict(margin: Floats) -> VerdictValue:
     """The rule of the links: fail where the margin's upper bound is below 0, pass where its lower bound is above."""
     if np.quantile(margin, 1 - ALPHA / 4) < 0:
         return "fail"
-    return "pass" if np.quantile(margin, ALPHA) >= 0 else "inconclusive"
+    return "pass" if np.quantile(margin, ALPHA) > 0 else "inconclusive"

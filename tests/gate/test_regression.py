@@ -182,7 +182,7 @@ def test_the_record_names_the_place_that_regressed():
     ("lost", "alike", "otherwise"), [(0.04, "regressed", "inconclusive"), (0.1, *["regressed"] * 2)]
 )
 def test_a_baseline_made_otherwise_leaves_a_borderline_loss_undecided(lost, alike, otherwise):
-    labels, groups = patients(3000, 1)
+    labels, groups = patients(1200, 1)
     base = predictions(labels, groups, labels)
     # 1.5 points of signal are 1 of balanced accuracy with three classes.
     every = round(1 / (lost / 1.5))

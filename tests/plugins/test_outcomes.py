@@ -36,6 +36,8 @@ def test_every_verdict_is_repeated_from_what_was_stored(first, capsys):
         f"{model} on small: {first.diagnoses[model, 'small']['verdict']}, repeated"
         for model in ("phantom", "phantom-connector")
     ]
+    stored = json.loads((first.report_dir / "phantom-small" / "predictions.json").read_text("utf-8"))
+    assert {stage: len(seeds) for stage, seeds in stored["exits"].items()} == {"vision": 1, "connector": 1, "llm": 1}
 
 
 @pytest.mark.parametrize(
