@@ -141,10 +141,9 @@ def flipped(run: Predictions, share: float, salt: str) -> Predictions:
     return run.model_copy(update={"places": {"answer": said}})
 
 
-def lowered(before: Sequence[Predictions], after: Sequence[Predictions], salt: str) -> tuple[float, float] | None:
-    """The share of answers to flip in `after`, and the true loss against `before` that it then has.
-
-    None where that loss cannot be brought to 4.5 to 5.5 points.
+def lowered(before: Sequence[Predictions], after: Sequence[Predictions]) -> tuple[float, str, float] | None:
+    """The share of answers to flip in `after`, the salt that chooses them, and the true loss against `before` it then
+    has, 4.5 to 5.5 points. None where the loss is larger without any flip.
     """
     was, now = signals(before)["answer"], signals(after)["answer"]
     k = len(before[0].classes)
@@ -152,8 +151,11 @@ def lowered(before: Sequence[Predictions], after: Sequence[Predictions], salt: s
     share = (now - (was - LOST)) * (1 - 1 / k) / recall
     if not 0 <= share <= 1:
         return None
-    loss = was - signals([flipped(run, share, salt) for run in after])["answer"]
-    return (share, loss) if abs(loss - LOST) <= 0.005 else None
+    for salt in map(str, range(20)):
+        loss = was - signals([flipped(run, share, salt) for run in after])["answer"]
+        if abs(loss - LOST) <= 0.005:
+            return share, salt, loss
+    return None
 
 
 def study(bases: Sequence[str], read: dict[tuple[str, int], Predictions]) -> dict[str, Any]:
@@ -174,14 +176,14 @@ def study(bases: Sequence[str], read: dict[tuple[str, int], Predictions]) -> dic
                         verdicts = _verdicts(*(together([read[base, seed] for seed in seeds]) for base in (one, other)))
                         alarms.append({"before": one, "after": other, "images": size, "verdicts": verdicts})
         for one, other in itertools.product(of_family, repeat=2):
-            planted = lowered(truth[one], truth[other], f"{one} {other}")
+            planted = lowered(truth[one], truth[other])
             if planted is None:
                 continue
-            share, loss = planted
+            share, salt, loss = planted
             for size, chosen in sizes.items():
                 for seeds in chosen:
                     before = together([read[one, seed] for seed in seeds])
-                    after = flipped(together([read[other, seed] for seed in seeds]), share, f"{one} {other}")
+                    after = flipped(together([read[other, seed] for seed in seeds]), share, salt)
                     kind = "same weights" if one == other else "retrained"
                     row = {"before": one, "after": other, "kind": kind, "true_loss": round(loss, 4), "images": size}
                     power.append(row | {"verdicts": _verdicts(before, after)})
@@ -260,7 +262,7 @@ def page(found: dict[str, Any]) -> str:
 
     python -m benchmarks.gate --bases DIR --work DIR
 
-{len(found["bases"])} phantoms: {", ".join(found["bases"])} (family and training seed). All data are in
+Phantoms, by family and training seed: {", ".join(found["bases"])}. All data are in
 [benchmarks/gate.json](../benchmarks/gate.json).
 
 **What is true.** Each phantom read {found["images_true"]:,} images that no training and no test used, in sets of 600.
@@ -271,7 +273,7 @@ standard error of about half a point where the answers of two phantoms differ on
 **False alarms.** A pair of one family, in one direction, counts as alike where the true change is below
 {100 * found["minimum_effect"]:g} points at all four places: {len(alike)} of {len(pairs)}. Each is compared on
 {len(TESTED)} further sets of 600 images, and on these as one set. A run is called regressed where any of the four
-places is.
+places is; the aim is at most 5 percent.
 
 {head}
 {alarms}
