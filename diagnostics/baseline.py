@@ -99,3 +99,28 @@ def _match(path: Path, files: list[tuple[Path, Baseline]], model: str, dataset: 
     raise BaselineError(
         f"the baseline {path} does not hold {model} on {dataset}; it holds {', '.join(held) or 'nothing'}"
     )
+
+
+def comparable(baseline: Predictions, current: Predictions) -> None:
+    """Raises BaselineError where two runs read other data, asked another question, or read with another probe."""
+    same_question(baseline, current.prompt, current.classes, current.probe)
+    if baseline.data_fingerprint != current.data_fingerprint:
+        raise _other(baseline, "data", baseline.data_fingerprint, current.data_fingerprint)
+
+
+def same_question(baseline: Predictions, prompt: str, classes: list[str], probe: str) -> None:
+    """Raises BaselineError; what can be known before anything is loaded."""
+    for name, was, is_ in (
+        ("prompt", baseline.prompt, prompt),
+        ("classes", baseline.classes, classes),
+        ("probe", baseline.probe, probe),
+    ):
+        if was != is_:
+            raise _other(baseline, name, was, is_)
+
+
+def _other(baseline: Predictions, name: str, was: object, is_: object) -> BaselineError:
+    return BaselineError(
+        f"the baseline of {baseline.model} on {baseline.dataset} has another {name}: {was!r}, here {is_!r}; "
+        "compare runs of one data set, prompt and probe, or write the baseline anew with --save-baseline"
+    )

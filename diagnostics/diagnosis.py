@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from diagnostics import judging, scores
-from diagnostics.curves import curves_of, health_of
+from diagnostics.curves import curves_of
 from diagnostics.evidence import Evidence, gather
 from diagnostics.exits import Choice
+from diagnostics.health import Scores, judge_least
 from diagnostics.last_link.reading import read_answer
 from diagnostics.measurement import Progress
 from diagnostics.readings import REFERENCE_LOCUS
@@ -30,6 +31,7 @@ from diagnostics.records import (
     Predictions,
     Reference,
 )
+from diagnostics.repeats import exits_by_fold_seed
 from diagnostics.settings import Settings
 from fixtures.datasets.dataset import open_dataset
 from fixtures.models.registry import ModelSpec
@@ -42,7 +44,8 @@ def diagnose(
     try:
         dataset = open_dataset(manifest(), settings.data_root, settings.max_images, settings.seed)
         evidence = gather(spec, dataset, settings, progress)
-        return _conclude(evidence), _predictions(evidence)
+        predictions = _predictions(evidence)
+        return _conclude(evidence), predictions
     except Exception as error:
         message = " ".join(str(error).split()) or type(error).__name__
         known = isinstance(error, ValueError | RuntimeError | OSError) and type(error).__module__.startswith(
@@ -56,15 +59,17 @@ def _conclude(evidence: Evidence) -> Diagnosis:
     """The verdict on every link, and the record of all that was measured."""
     started = time.perf_counter()
     dataset, measured, labels = evidence.dataset, evidence.measured, evidence.labels
-    predictions = evidence.predictions
+    predictions, thresholds = evidence.predictions, evidence.settings.thresholds
+    health = Scores({name: r.predictions for name, r in evidence.readings.items()}, labels, evidence.resamples)
+    limits = judge_least(thresholds.health_limits(evidence.spec.name, dataset.name).least, health)
     judged = judging.judge(
         labels,
         predictions,
-        evidence.settings.thresholds.resolve(evidence.spec.name, dataset.name),
+        thresholds.resolve(evidence.spec.name, dataset.name),
         evidence.resamples,
         evidence.n_classes,
+        limits,
     )
-    curves = curves_of(evidence.readings, labels, evidence.resamples)
     return Diagnosis(
         model=evidence.spec.name,
         revision=evidence.spec.revision,
@@ -87,8 +92,9 @@ def _conclude(evidence: Evidence) -> Diagnosis:
         minimum_loss=judged.minimum_loss,
         classes=list(dataset.answers),
         confusion={place: scores.confusion(labels, predictions[place], evidence.n_classes) for place in CHAIN},
-        curves=curves,
-        health=health_of(curves, float(np.mean(evidence.said == labels)), len(labels)),
+        curves=curves_of(evidence.readings, labels, evidence.resamples),
+        health=health.record(float(np.mean(evidence.said == labels))),
+        health_limits=limits,
         answer=read_answer(evidence),
         exits={place: Exit(loci=evidence.chosen[place].loci, below_chance=judged.signal[place] < 0) for place in CHAIN},
         reference=_reference(evidence),
@@ -99,7 +105,10 @@ def _conclude(evidence: Evidence) -> Diagnosis:
 
 
 def _predictions(evidence: Evidence) -> Predictions:
+    started = time.perf_counter()
     dataset = evidence.dataset
+    by_fold_seed = exits_by_fold_seed(evidence.measured, dataset, evidence.settings, evidence.progress)
+    evidence.timing["fold_seeds"] = time.perf_counter() - started
     return Predictions(
         model=evidence.spec.name,
         dataset=dataset.name,
@@ -111,6 +120,9 @@ def _predictions(evidence: Evidence) -> Predictions:
         labels=evidence.labels.tolist(),
         groups=evidence.groups.tolist(),
         places={place: values.tolist() for place, values in evidence.predictions.items()},
+        exits={stage: [values.tolist() for values in seeds] for stage, seeds in by_fold_seed.items()},
+        loci={name: evidence.readings[name].predictions.tolist() for name in evidence.measured.loci()},
+        made=evidence.measured.folder.about(),
     )
 
 
@@ -144,8 +156,8 @@ def _settings(evidence: Evidence) -> dict[str, Any]:
         "reference": settings.reference,
         "seed": settings.seed,
         "n_folds": settings.n_folds,
+        "fold_seeds": settings.fold_seeds,
         **measured.folder.about(),
-        "batch_size": settings.batch_size,
         "max_images": settings.max_images,
         "max_new_tokens": settings.max_new_tokens,
         "prompt": dataset.prompt,

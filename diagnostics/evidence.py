@@ -15,7 +15,7 @@ from diagnostics.judging import Resamples
 from diagnostics.loader import Loader
 from diagnostics.measurement import OPTIONS, Measurement, Progress, measure
 from diagnostics.probing import Reading
-from diagnostics.readings import REFERENCE_LOCUS, read_all, shared_key
+from diagnostics.readings import REFERENCE_LOCUS, Reader
 from diagnostics.records import Reference
 from diagnostics.references.reading import Rows, read_reference
 from diagnostics.settings import Settings
@@ -93,11 +93,12 @@ def gather(spec: ModelSpec, dataset: Dataset, settings: Settings, progress: Prog
     labels, groups = measured.labels, measured.groups
     _require_classes(labels, dataset)
     fold = folds.assign(labels, groups, settings.n_folds, settings.seed)
-    rows = Rows(measured.images, labels, groups, fold, shared_key(measured, dataset, settings))
+    reader = Reader(measured, dataset, settings, fold, settings.seed, progress)
+    rows = Rows(measured.images, labels, groups, fold, reader.key)
     reference_reading, reference = read_reference(rows, settings, progress)
     readings = {
         REFERENCE_LOCUS: reference_reading,
-        **read_all(measured, labels, groups, fold, dataset, settings, progress),
+        **reader.all_loci(),
     }
     said = said_classes(measured.texts(), dataset)
     answer = exits.untrained("answer.said", labels, said, fold, len(dataset.answers))

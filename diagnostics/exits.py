@@ -8,7 +8,7 @@ candidates.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from diagnostics.probing import Reading
 from diagnostics.readings import OPTIONS_LOCUS, REFERENCE_LOCUS, order
+from diagnostics.records import Stage
 from diagnostics.scores import balanced_accuracy
 
 
@@ -61,6 +62,19 @@ def untrained(
     return Candidate(locus, predictions, np.array(inner))
 
 
+def own_loci(names: Iterable[str]) -> dict[Stage, list[str]]:
+    """The loci at each probe exit itself: what the connector consumes, what the decoder is given, its last token."""
+    by_stage: dict[str, list[str]] = {}
+    for name in sorted(names, key=order):
+        by_stage.setdefault(name.split(".")[0], []).append(name)
+    last_vision, last_llm = (by_stage[stage][-1].split(".")[1] for stage in ("vision", "llm"))
+    return {
+        "vision": [name for name in by_stage["vision"] if name.split(".")[1] == last_vision],
+        "connector": by_stage["connector"],
+        "llm": [f"llm.{last_llm}.last"],
+    }
+
+
 def of_chain(readings: Mapping[str, Reading], answer: Candidate, folds: NDArray[np.int64]) -> dict[str, Choice]:
     """The predictions that speak for each place of the chain."""
 
@@ -68,16 +82,11 @@ def of_chain(readings: Mapping[str, Reading], answer: Candidate, folds: NDArray[
         return [Candidate(name, readings[name].predictions, readings[name].inner_accuracy) for name in names]
 
     loci = sorted((name for name in readings if name != REFERENCE_LOCUS), key=order)
-    last_vision = max(int(name.split(".")[1]) for name in loci if name.startswith("vision."))
-    last_llm = max(int(name.split(".")[1]) for name in loci if name.startswith("llm."))
-    at_llm_exit = [*candidates([f"llm.{last_llm}.last", OPTIONS_LOCUS]), answer]
-    inside = [name for name in loci if name.startswith("llm.") and name != f"llm.{last_llm}.last"]
-    at_connector = [
-        *candidates([name for name in loci if name.startswith("connector.")]),
-        *at_llm_exit,
-        *candidates(inside),
-    ]
-    at_vision = [*candidates([name for name in loci if name.startswith(f"vision.{last_vision}.")]), *at_connector]
+    own = own_loci(loci)
+    at_llm_exit = [*candidates([*own["llm"], OPTIONS_LOCUS]), answer]
+    inside = [name for name in loci if name.startswith("llm.") and name not in own["llm"]]
+    at_connector = [*candidates(own["connector"]), *at_llm_exit, *candidates(inside)]
+    at_vision = [*candidates(own["vision"]), *at_connector]
     return {
         "reference": choose([*candidates([REFERENCE_LOCUS]), *at_vision], folds),
         "vision": choose(at_vision, folds),

@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from diagnostics.records import CHAIN, FAILURE_MODES, STAGES, FailureMode, Stage, VerdictValue
+from diagnostics.records import (
+    CHAIN,
+    FAILURE_MODES,
+    STAGES,
+    FailureMode,
+    HealthCurve,
+    HealthLimit,
+    Stage,
+    VerdictValue,
+    worst,
+)
 from diagnostics.scores import signal
 
 N_RESAMPLES = 5000
 ALPHA = 0.05
 POWER_Z = 2.80
 """z(0.975) + z(0.80): a true difference of this many standard errors is seen in 80 of 100 repetitions."""
+
+LIMITED: dict[HealthCurve, Stage] = {
+    "vision": "vision",
+    "connector": "connector",
+    "llm_mean": "llm",
+    "llm_last": "llm",
+}
+"""The link whose verdict a limited Feature Health Score joins."""
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -62,6 +80,11 @@ class Resamples:
         k = self._n_classes
         return (self.balanced_accuracy(predictions) - 1 / k) / (1 - 1 / k)
 
+    def change(self, gain: Floats) -> Floats:
+        """[n_resamples] changes of signal of [n_images] gains: the share read rightly after minus the share before."""
+        gained = self._weights @ self._by_group(gain)
+        return np.asarray((gained / self._totals).mean(axis=1) / (1 - 1 / self._n_classes))
+
 
 def interval(samples: Floats) -> tuple[float, float]:
     """The central 95 percent of resampled values."""
@@ -99,12 +122,14 @@ def judge(
     thresholds: Mapping[Stage, float],
     resamples: Resamples,
     n_classes: int,
+    limits: Sequence[HealthLimit] = (),
 ) -> Judgement:
     """Judge the chain from the predictions at its five places.
 
     A link fails when the upper bound of s(after) - tau s(before) at ALPHA/4 is below 0 (one of four links), passes when
     its lower bound at ALPHA is above 0, and is inconclusive else, or where s(before) is not above chance. Without
-    signal in the reference every link is inconclusive.
+    signal in the reference every link is inconclusive. `limits` are scores already judged: the worst of them and of the
+    link's own verdict is the link's.
     """
     from diagnostics.scores import balanced_accuracy
 
@@ -128,6 +153,8 @@ def judge(
             verdict, reason = "pass", f"at least {tau:.0%} of the signal at the {before} is handed on"
         else:
             reason = f"these images cannot tell whether {tau:.0%} of the signal at the {before} is handed on"
+        if readable["reference"]:
+            verdict, reason = _with_limits(verdict, reason, [e for e in limits if LIMITED[e.curve] == stage])
         retention = max(point[stage], 0) / point[before] if readable[before] and point[before] > 0 else None
         links[stage] = LinkJudgement(
             stage, verdict, reason, point[before] - point[stage], interval(losses[stage]), retention, tau
@@ -146,3 +173,10 @@ def judge(
         signal_ci={place: interval(drawn[place]) for place in CHAIN},
         minimum_loss=float(POWER_Z * max(loss.std() for loss in losses.values())),
     )
+
+
+def _with_limits(verdict: VerdictValue, reason: str, limits: Sequence[HealthLimit]) -> tuple[VerdictValue, str]:
+    """The worst verdict of a link and its limited scores, with the reasons of those that give it."""
+    combined = worst([verdict, *(limit.verdict for limit in limits)]) or verdict
+    reasons = [reason] if verdict == combined else []
+    return combined, "; ".join([*reasons, *(limit.reason for limit in limits if limit.verdict == combined)])

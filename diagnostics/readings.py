@@ -1,9 +1,11 @@
-"""What the probe reads at every locus of a model, each remembered in the store."""
+"""What the probe reads at the loci of a model, each reading remembered in the store."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,73 +20,75 @@ from fixtures.datasets.dataset import Dataset
 
 REFERENCE_LOCUS = "reference"
 OPTIONS_LOCUS = "answer.0.options"
+READOUTS = ("mean", "last", "options", "grid", "attention")
+Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
-Probe = Callable[[NDArray[np.float32]], Reading]
 
 
-def read_all(
-    measured: Measurement,
-    labels: Ints,
-    groups: Ints,
-    fold: Ints,
-    dataset: Dataset,
-    settings: Settings,
-    progress: Progress,
-) -> dict[str, Reading]:
-    """The reading of every locus and of the option likelihoods, each remembered in the store."""
-    shared = shared_key(measured, dataset, settings)
+@dataclass(frozen=True)
+class Reader:
+    """Reads the loci of one measurement under one assignment of folds, [n_images]; `seed` is that of the probe."""
 
-    def matched(features: NDArray[np.float32]) -> Reading:
-        return read(settings.probe, features, labels, groups, fold, settings.seed)
+    measured: Measurement
+    dataset: Dataset
+    settings: Settings
+    folds: Ints
+    seed: int
+    progress: Progress
 
-    def attention(regions: NDArray[np.float32]) -> Reading:
+    @cached_property
+    def key(self) -> dict[str, Any]:
+        """What a stored reading depends on beside the features: data set, readable images, probe and folds."""
+        return {
+            "data": self.dataset.fingerprint,
+            "rows": hashlib.sha256(" ".join(image.digest for image in self.measured.images).encode()).hexdigest(),
+            "probe": self.settings.probe,
+            "seed": self.seed,
+            "n_folds": self.settings.n_folds,
+        }
+
+    def probe(self, features: Floats) -> Reading:
+        """The reading of [n_images, width] features by the probe asked for."""
+        return read(self.settings.probe, features, self.measured.labels, self.measured.groups, self.folds, self.seed)
+
+    def attention(self, regions: Floats) -> Reading:
+        """The reading of [n_images, 16 * width] region means by attention."""
         from diagnostics.attention_probe import read_attention
 
-        return read_attention(regions, labels, fold, settings.seed)
+        return read_attention(regions, self.measured.labels, self.folds, self.seed)
 
-    def remembered(name: str, features: Any, probe: Probe = matched) -> Reading:
-        def compute() -> dict[str, NDArray[np.float64]]:
-            reading = probe(features())
+    def remembered(self, read_it: Callable[[Floats], Reading], array: str, **content: Any) -> Reading:
+        """The reading of one of the measurement's arrays, known in the store also by `content`."""
+
+        def arrays() -> dict[str, NDArray[np.float64]]:
+            reading = read_it(self.measured.array(array))
             return {"log_probabilities": reading.log_probabilities, "inner_accuracy": reading.inner_accuracy}
 
-        return Reading(**store.remembered(settings.store, name, compute))
+        name = store.key(features=self.measured.key, locus=array, **content, **self.key)
+        return Reading(**store.remembered(self.settings.store, name, arrays))
 
-    loci = measured.loci()
-    readings = {}
-    for done, locus in enumerate([*loci, OPTIONS]):
-        progress("probing", done, len(loci) + 1)
-        name = OPTIONS_LOCUS if locus == OPTIONS else locus
-        readings[name] = remembered(
-            store.key(features=measured.key, locus=locus, **shared), lambda locus=locus: measured.array(locus)
-        )
-    for locus in exit_regions(loci):
-        progress("weighing regions", 0, 1)
-        readings[locus.removesuffix("grid") + "attention"] = remembered(
-            store.key(features=measured.key, locus=locus, readout="attention", **shared),
-            lambda locus=locus: measured.array(locus),
-            attention,
-        )
-    return readings
+    def loci(self, names: Iterable[str]) -> dict[str, Reading]:
+        """The probe's reading of each locus."""
+        names = list(names)
+        found = {}
+        for done, name in enumerate(names):
+            self.progress("probing", done, len(names))
+            found[name] = self.remembered(self.probe, OPTIONS if name == OPTIONS_LOCUS else name)
+        return found
 
-
-def exit_regions(loci: Sequence[str]) -> list[str]:
-    """The loci whose region means are also read by attention: the exits of tower and connector."""
-    last = max((locus for locus in loci if locus.startswith("vision.")), key=order).split(".")[1]
-    return [locus for locus in (f"vision.{last}.grid", "connector.0.grid") if locus in loci]
+    def all_loci(self) -> dict[str, Reading]:
+        """Every locus, the option likelihoods, and the exits of tower and connector by attention on their regions."""
+        names = self.measured.loci()
+        found = self.loci([*names, OPTIONS_LOCUS])
+        last = max((name for name in names if name.startswith("vision.")), key=order).split(".")[1]
+        for name in (f"vision.{last}.grid", "connector.0.grid"):
+            self.progress("weighing regions", 0, 1)
+            attended = self.remembered(self.attention, name, readout="attention")
+            found[name.removesuffix("grid") + "attention"] = attended
+        return found
 
 
-def shared_key(measured: Measurement, dataset: Dataset, settings: Settings) -> dict[str, Any]:
-    """What a stored reading depends on beside features: the data set, its readable images, the probe and the folds."""
-    return {
-        "data": dataset.fingerprint,
-        "rows": hashlib.sha256(" ".join(image.digest for image in measured.images).encode()).hexdigest(),
-        "probe": settings.probe,
-        "seed": settings.seed,
-        "n_folds": settings.n_folds,
-    }
-
-
-def order(locus: str) -> tuple[int, int, str]:
-    """Sorts loci as the signal passes them."""
+def order(locus: str) -> tuple[int, int, int]:
+    """Sorts loci as the signal passes them, and at one layer the simpler readout first."""
     stage, layer, readout = locus.split(".")
-    return (tuple[str, ...](STAGES).index(stage), int(layer), readout)
+    return (tuple[str, ...](STAGES).index(stage), int(layer), READOUTS.index(readout))

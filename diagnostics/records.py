@@ -23,6 +23,9 @@ FAILURE_MODES: dict[Stage, FailureMode] = {
     "llm": "llm_comprehension_deficit",
     "answer": "semantic_mapping_misalignment",
 }
+HealthCurve = Literal["vision", "connector", "llm_mean", "llm_last"]
+"""The curves that have a Feature Health Score."""
+ChangeValue = Literal["regressed", "not_regressed", "inconclusive", "improved"]
 CHAIN: tuple[str, ...] = ("reference", *STAGES)
 """The places whose signal the chain compares, in order; each link ends at a stage."""
 
@@ -95,7 +98,7 @@ class Health(Record):
     answer: float
 
 
-class Change(Record):
+class Difference(Record):
     """A difference of signal, paired over the same images, with its 95 percent interval."""
 
     change: float
@@ -105,11 +108,11 @@ class Change(Record):
 class Steps(Record):
     """What each step of the last link changes."""
 
-    options: Change
+    options: Difference
     """From the last layer to what the option likelihoods hold."""
-    likeliest: Change
+    likeliest: Difference
     """From there to the likeliest option."""
-    said: Change
+    said: Difference
     """From there to the class the text names."""
 
 
@@ -126,6 +129,20 @@ class Rewording(Record):
     likeliest_as_asked: float
 
 
+class HealthLimit(Record):
+    """A Feature Health Score held against its least value, or its drop since the baseline against the largest.
+
+    `value` is the score or the drop, `ci` its 95 percent interval over resamples of the curve.
+    """
+
+    curve: HealthCurve
+    verdict: VerdictValue
+    reason: str
+    value: float
+    ci: tuple[float, float]
+    limit: float
+
+
 class AnswerReading(Record):
     """Signal of the answer read in three ways, and how much of it the picture decides."""
 
@@ -137,7 +154,7 @@ class AnswerReading(Record):
     """Signal of the likeliest option under an offset for each option, fitted inside the folds."""
     said: float
     steps: Steps
-    calibration: Change
+    calibration: Difference
     """What the calibration gives back at the likeliest option."""
     blank_image: float
     """Share of images whose likeliest option stays the same when the picture is blank."""
@@ -174,6 +191,45 @@ class Reference(Record):
     """The later locus that read more than the reference and so raised it (rule 6), if one did."""
 
 
+class Change(Record):
+    """The change of signal at one place, this run minus the baseline, with its 95 percent interval."""
+
+    change: float
+    ci: tuple[float, float]
+    p: float
+    p_adjusted: float
+    verdict: ChangeValue
+
+
+class Compared(Record):
+    """The saved run that a run was compared with; `file` is the base name of its file."""
+
+    file: str
+    model: str
+    revision: str | None
+
+
+class Regression(Record):
+    """This run against its baseline: regressed where any place is, inconclusive where any cannot be decided."""
+
+    verdict: Literal["regressed", "not_regressed", "inconclusive"]
+    reason: str
+    places: list[Stage]
+    """The places that regressed."""
+    undecided: list[Stage]
+    improved: list[Stage]
+    baseline: Compared
+    minimum_effect: float
+    """The loss of signal that is accepted."""
+    made_otherwise: dict[str, tuple[str, str]]
+    """Device, dtype and batch size where they differ, the baseline's first; a regression must then exceed twice the
+    minimum effect."""
+    fold_seeds: int
+    """Over how many assignments of folds the change at a probe exit is averaged."""
+    exits: dict[Stage, Change]
+    health_drops: list[HealthLimit]
+
+
 class Excluded(Record):
     image: str
     """Keyed hash of the image."""
@@ -205,12 +261,14 @@ class Diagnosis(Record):
     column for text that names no class."""
     curves: Curves | None = None
     health: Health | None = None
+    health_limits: list[HealthLimit] = Field(default_factory=list)
+    """The least scores asked for; empty unless the thresholds set any."""
     answer: AnswerReading | None = None
     exits: dict[str, Exit] = Field(default_factory=dict)
     reference: Reference | None = None
     cautions: list[str] = Field(default_factory=list)
     controls: dict[str, Any] = Field(default_factory=dict)
-    regression: dict[str, Any] | None = None
+    regression: Regression | None = None
     cause: dict[str, Any] | None = None
     settings: dict[str, Any] = Field(default_factory=dict)
     """What a repetition needs: probe, seed, folds, dtype, device, batch size, prompt, fingerprints."""
@@ -232,6 +290,13 @@ class Predictions(Record):
     groups: list[int]
     places: dict[str, list[int]]
     """The class read at each place of the chain; -1 where the answer names none."""
+    exits: dict[Stage, list[list[int]]]
+    """The class read at each probe exit from its own readouts, one list a fold seed; the first is the diagnosis's own
+    folds, further ones are there where a baseline was compared or saved."""
+    loci: dict[str, list[int]]
+    """The class read at each locus, of which the curves are made."""
+    made: dict[str, str]
+    """Device, dtype and batch size of the forward passes."""
 
 
 class Report(Record):

@@ -1,97 +1,119 @@
-"""Whether a run reads worse than its baseline, image by image (rule 14).
+"""Whether a run reads worse than its baseline, image by image, at the answer and at every probe exit.
 
-Only the answer decides. A probe's own training varies with its folds, so a loss at a probe exit is evidence only when
-averaged over several fold seeds; exits are read with one here, and are reported as information.
+What is paired. The answer: the class its text names, once an image. A probe exit: the held-out class read from the
+exit's own readouts under each of several fold seeds, fold seed by fold seed; an image counts by the share of the fold
+seeds that read it rightly, since a probe's own training varies with its folds. The patient group is the unit.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-from diagnostics.baseline import BaselineError, Match
+from diagnostics.baseline import BaselineError, Match, comparable
+from diagnostics.health import Scores, judge_drops
 from diagnostics.judging import ALPHA, Resamples, interval
-from diagnostics.records import STAGES, Predictions
-from diagnostics.scores import balanced_accuracy, signal
+from diagnostics.records import (
+    STAGES,
+    Change,
+    ChangeValue,
+    Compared,
+    HealthCurve,
+    HealthLimit,
+    Predictions,
+    Regression,
+    Stage,
+)
 
 N_FLIPS = 9999
-DECIDING = "answer"
-Change = Literal["regressed", "not_regressed", "inconclusive", "improved"]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """The change of signal at one place, this run minus the baseline, with its 95 percent interval."""
+def compare(baseline: Predictions, current: Predictions, minimum_effect: float, seed: int = 0) -> dict[Stage, Change]:
+    """The change at the answer and at each probe exit, by stage, from predictions of the same images.
 
-    change: float
-    ci: tuple[float, float]
-    p: float
-    p_adjusted: float
-    verdict: Change
+    change: of the signal, averaged over the fold seeds. ci: 95 percent, from resamples of groups. p: two-sided
+    sign-flip test whose unit is the group. p_adjusted: Benjamini-Hochberg over the places.
 
-
-def compare(baseline: Predictions, current: Predictions, minimum_effect: float, seed: int = 0) -> dict[str, Comparison]:
-    """The change at each stage's exit, by stage, from predictions of the same images.
-
-    p: two-sided sign-flip test whose unit is the patient group; p_adjusted: Benjamini-Hochberg over the stages.
     Regressed where p_adjusted is below 0.05 and the loss exceeds `minimum_effect` (in signal) with its lower bound; not
     regressed where its upper bound stays below; improved where p_adjusted is below 0.05 and the whole interval is
-    a rise. Raises BaselineError for predictions that cannot be paired.
+    a rise. Another device, dtype or batch size alone may move predictions, so where the baseline was made under
+    another the bounds of both must clear the minimum effect once more, else a loss is inconclusive and a rise is none.
+    Raises BaselineError for predictions that cannot be paired.
     """
     from scipy.stats import false_discovery_control
 
-    order = _pairing(baseline, current)
+    order = pairing(baseline, current)
     labels, groups = np.asarray(current.labels), np.asarray(current.groups)
     k = len(current.classes)
+    slack = minimum_effect if made_otherwise(baseline, current) else 0.0
     resamples = Resamples(labels, groups, k, seed)
     changes, intervals, ps = [], [], []
     for stage in STAGES:
-        before, after = np.asarray(baseline.places[stage])[order], np.asarray(current.places[stage])
-        changes.append(_signal(labels, after, k) - _signal(labels, before, k))
-        intervals.append(interval(resamples.signal(after) - resamples.signal(before)))
-        ps.append(sign_flip(contributions(labels, groups, before, after, k), seed))
+        gain = _right(current, stage) - _right(baseline, stage)[order]
+        by_group = contributions(labels, groups, gain, k)
+        changes.append(float(by_group.sum()))
+        intervals.append(interval(resamples.change(gain)))
+        ps.append(sign_flip(by_group, seed))
     adjusted = [float(p) for p in false_discovery_control(ps)]
     return {
-        stage: Comparison(change, ci, p, q, _verdict(change, ci, q, minimum_effect))
+        stage: Change(change=change, ci=ci, p=p, p_adjusted=q, verdict=_verdict(change, ci, q, minimum_effect, slack))
         for stage, change, ci, p, q in zip(STAGES, changes, intervals, ps, adjusted, strict=True)
     }
 
 
-def record(match: Match, current: Predictions, minimum_effect: float, seed: int = 0) -> dict[str, Any]:
+def record(
+    match: Match,
+    current: Predictions,
+    minimum_effect: float,
+    largest_drop: Mapping[HealthCurve, float] | None = None,
+    seed: int = 0,
+) -> Regression:
     """The `regression` of a diagnosis. Raises BaselineError."""
-    found = compare(match.saved.predictions, current, minimum_effect, seed)
-    verdict = found[DECIDING].verdict
-    return {
-        "verdict": "not_regressed" if verdict == "improved" else verdict,
-        "baseline": {
-            "file": match.file,
-            "model": match.saved.predictions.model,
-            "revision": match.saved.revision,
-        },
-        "minimum_effect": minimum_effect,
-        "exits": {
-            stage: {
-                "change": c.change,
-                "ci": list(c.ci),
-                "p": c.p,
-                "p_adjusted": c.p_adjusted,
-                "verdict": c.verdict,
-            }
-            for stage, c in found.items()
-        },
-    }
+    baseline = match.saved.predictions
+    found = compare(baseline, current, minimum_effect, seed)
+    drops = _drops(baseline, current, largest_drop or {}, seed)
+
+    def those(verdict: ChangeValue) -> list[Stage]:
+        return [stage for stage, change in found.items() if change.verdict == verdict]
+
+    verdicts = [*(change.verdict for change in found.values()), *(DROPS[drop.verdict] for drop in drops)]
+    otherwise = made_otherwise(baseline, current)
+    return Regression(
+        verdict=next((v for v in ("regressed", "inconclusive") if v in verdicts), "not_regressed"),
+        reason=_reason(found, drops, minimum_effect, otherwise),
+        places=those("regressed"),
+        undecided=those("inconclusive"),
+        improved=those("improved"),
+        baseline=Compared(file=match.file, model=baseline.model, revision=match.saved.revision),
+        minimum_effect=minimum_effect,
+        made_otherwise=otherwise,
+        fold_seeds=len(current.exits["llm"]),
+        exits=found,
+        health_drops=drops,
+    )
 
 
-def contributions(labels: Ints, groups: Ints, before: Ints, after: Ints, n_classes: int) -> Floats:
-    """What each group adds to the change of signal; their sum is the change, [n_groups]."""
+DROPS: dict[str, ChangeValue] = {"fail": "regressed", "inconclusive": "inconclusive", "pass": "not_regressed"}
+
+
+def made_otherwise(baseline: Predictions, current: Predictions) -> dict[str, tuple[str, str]]:
+    """Device, dtype and batch size where they differ, the baseline's first."""
+    names = sorted({*baseline.made, *current.made})
+    pairs = {name: (baseline.made.get(name, "unknown"), current.made.get(name, "unknown")) for name in names}
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def contributions(labels: Ints, groups: Ints, gain: Floats, n_classes: int) -> Floats:
+    """What each group adds to the change of signal, [n_groups]; their sum is the change.
+
+    gain: [n_images], the share of fold seeds that read an image rightly now minus that of the baseline.
+    """
     share = 1 / np.bincount(labels, minlength=n_classes)[labels] / (n_classes - 1)
-    change = share * ((after == labels).astype(np.float64) - (before == labels))
-    return np.asarray(np.bincount(np.unique(groups, return_inverse=True)[1], weights=change), dtype=np.float64)
+    return np.asarray(np.bincount(np.unique(groups, return_inverse=True)[1], weights=share * gain), dtype=np.float64)
 
 
 def sign_flip(values: Floats, seed: int = 0, n_flips: int = N_FLIPS) -> float:
@@ -103,43 +125,91 @@ def sign_flip(values: Floats, seed: int = 0, n_flips: int = N_FLIPS) -> float:
     return float((1 + reached.sum()) / (1 + n_flips))
 
 
-def _signal(labels: Ints, predictions: Ints, n_classes: int) -> float:
-    return signal(balanced_accuracy(labels, predictions, n_classes), n_classes)
+def pairing(baseline: Predictions, current: Predictions) -> list[int]:
+    """The row of the baseline for each image of this run. Raises BaselineError."""
+    comparable(baseline, current)
+    rows = {image: row for row, image in enumerate(baseline.images)}
+    shared = set(rows) & set(current.images)
+    about = f"the baseline of {baseline.model} on {baseline.dataset}"
+    if len(shared) != len(rows) or len(shared) != len(set(current.images)):
+        raise BaselineError(
+            f"{about} has other images: {len(baseline.images)} there, {len(current.images)} here, {len(shared)} in "
+            "both; use the same --max-images, --seed and MEDPROBE_ID_KEY"
+        )
+    order = [rows[image] for image in current.images]
+    if [baseline.labels[row] for row in order] != list(current.labels):
+        raise BaselineError(f"{about} has other labels of the same images")
+    for stage, seeds in current.exits.items():
+        if len(baseline.exits[stage]) != len(seeds):
+            raise BaselineError(
+                f"{about} reads the {stage} exit under {len(baseline.exits[stage])} fold seeds, here under {len(seeds)}"
+            )
+    return order
 
 
-def _verdict(change: float, ci: tuple[float, float], p: float, minimum_effect: float) -> Change:
+def _right(predictions: Predictions, stage: Stage) -> Floats:
+    """The share of fold seeds under which each image is read rightly, [n_images]."""
+    read = predictions.exits[stage] if stage != "answer" else [predictions.places[stage]]
+    return np.asarray(np.mean(np.asarray(read) == np.asarray(predictions.labels), axis=0))
+
+
+def _verdict(change: float, ci: tuple[float, float], p: float, minimum_effect: float, slack: float) -> ChangeValue:
     low, high = ci
     if p < ALPHA and -high > minimum_effect:
-        return "regressed"
-    if p < ALPHA and change > 0 and low > 0:
+        return "regressed" if -high > minimum_effect + slack else "inconclusive"
+    if p < ALPHA and change > 0 and low > slack:
         return "improved"
     return "not_regressed" if -low < minimum_effect else "inconclusive"
 
 
-def _pairing(baseline: Predictions, current: Predictions) -> list[int]:
-    """The row of the baseline for each image of this run."""
-    for field, name in (
-        ("data_fingerprint", "data"),
-        ("prompt", "prompt"),
-        ("probe", "probe"),
-        ("classes", "classes"),
-    ):
-        was, is_ = getattr(baseline, field), getattr(current, field)
-        if was != is_:
-            raise BaselineError(
-                f"the baseline of {baseline.model} on {baseline.dataset} has another {name}: {was!r}, here {is_!r}; "
-                "compare runs of one data set, prompt and probe, or write the baseline anew with --save-baseline"
-            )
-    rows = {image: row for row, image in enumerate(baseline.images)}
-    shared = set(rows) & set(current.images)
-    if len(shared) != len(rows) or len(shared) != len(set(current.images)):
-        raise BaselineError(
-            f"the baseline of {baseline.model} on {baseline.dataset} has other images: {len(baseline.images)} there, "
-            f"{len(current.images)} here, {len(shared)} in both; use the same --max-images, --seed and MEDPROBE_ID_KEY"
+def _drops(
+    baseline: Predictions, current: Predictions, largest: Mapping[HealthCurve, float], seed: int
+) -> list[HealthLimit]:
+    """The drops of the Feature Health Scores that are limited."""
+    if not largest:
+        return []
+    order = pairing(baseline, current)
+    labels = np.asarray(current.labels)
+    resamples = Resamples(labels, np.asarray(current.groups), len(current.classes), seed)
+    before, after = (
+        Scores({name: np.asarray(values)[rows] for name, values in run.loci.items()}, labels, resamples)
+        for run, rows in ((baseline, order), (current, list(range(len(labels)))))
+    )
+    return judge_drops(largest, before, after)
+
+
+def _reason(
+    found: Mapping[Stage, Change],
+    drops: list[HealthLimit],
+    minimum_effect: float,
+    otherwise: Mapping[str, tuple[str, str]],
+) -> str:
+    """What was found, in words; points of signal."""
+    least = f"{100 * minimum_effect:g} points"
+    kinds: dict[ChangeValue, str] = {
+        "regressed": f"more than {least} are lost at",
+        "inconclusive": f"it cannot be told whether more than {least} are lost at",
+        "improved": "more is read at",
+    }
+    parts = []
+    for verdict, said in kinds.items():
+        where = [f"the {_name(s)} ({_points(c)})" for s, c in found.items() if c.verdict == verdict]
+        parts += [f"{said} {' and '.join(where)}"] if where else []
+    parts += [drop.reason for drop in drops if drop.verdict != "pass"]
+    if all(change.verdict in ("not_regressed", "improved") for change in found.values()):
+        parts.insert(0, f"no more than {least} are lost anywhere; the answer changed by {_points(found['answer'])}")
+    if otherwise:
+        differs = ", ".join(f"{name.replace('_', ' ')} {was}, here {is_}" for name, (was, is_) in otherwise.items())
+        parts.append(
+            f"the baseline was made otherwise ({differs}), so a regression must exceed {200 * minimum_effect:g} points"
         )
-    order = [rows[image] for image in current.images]
-    if [baseline.labels[row] for row in order] != list(current.labels):
-        raise BaselineError(
-            f"the baseline of {baseline.model} on {baseline.dataset} has other labels of the same images"
-        )
-    return order
+    return "; ".join(parts)
+
+
+def _name(stage: Stage) -> str:
+    return stage if stage == "answer" else f"{stage} exit"
+
+
+def _points(change: Change) -> str:
+    low, high = (100 * bound for bound in change.ci)
+    return f"{100 * change.change:+.1f}, {low:+.1f} to {high:+.1f}, p {change.p_adjusted:.2g}"

@@ -41,12 +41,18 @@ def feature_health_score(curve: Sequence[float], n_images: int) -> float:
     Accuracies are clipped to 1/n_images from below, since the logarithm has no value at 0.
     Raises ValueError for an empty curve. Homogeneous of degree one away from the clip: FHS(c P) = c FHS(P).
     """
-    if not len(curve):
+    return float(feature_health_scores(np.asarray(curve, dtype=np.float64)[None], n_images)[0])
+
+
+def feature_health_scores(curves: NDArray[np.float64], n_images: int) -> NDArray[np.float64]:
+    """The Feature Health Score of each of [n_curves, n_layers] accuracies."""
+    if not curves.shape[1]:
         raise ValueError("a Feature Health Score needs at least one layer")
-    p = np.maximum(np.asarray(curve, dtype=np.float64), 1 / n_images)
-    growth = np.log(p[-1] / np.sqrt(p[0] * p.min()))
-    volatility = np.exp(-FHS_LAMBDA * np.abs(np.diff(p)).sum() / p[-1])
-    return float(p[-1] * (1 + growth) * volatility)
+    p = np.maximum(curves, 1 / n_images)
+    end = p[:, -1]
+    growth = np.log(end / np.sqrt(p[:, 0] * p.min(axis=1)))
+    volatility = np.exp(-FHS_LAMBDA * np.abs(np.diff(p, axis=1)).sum(axis=1) / end)
+    return np.asarray(end * (1 + growth) * volatility)
 
 
 def auroc(labels: Labels, scores: NDArray[np.float64]) -> float | None:

@@ -9,6 +9,9 @@ from typing import Any, Literal
 from diagnostics.references import presets
 from diagnostics.thresholds import Thresholds, load_thresholds
 
+FOLD_SEEDS = 5
+"""Assignments of folds over which a change at a probe exit is averaged, since a probe's own training varies."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -20,6 +23,8 @@ class Settings:
     reference: str = presets.DEFAULT
     seed: int = 0
     n_folds: int = 5
+    fold_seeds: int = 1
+    """Under how many assignments of folds the probe exits are read."""
     dtype: str | None = None
     device_map: str | None = None
     quantize: Literal["4bit", "8bit"] | None = None

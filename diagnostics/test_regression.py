@@ -1,4 +1,4 @@
-"""The answer reads no worse than the baseline's, beyond the minimum effect."""
+"""Answer and probe exits read no worse than the baseline's, beyond the minimum effect."""
 
 from diagnostics.checks import check_regression
 from diagnostics.records import Diagnosis

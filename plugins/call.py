@@ -13,10 +13,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from diagnostics.baseline import BaselineError, Match, match
+from diagnostics.baseline import BaselineError, Match, match, same_question
 from diagnostics.records import FailureMode
 from diagnostics.references import presets
-from diagnostics.settings import Settings
+from diagnostics.settings import FOLD_SEEDS, Settings
 from diagnostics.store import default_store
 from diagnostics.thresholds import ThresholdError, load_thresholds
 from fixtures.datasets import catalog
@@ -86,6 +86,15 @@ class DatasetSpec:
         """The manifest; the phantom's images are drawn when it is first asked for."""
         return catalog.resolve(self.asked)
 
+    def question(self) -> tuple[str, list[str]]:
+        """The prompt and the answers it asks for, without drawing the phantom's images."""
+        if self.asked == PHANTOM:
+            from fixtures.phantoms.images import ANSWERS, PROMPT
+
+            return PROMPT, list(ANSWERS)
+        manifest = load_manifest(self.manifest())
+        return manifest.prompt, [entry.answer for entry in manifest.classes]
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -148,6 +157,7 @@ def resolve(options: Mapping[str, Any], folder: Path) -> Call:
             f"--gate {options['gate']} needs a baseline: name one with --baseline, MEDPROBE_BASELINE or {CONFIG}"
         )
     gate: Gate = options["gate"] or ("absolute" if baseline is None else "both")
+    compared = {} if baseline is None or gate == "absolute" else _baseline(baseline.absolute(), pairs, options)
     return Call(
         pairs=pairs,
         settings=Settings(
@@ -156,22 +166,36 @@ def resolve(options: Mapping[str, Any], folder: Path) -> Call:
             modules=_modules(options["modules"]),
             thresholds=thresholds,
             adapter=_adapter(options["adapter"]),
+            fold_seeds=FOLD_SEEDS if compared or options["save_baseline"] else 1,
             **{name: options[name] for name in PASSED_ON},
         ),
         report_dir=(given("report_dir") or Path("reports")).absolute(),
         fail_inconclusive=bool(options["fail_inconclusive"]),
         accepted=tuple(config.accepted),
         gate=gate,
-        baseline={} if baseline is None or gate == "absolute" else _baseline(baseline.absolute(), pairs),
+        baseline=compared,
         save_baseline=Path(options["save_baseline"]).expanduser().absolute() if options["save_baseline"] else None,
     )
 
 
-def _baseline(path: Path, pairs: tuple[Pair, ...]) -> dict[Pair, Match]:
+def _baseline(path: Path, pairs: tuple[Pair, ...], options: Mapping[str, Any]) -> dict[Pair, Match]:
+    """What each pair is compared with; what shows without hashing an image is checked here. Raises CallError."""
     try:
-        return dict(zip(pairs, match(path, [(p.model.name, p.dataset.name) for p in pairs]), strict=True))
+        found = match(path, [(p.model.name, p.dataset.name) for p in pairs])
     except BaselineError as error:
         raise CallError(str(error)) from None
+    for pair, matched in zip(pairs, found, strict=True):
+        saved = matched.saved.predictions
+        try:
+            same_question(saved, *pair.dataset.question(), options["probe"])
+        except BaselineError as error:
+            raise CallError(f"{path}: {error}") from None
+        if options["max_images"] is not None and len(saved.images) > options["max_images"]:
+            raise CallError(
+                f"{path}: the baseline of {saved.model} on {saved.dataset} has {len(saved.images)} images, more than "
+                f"--max-images {options['max_images']}; give the number it was made with"
+            )
+    return dict(zip(pairs, found, strict=True))
 
 
 def _config(path: Path) -> Config:

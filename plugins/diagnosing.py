@@ -74,9 +74,10 @@ def _compared(call: Call, pair: Pair, result: Diagnosis, predictions: Prediction
         return result
     from diagnostics.regression import record
 
-    settings = call.settings
+    thresholds, names = call.settings.thresholds, (pair.model.name, pair.dataset.name)
+    least, drop = thresholds.minimum_effect(*names), thresholds.health_limits(*names).largest_drop
     try:
-        found = record(call.baseline[pair], predictions, settings.thresholds.regression.minimum_effect, settings.seed)
+        found = record(call.baseline[pair], predictions, least, drop, call.settings.seed)
     except BaselineError as error:
         return Diagnosis(model=result.model, revision=result.revision, dataset=result.dataset, error=str(error))
     return result.model_copy(update={"regression": found})

@@ -108,7 +108,13 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("--adapter", {"metavar": "DIR", "help": "PEFT adapter, merged into the weights; live beside quantised ones"}),
     ("--trust-remote-code", {"action": "store_true", "help": "let the checkpoint run its own code"}),
     ("--offline", {"action": "store_true", "help": "ask no hub"}),
-    ("--thresholds", {"metavar": "FILE", "help": "TOML of retentions asked for, over the built-in ones"}),
+    (
+        "--thresholds",
+        {
+            "metavar": "FILE",
+            "help": "TOML of retentions asked for, losses accepted, and limits, over the built-in ones",
+        },
+    ),
     (
         "--baseline",
         {

@@ -77,7 +77,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     try:
         write_report(report, call.report_dir)
         write_pages(report, call.report_dir)
-        if call.save_baseline is not None:
+        if call.save_baseline is not None and any(diagnosis.error is None for diagnosis in diagnoses):
             config.stash[SAVED] = _save_baseline(call, call.save_baseline, report)
         _keep_predictions(call, report)
     except OSError as error:
@@ -94,7 +94,7 @@ def _verdicts(diagnosis: Diagnosis, gate: Gate) -> list[VerdictValue | None]:
     """What the gate asked for says of a diagnosis; null on an error."""
     if diagnosis.error is not None or diagnosis.regression is None:
         return [diagnosis.verdict]
-    compared = REGRESSION_VERDICTS[diagnosis.regression["verdict"]]
+    compared = REGRESSION_VERDICTS[diagnosis.regression.verdict]
     return [compared] if gate == "regression" else [diagnosis.verdict, compared]
 
 

@@ -18,7 +18,7 @@ from diagnostics.last_link.rewording import reversed_options
 from diagnostics.measurement import OPTIONS, RANDOM_TOKENS, measure
 from diagnostics.probing import read
 from diagnostics.readings import OPTIONS_LOCUS
-from diagnostics.records import AnswerReading, Change, Rewording, Steps
+from diagnostics.records import AnswerReading, Difference, Rewording, Steps
 from fixtures.datasets.dataset import ImageFile
 
 BLANK = 128
@@ -43,11 +43,11 @@ def read_answer(evidence: Evidence) -> AnswerReading:
         calibrated=evidence.signal(after_calibration),
         said=evidence.signal(evidence.said),
         steps=Steps(
-            options=_change(evidence, evidence.chosen["llm"].predictions, readable),
-            likeliest=_change(evidence, readable, evidence.likeliest),
-            said=_change(evidence, evidence.likeliest, evidence.said),
+            options=_difference(evidence, evidence.chosen["llm"].predictions, readable),
+            likeliest=_difference(evidence, readable, evidence.likeliest),
+            said=_difference(evidence, evidence.likeliest, evidence.said),
         ),
-        calibration=_change(evidence, evidence.likeliest, after_calibration),
+        calibration=_difference(evidence, evidence.likeliest, after_calibration),
         unparseable=float(np.mean(evidence.said < 0)),
         refused=float(np.mean([k < 0 and refuses(t) for k, t in zip(evidence.said, texts, strict=True)])),
         option_score=OPTION_SCORE,
@@ -59,10 +59,10 @@ def read_answer(evidence: Evidence) -> AnswerReading:
     )
 
 
-def _change(evidence: Evidence, before: Ints, after: Ints) -> Change:
+def _difference(evidence: Evidence, before: Ints, after: Ints) -> Difference:
     """Signal of `after` minus that of `before`, paired over the resamples of groups."""
     drawn = evidence.resamples.signal(after) - evidence.resamples.signal(before)
-    return Change(change=evidence.signal(after) - evidence.signal(before), ci=interval(drawn))
+    return Difference(change=evidence.signal(after) - evidence.signal(before), ci=interval(drawn))
 
 
 def _random_tokens(evidence: Evidence) -> float:

@@ -75,10 +75,8 @@ def diagnosis_lines(diagnosis: Diagnosis, width: int) -> list[str]:
     for caution in diagnosis.cautions:
         lines += _wrap(f"caution: {caution}", width)
     if diagnosis.regression is not None:
-        verdict = str(diagnosis.regression.get("verdict", "not judged")).replace("_", " ")
-        answer = diagnosis.regression.get("exits", {}).get("answer")
-        by = "" if answer is None else f", the answer changed by {100 * answer['change']:+.1f} points"
-        lines += _wrap(f"against the baseline: {verdict}{by}", width)
+        verdict = diagnosis.regression.verdict.replace("_", " ")
+        lines += _wrap(f"against the baseline: {verdict}: {diagnosis.regression.reason}", width)
     return lines
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from diagnostics.records import CHAIN, Change, Diagnosis, Layer, Report
+from diagnostics.records import CHAIN, Diagnosis, Difference, Layer, Report
 from plugins.report.advice import next_steps
 from plugins.report.text import MISSING, interval, known, number, percent, points, shown, signed
 from plugins.report.waterfall import steps
@@ -191,7 +191,7 @@ def answer_rows(diagnosis: Diagnosis) -> list[tuple[str, str, str, str]]:
     answer, signal = diagnosis.answer, diagnosis.signal
     if answer is None or signal is None:
         return []
-    rows: list[tuple[str, float, Change | None]] = [
+    rows: list[tuple[str, float, Difference | None]] = [
         ("last layer of the LLM", signal.llm, None),
         ("readable in the likelihoods of the options", answer.readable_in_options, answer.steps.options),
         ("the likeliest option", answer.likeliest, answer.steps.likeliest),
@@ -229,6 +229,21 @@ def answer_facts(diagnosis: Diagnosis) -> list[str]:
         f"points, as asked {shown(item.said_as_asked)}."
         for words, item in rewordings
     ]
+
+
+def change_rows(diagnosis: Diagnosis) -> list[tuple[str, str, str, str, str]]:
+    """Place, change in points, its interval, adjusted p, verdict."""
+    found = diagnosis.regression.exits if diagnosis.regression else {}
+    return [
+        (stage, points(c.change), interval(c.ci), f"{c.p_adjusted:.2g}", c.verdict.replace("_", " "))
+        for stage, c in found.items()
+    ]
+
+
+def limit_rows(diagnosis: Diagnosis) -> list[tuple[str, str]]:
+    """What was said of each limited Feature Health Score, and its verdict."""
+    drops = diagnosis.regression.health_drops if diagnosis.regression else []
+    return [(limit.reason, limit.verdict) for limit in [*diagnosis.health_limits, *drops]]
 
 
 def chain_text(diagnosis: Diagnosis) -> str:
@@ -314,7 +329,8 @@ def page(diagnosis: Diagnosis) -> dict[str, Any]:
         "exits": exits(diagnosis),
         "settings": flat(diagnosis.settings, missing=NOT_GIVEN),
         "controls": flat(diagnosis.controls),
-        "regression": flat(diagnosis.regression),
+        "changes": change_rows(diagnosis),
+        "limits": limit_rows(diagnosis),
         "cause": flat(diagnosis.cause),
         "cause_sentence": cause_sentence(diagnosis),
         "reference_sentence": reference_sentence(diagnosis),

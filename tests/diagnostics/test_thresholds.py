@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from diagnostics.thresholds import ThresholdError, load_thresholds
+from diagnostics.thresholds import Health, ThresholdError, load_thresholds
 
 BUILTIN = {"vision": 0.75, "connector": 0.8, "llm": 0.8, "answer": 0.8}
 
@@ -27,6 +27,22 @@ def test_a_users_file_changes_what_it_names(tmp_path: Path) -> None:
     assert found.resolve("x", "e") == BUILTIN | {"llm": 0.9}
 
 
+def test_the_accepted_loss_and_the_health_limits_have_overrides_too(tmp_path: Path) -> None:
+    assert load_thresholds().minimum_effect("any", "any") == 0.02
+    assert load_thresholds().health_limits("any", "any") == Health()
+    path = tmp_path / "t.toml"
+    path.write_text(
+        "[regression]\nminimum_effect = 0.03\n[health]\nleast = {vision = 0.9}\nlargest_drop = {llm_last = 0.2}\n"
+        '[[override]]\nmodel = "m"\nregression = {minimum_effect = 0.05}\n'
+        '[[override]]\ndataset = "d"\nhealth = {least = {vision = 0.8, connector = 0.7}}\n'
+    )
+    found = load_thresholds(path)
+    assert [found.minimum_effect(*pair) for pair in (("x", "x"), ("m", "d"))] == [0.03, 0.05]
+    assert found.health_limits("m", "x") == Health(least={"vision": 0.9}, largest_drop={"llm_last": 0.2})
+    assert found.health_limits("m", "d").least == {"vision": 0.8, "connector": 0.7}
+    assert found.resolve("m", "d") == BUILTIN
+
+
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
@@ -36,7 +52,9 @@ def test_a_users_file_changes_what_it_names(tmp_path: Path) -> None:
         (b"[retention]\nvision = 1.5\n", "is wrong at retention.vision: .*less than or equal to 1"),
         (b"[retention]\ntower = 0.5\n", "is wrong at retention.tower"),
         (b"[retentions]\nvision = 0.5\n", "is wrong at retentions"),
-        (b"[[override]]\nmodel = 'm'\n", "is wrong at override.0.retention: .*required"),
+        (b"[regression]\nminimum_effect = 0\n", "is wrong at regression.minimum_effect: .*greater than 0"),
+        (b"[health]\nleast = {answer = 0.5}\n", "is wrong at health.least.answer"),
+        (b"[[override]]\nmodel = 'm'\n", "is wrong at override.0: .*names retention, regression or health"),
     ],
 )
 def test_a_wrong_file_is_one_sentence(tmp_path: Path, content: bytes, complaint: str) -> None:

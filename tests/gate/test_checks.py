@@ -9,9 +9,7 @@ import pytest
 
 from diagnostics.baseline import Baseline, BaselineError, Saved, match, target
 from diagnostics.checks import check_regression
-from diagnostics.records import CHAIN, Diagnosis, Predictions
-
-ANSWER = {"change": -0.03, "ci": [-0.08, 0.02], "p": 0.2, "p_adjusted": 0.4, "verdict": "inconclusive"}
+from diagnostics.records import CHAIN, Compared, Diagnosis, Predictions, Regression
 
 
 def compared(verdict):
@@ -19,12 +17,19 @@ def compared(verdict):
         model="m",
         revision=None,
         dataset="d",
-        regression={
-            "verdict": verdict,
-            "baseline": {"file": "b.json", "model": "m", "revision": None},
-            "minimum_effect": 0.02,
-            "exits": {"answer": ANSWER},
-        },
+        regression=Regression(
+            verdict=verdict,
+            reason="why",
+            places=[],
+            undecided=[],
+            improved=[],
+            baseline=Compared(file="b.json", model="m", revision=None),
+            minimum_effect=0.02,
+            made_otherwise={},
+            fold_seeds=5,
+            exits={},
+            health_drops=[],
+        ),
     )
 
 
@@ -33,14 +38,14 @@ def test_what_did_not_regress_passes():
 
 
 def test_a_regression_fails():
-    with pytest.raises(AssertionError, match=r"^\[regression\] m on d: the answer changed by -3.0 points"):
+    with pytest.raises(AssertionError, match=r"^\[regression\] m on d against m in b.json: why"):
         check_regression(compared("regressed"), fail_inconclusive=False)
 
 
 def test_the_undecided_is_a_skip_or_a_failure():
-    with pytest.raises(pytest.skip.Exception, match=r"^\[inconclusive\] m on d: "):
+    with pytest.raises(pytest.skip.Exception, match=r"^\[inconclusive\] m on d against m"):
         check_regression(compared("inconclusive"), fail_inconclusive=False)
-    with pytest.raises(AssertionError, match=r"^\[regression\] \[inconclusive\] m on d: "):
+    with pytest.raises(AssertionError, match=r"^\[regression\] \[inconclusive\] m on d against m"):
         check_regression(compared("inconclusive"), fail_inconclusive=True)
 
 
@@ -62,6 +67,9 @@ def saved(folder: Path, day: int, *models: str) -> Path:
                     labels=[0],
                     groups=[0],
                     places={place: [0] for place in CHAIN},
+                    exits={},
+                    loci={},
+                    made={},
                 ),
             )
             for model in models

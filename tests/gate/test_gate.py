@@ -51,6 +51,11 @@ def test_the_baseline_names_what_it_holds(saved):
         ("phantom", "gated")
     ]
     assert held["versions"]["medprobe"]
+    read = held["diagnoses"][0]["predictions"]
+    for seeds in read["exits"].values():
+        assert len(seeds) == 5
+        assert len({tuple(values) for values in seeds}) > 1
+    assert read["made"] == {"device": "cpu", "dtype": "float32", "batch_size": "16"}
 
 
 def test_the_same_run_has_not_regressed(same):
@@ -70,7 +75,7 @@ def test_the_same_run_has_not_regressed(same):
 def test_a_broken_answer_has_regressed(worse):
     assert worse.code == 1, worse.out
     assert worse.outcomes() == {"test_regression[phantom-answer-gated]": "FAILED"}
-    assert "AssertionError: [regression] phantom-answer on gated: " in worse.out
+    assert "AssertionError: [regression] phantom-answer on gated against phantom in base.json: " in worse.out
     assert worse.report["verdict"] == "fail"
     found = worse.diagnoses["phantom-answer", "gated"]
     assert found["regression"]["verdict"] == "regressed"
@@ -88,14 +93,35 @@ def test_the_absolute_gate_reads_no_baseline(place, data, saved):
     assert "test_regression" not in run.out
 
 
-def test_another_prompt_is_an_error_of_its_diagnosis(place, data, saved):
+def changed(saved, path, **fields) -> Path:
     held = json.loads(saved.read_text("utf-8"))
-    held["diagnoses"][0]["predictions"]["prompt"] = "What is this?"
-    other = place / "other-prompt.json"
-    other.write_text(json.dumps(held), "utf-8")
-    run = medprobe("--model", "phantom", *data, "--baseline", other, report_dir=place / "prompt")
+    held["diagnoses"][0]["predictions"].update(fields)
+    path.write_text(json.dumps(held), "utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("fields", "more", "word"),
+    [
+        ({"prompt": "What is this?"}, (), "has another prompt: 'What is this?'"),
+        ({"classes": ["a", "b", "c"]}, (), "has another classes"),
+        ({}, ("--probe", "mlp"), "has another probe: 'ridge', here 'mlp'"),
+        ({}, ("--max-images", "30"), "has 120 images, more than --max-images 30"),
+    ],
+)
+def test_what_shows_before_loading_ends_the_call(data, saved, fields, more, word, tmp_path):
+    other = changed(saved, tmp_path / "other.json", **fields)
+    run = medprobe("--model", "phantom", *data, "--baseline", other, *more, report_dir=tmp_path / "reports")
+    assert run.code == 4, run.out
+    assert word in run.err
+    assert str(other) in run.err
+
+
+def test_other_images_are_an_error_of_their_diagnosis(place, data, saved):
+    other = changed(saved, place / "other-data.json", data_fingerprint="f")
+    run = medprobe("--model", "phantom", *data, "--baseline", other, report_dir=place / "other")
     assert run.code == 1, run.out
-    assert "has another prompt" in run.diagnoses["phantom", "gated"]["error"]
+    assert "has another data" in run.diagnoses["phantom", "gated"]["error"]
     assert run.report["verdict"] is None
 
 

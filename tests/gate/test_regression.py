@@ -7,11 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diagnostics.baseline import BaselineError
+from diagnostics.baseline import BaselineError, Match, Saved
 from diagnostics.records import CHAIN, Predictions
-from diagnostics.regression import compare, contributions, sign_flip
+from diagnostics.regression import compare, contributions, record, sign_flip
 
+LOCI = (("vision", 0, "mean"), ("vision", 1, "mean"), ("connector", 0, "mean"), ("llm", 0, "mean"), ("llm", 0, "last"))
 MINIMUM = 0.02
+N_FOLD_SEEDS = 5
+PROBED = ("vision", "connector", "llm")
 
 
 def predictions(truth, patient, places, **changed):
@@ -26,6 +29,9 @@ def predictions(truth, patient, places, **changed):
         "labels": list(map(int, truth)),
         "groups": list(map(int, patient)),
         "places": {place: list(map(int, places)) for place in CHAIN},
+        "exits": {stage: [list(map(int, places))] * N_FOLD_SEEDS for stage in PROBED},
+        "loci": {},
+        "made": {"device": "cpu", "dtype": "float32", "batch_size": "16"},
     }
     return Predictions(**values | changed)
 
@@ -64,6 +70,7 @@ def test_order_of_images_and_names_of_groups_do_not_matter(seed):
             "images": [before.images[i] for i in order],
             "labels": [before.labels[i] for i in order],
             "places": {place: [values[i] for i in order] for place, values in before.places.items()},
+            "exits": {stage: [[values[i] for i in order] for values in seeds] for stage, seeds in before.exits.items()},
         }
     )
     after = predictions(labels, groups, now)
@@ -118,7 +125,91 @@ def test_contributions_add_up_to_the_change():
     rng = np.random.default_rng(3)
     was, now = (read(labels, groups, a, rng) for a in (0.9, 0.6))
     found = compare(predictions(labels, groups, was), predictions(labels, groups, now), MINIMUM)["answer"]
-    assert contributions(labels, groups, was, now, 3).sum() == pytest.approx(found.change)
+    assert contributions(labels, groups, 1.0 * (now == labels) - (was == labels), 3).sum() == pytest.approx(
+        found.change
+    )
+
+
+def with_exit(base, stage, seeds):
+    return base.model_copy(update={"exits": base.exits | {stage: [list(map(int, values)) for values in seeds]}})
+
+
+def test_a_probe_exit_is_judged_by_its_mean_over_the_fold_seeds():
+    """A probe that falls by 15 points under one fold seed of five has lost 3; the answer is not touched."""
+    labels, groups = patients(400, 2)
+    base = predictions(labels, groups, labels)
+    fallen = np.where(np.arange(len(labels)) % 10 == 0, (labels + 1) % 3, labels)
+    found = compare(base, with_exit(base, "connector", [fallen, *[labels] * 4]), MINIMUM)
+    assert found["connector"].change == pytest.approx(-0.15 / 5, rel=1e-3)
+    assert found["connector"].ci[0] > -0.05
+    assert found["answer"].change == 0
+    always = compare(base, with_exit(base, "connector", [fallen] * 5), MINIMUM)
+    assert always["connector"].change == pytest.approx(-0.15, rel=1e-3)
+    assert {stage: c.verdict for stage, c in always.items()} == dict.fromkeys(CHAIN[1:], "not_regressed") | {
+        "connector": "regressed"
+    }
+
+
+def test_fold_seeds_that_waver_make_the_interval_narrower_than_one_of_them():
+    """Independent errors under every fold seed: five say more than one."""
+    labels, groups = patients(200, 2)
+    rng = np.random.default_rng(1)
+    was, now = ([read(labels, groups, 0.85, rng, shared=0) for _ in range(5)] for _ in range(2))
+    base = predictions(labels, groups, labels)
+    five = compare(with_exit(base, "llm", was), with_exit(base, "llm", now), MINIMUM)["llm"]
+    same = compare(with_exit(base, "llm", was[:1] * 5), with_exit(base, "llm", now[:1] * 5), MINIMUM)["llm"]
+    assert np.diff(five.ci) < 0.6 * np.diff(same.ci)
+
+
+def recorded(was, now, limits=None, minimum=MINIMUM):
+    return record(Match(file="b.json", saved=Saved(revision=None, predictions=was)), now, minimum, limits)
+
+
+def test_the_record_names_the_place_that_regressed():
+    labels, groups = patients(400, 2)
+    base = predictions(labels, groups, labels)
+    fallen = np.where(np.arange(len(labels)) % 5 == 0, (labels + 1) % 3, labels)
+    found = recorded(base, with_exit(base, "vision", [fallen] * 5))
+    assert (found.verdict, found.places, found.undecided, found.improved) == ("regressed", ["vision"], [], [])
+    assert found.fold_seeds == N_FOLD_SEEDS
+    assert "more than 2 points are lost at the vision exit (-30.0, " in found.reason
+    back = recorded(with_exit(base, "vision", [fallen] * 5), base)
+    assert (back.verdict, back.places, back.improved) == ("not_regressed", [], ["vision"])
+    assert "more is read at the vision exit" in back.reason
+
+
+@pytest.mark.parametrize(
+    ("lost", "alike", "otherwise"), [(0.04, "regressed", "inconclusive"), (0.1, *["regressed"] * 2)]
+)
+def test_a_baseline_made_otherwise_leaves_a_borderline_loss_undecided(lost, alike, otherwise):
+    labels, groups = patients(1200, 1)
+    base = predictions(labels, groups, labels)
+    # 1.5 points of signal are 1 of balanced accuracy with three classes.
+    every = round(1 / (lost / 1.5))
+    fallen = predictions(labels, groups, np.where(np.arange(len(labels)) % every == 0, (labels + 1) % 3, labels))
+    elsewhere = fallen.model_copy(update={"made": base.made | {"device": "cuda"}})
+    assert recorded(base, fallen).verdict == alike
+    found = recorded(base, elsewhere)
+    assert found.verdict == otherwise
+    assert found.made_otherwise == {"device": ("cpu", "cuda")}
+    assert (
+        "the baseline was made otherwise (device cpu, here cuda), so a regression must exceed 4 points" in found.reason
+    )
+    assert recorded(base, base.model_copy(update={"made": base.made | {"batch_size": "1"}})).verdict == "not_regressed"
+
+
+def test_a_drop_of_a_health_score_regresses_by_name():
+    labels, groups = patients(600, 1)
+    loci = {f"{stage}.{layer}.{r}": labels.tolist() for stage, layer, r in LOCI}
+    base = predictions(labels, groups, labels, loci=loci)
+    fallen = np.where(np.arange(len(labels)) % 4 == 0, (labels + 1) % 3, labels).tolist()
+    worse = base.model_copy(update={"loci": loci | {"vision.1.mean": fallen}})
+    assert recorded(base, worse).verdict == "not_regressed"
+    found = recorded(base, worse, {"vision": 0.1})
+    assert (found.verdict, found.places) == ("regressed", [])
+    assert found.health_drops[0].value == pytest.approx(1 - 0.75 * (1 - 0.5 * np.log(1 / 0.75)) * np.exp(-0.2 / 3))
+    assert "Feature Health Score of vision dropped by" in found.reason
+    assert recorded(base, base, {"vision": 0.1}).verdict == "not_regressed"
 
 
 def test_sign_flip_is_the_exact_test_in_a_small_case():
@@ -134,6 +225,7 @@ def test_sign_flip_is_the_exact_test_in_a_small_case():
         ({"classes": ["a", "b", "z"]}, "classes"),
         ({"images": [f"x{i}" for i in range(12)]}, "images"),
         ({"labels": [2, 1, 0] * 4}, "labels"),
+        ({"exits": {stage: [[0, 1, 2] * 4] for stage in PROBED}}, "fold seeds"),
     ],
 )
 def test_what_cannot_be_paired_is_refused(changed, word):

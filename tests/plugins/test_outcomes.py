@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import xml.etree.ElementTree as ElementTree
 from datetime import date, timedelta
 
 import jsonschema
 import pytest
 
+from diagnostics import rejudge
 from diagnostics.records import FAILURE_MODES
 from tests.plugins.calling import ROOT, medprobe
 
@@ -26,6 +28,41 @@ def test_report_follows_its_schema(first):
     assert first.report["verdict"] == "fail"
     assert (first.report_dir / "index.html").is_file()
     assert not (first.report_dir / ".handover").exists()
+
+
+def test_every_verdict_is_repeated_from_what_was_stored(first, capsys):
+    assert rejudge.main([str(first.report_dir)]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"{model} on small: {first.diagnoses[model, 'small']['verdict']}, repeated"
+        for model in ("phantom", "phantom-connector")
+    ]
+    stored = json.loads((first.report_dir / "phantom-small" / "predictions.json").read_text("utf-8"))
+    assert {stage: len(seeds) for stage, seeds in stored["exits"].items()} == {"vision": 1, "connector": 1, "llm": 1}
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("failure_modes", CONNECTOR, "verdict"), "inconclusive"),
+        (("failure_modes", CONNECTOR, "loss"), 0.123),
+        (("primary_failure_mode",), None),
+        (("signal_ci", "answer"), [0.0, 1.0]),
+        (("curves", "llm_last", 0, "accuracy"), 0.5),
+        (("health", "vision"), 2.0),
+    ],
+)
+def test_a_changed_record_is_noticed(first, place, value, tmp_path, capsys):
+    report = first.report
+    (entry,) = (d for d in report["diagnoses"] if d["model"] == "phantom-connector")
+    for key in place[:-1]:
+        entry = entry[key]
+    entry[place[-1]] = value
+    shutil.copytree(first.report_dir, tmp_path / "copy")
+    (tmp_path / "copy" / "report.json").write_text(json.dumps(report), "utf-8")
+    assert rejudge.main([str(tmp_path / "copy")]) == 1
+    out = capsys.readouterr().out
+    assert "phantom on small: " in out
+    assert "phantom-connector on small: differs\n  " + ".".join(map(str, place[:2])).replace(".0", "[0]") in out
 
 
 def test_ids_end_in_model_and_data_set(first):

@@ -12,15 +12,19 @@ from diagnostics.records import (
     AnswerReading,
     Chain,
     Change,
+    Compared,
     Curves,
     Diagnosis,
+    Difference,
     Excluded,
     Exit,
     FailureModes,
     Health,
+    HealthLimit,
     Layer,
     Link,
     Reference,
+    Regression,
     Report,
     Rewording,
     Stage,
@@ -108,8 +112,8 @@ def answer(
     unparseable: float = 0.0,
     refused: float = 0.0,
 ) -> AnswerReading:
-    def change(before: float, after: float) -> Change:
-        return Change(change=after - before, ci=(after - before - 0.03, after - before + 0.03))
+    def change(before: float, after: float) -> Difference:
+        return Difference(change=after - before, ci=(after - before - 0.03, after - before + 0.03))
 
     calibrated = likeliest if calibrated is None else calibrated
     swapped = 1 - max(likeliest, 0)
@@ -232,7 +236,7 @@ def connector_fail() -> Diagnosis:
         n_excluded=2,
         cautions=["contamination unknown", "shortcut: file size alone reads 0.61"],
         controls={"blank_image": 0.01, "swapped_image": None, "pixels_16x16": {"accuracy": 0.93, "ci": [0.92, 0.94]}},
-        regression={"verdict": "regressed", "baseline": "v1.2", "answer": {"loss": 0.11, "p": 0.0004}},
+        regression=regressed(),
         cause={
             "against": "gemma-3-4b",
             "effects": {"vision": 0.01, "connector": 0.71, "llm": 0.02, "answer": 0.0},
@@ -242,6 +246,34 @@ def connector_fail() -> Diagnosis:
             "layer": None,
         },
         **{**COMMON, "n_images": 5840, "n_groups": 2791},
+    )
+
+
+def regressed() -> Regression:
+    lost = Change(change=-0.11, ci=(-0.15, -0.07), p=0.0002, p_adjusted=0.0004, verdict="regressed")
+    kept = Change(change=0.002, ci=(-0.01, 0.014), p=0.7, p_adjusted=0.7, verdict="not_regressed")
+    return Regression(
+        verdict="regressed",
+        reason="more than 2 points are lost at the answer (-11.0, -15.0 to -7.0, p 0.0004); the baseline was made "
+        "otherwise (device cpu, here cuda), so a regression must exceed 4 points",
+        places=["answer"],
+        undecided=[],
+        improved=[],
+        baseline=Compared(file="v1.2.json", model="medgemma", revision="v1.2"),
+        minimum_effect=0.02,
+        made_otherwise={"device": ("cpu", "cuda")},
+        fold_seeds=5,
+        exits={"vision": kept, "connector": kept, "llm": kept, "answer": lost},
+        health_drops=[
+            HealthLimit(
+                curve="connector",
+                verdict="fail",
+                reason="Feature Health Score of connector dropped by 0.20, more than 0.1",
+                value=0.2,
+                ci=(0.15, 0.26),
+                limit=0.1,
+            )
+        ],
     )
 
 

@@ -1,0 +1,71 @@
+"""Two saved baselines compared without any model.
+
+    python -m diagnostics.compare BEFORE.json AFTER.json
+
+Exit code 0: nothing regressed; 1: something did (with --fail-inconclusive also where it cannot be told); 4: the files
+cannot be compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from diagnostics.baseline import BaselineError, load, match
+from diagnostics.records import Predictions, Regression
+from diagnostics.thresholds import ThresholdError, load_thresholds
+
+
+def compare_files(
+    before: Path, after: Path, thresholds: Path | None = None, minimum_effect: float | None = None
+) -> list[tuple[Predictions, Regression]]:
+    """Each run in `after` with its comparison to the one in `before`. Raises BaselineError and ThresholdError."""
+    from diagnostics.regression import record
+
+    margins = load_thresholds(thresholds)
+    runs = [saved.predictions for saved in load(after).diagnoses]
+    if not runs:
+        raise BaselineError(f"{after} holds no run")
+    compared = []
+    for matched, run in zip(match(before, [(run.model, run.dataset) for run in runs]), runs, strict=True):
+        least = margins.minimum_effect(run.model, run.dataset) if minimum_effect is None else minimum_effect
+        drops = margins.health_limits(run.model, run.dataset).largest_drop
+        compared.append((run, record(matched, run, least, drops)))
+    return compared
+
+
+def lines(run: Predictions, found: Regression) -> list[str]:
+    """The table of one comparison; changes in points of signal."""
+    rows = [("place", "change", "interval", "p adjusted", "verdict")]
+    for stage, c in found.exits.items():
+        low, high = (100 * bound for bound in c.ci)
+        verdict = c.verdict.replace("_", " ")
+        rows.append((stage, f"{100 * c.change:+.1f}", f"{low:+.1f} to {high:+.1f}", f"{c.p_adjusted:.2g}", verdict))
+    table = [f"  {a:<10} {b:>7} {c:>16} {d:>11}  {e}" for a, b, c, d, e in rows]
+    head = f"{run.model} on {run.dataset} against {found.baseline.model}: {found.verdict.replace('_', ' ')}"
+    return [head, *table, f"  {found.reason}"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m diagnostics.compare", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("before", type=Path, help="a baseline of --save-baseline, or a folder of them")
+    parser.add_argument("after", type=Path, help="a baseline of --save-baseline")
+    parser.add_argument("--minimum-effect", type=float, metavar="SIGNAL", help="loss accepted (default: thresholds)")
+    parser.add_argument("--thresholds", type=Path, metavar="FILE", help="TOML over the built-in thresholds")
+    parser.add_argument("--fail-inconclusive", action="store_true", help="what cannot be told counts as regressed")
+    given = parser.parse_args(arguments)
+    try:
+        compared = compare_files(given.before, given.after, given.thresholds, given.minimum_effect)
+    except (BaselineError, ThresholdError) as error:
+        print(error, file=sys.stderr)
+        return 4
+    for run, found in compared:
+        print("\n".join(lines(run, found)))
+    failing = {"regressed", "inconclusive"} if given.fail_inconclusive else {"regressed"}
+    return int(any(found.verdict in failing for _, found in compared))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,162 @@
+"""Every verdict again, from `report.json` and the stored predictions alone.
+
+    python -m diagnostics.rejudge REPORT_DIR
+
+Says of each diagnosis that it is repeated or what differs; exit code 1 where anything does, 4 where there is no report.
+The comparison with a baseline is repeated by `python -m diagnostics.compare`, since it needs a second file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from diagnostics.curves import along
+from diagnostics.health import Scores, judge_least
+from diagnostics.judging import Judgement, Resamples, interval, judge
+from diagnostics.records import (
+    CHAIN,
+    FAILURE_MODES,
+    STAGES,
+    Accuracy,
+    Chain,
+    Curves,
+    Diagnosis,
+    FailureModes,
+    Layer,
+    Predictions,
+    Report,
+)
+from diagnostics.scores import confusion
+
+Ints = NDArray[np.int64]
+TOLERANCE = 1e-9
+"""Between sums of one machine's arithmetic and another's."""
+
+
+def rejudge(diagnosis: Diagnosis, predictions: Predictions) -> Diagnosis:
+    """The diagnosis with everything that follows from the predictions worked out anew.
+
+    Retentions asked for and limits of scores are taken from the record, the resamples' seed from its settings. What
+    needs more than predictions stays as it is: loci chosen, AUROC, the answer's option likelihoods, the comparison with
+    a baseline.
+    """
+    assert diagnosis.failure_modes is not None
+    assert diagnosis.curves is not None
+    labels, groups = np.asarray(predictions.labels), np.asarray(predictions.groups)
+    places = {place: np.asarray(predictions.places[place]) for place in CHAIN}
+    loci = {name: np.asarray(values) for name, values in predictions.loci.items()}
+    k = len(predictions.classes)
+    resamples = Resamples(labels, groups, k, diagnosis.settings["seed"])
+    health = Scores(loci, labels, resamples)
+    limits = judge_least({limit.curve: limit.limit for limit in diagnosis.health_limits}, health)
+    thresholds = {stage: getattr(diagnosis.failure_modes, FAILURE_MODES[stage]).threshold for stage in STAGES}
+    judged = judge(labels, places, thresholds, resamples, k, limits)
+    return diagnosis.model_copy(
+        update={
+            "n_images": len(labels),
+            "n_groups": len(np.unique(groups)),
+            "verdict": judged.verdict,
+            "primary_failure_mode": judged.primary,
+            "tied": judged.tied,
+            "failure_modes": _failure_modes(diagnosis.failure_modes, judged),
+            "accuracy": Accuracy(
+                chance=float(np.bincount(labels).max() / len(labels)),
+                **{place: float(np.mean(places[place] == labels)) for place in CHAIN},
+            ),
+            "signal": Chain(**judged.signal),
+            "signal_ci": judged.signal_ci,
+            "minimum_loss": judged.minimum_loss,
+            "confusion": {place: confusion(labels, places[place], k) for place in CHAIN},
+            "curves": _curves(diagnosis.curves, loci, labels, resamples),
+            "health": health.record(float(np.mean(places["answer"] == labels))),
+            "health_limits": limits,
+        }
+    )
+
+
+def differences(diagnosis: Diagnosis, predictions: Predictions) -> list[str]:
+    """Where the record says something else than its predictions: `place: recorded, repeated`."""
+    return list(_differing(diagnosis.model_dump(), rejudge(diagnosis, predictions).model_dump(), ""))
+
+
+def _failure_modes(recorded: FailureModes, judged: Judgement) -> FailureModes:
+    links = {}
+    for stage, link in judged.links.items():
+        known = getattr(recorded, FAILURE_MODES[stage])
+        fields = ("verdict", "reason", "loss", "ci", "retention", "threshold")
+        links[FAILURE_MODES[stage]] = known.model_copy(update={field: getattr(link, field) for field in fields})
+    return FailureModes(**links)
+
+
+def _curves(recorded: Curves, loci: dict[str, Ints], labels: Ints, resamples: Resamples) -> Curves:
+    curves = {}
+    for curve in Curves.model_fields:
+        stage, _, readout = curve.partition("_")
+        names = along(loci, stage, readout or "mean")
+        auroc = {layer.layer: layer.auroc for layer in getattr(recorded, curve)}
+        curves[curve] = [
+            Layer(
+                layer=(layer := int(name.split(".")[1])),
+                accuracy=float(np.mean(loci[name] == labels)),
+                ci=interval(resamples.accuracy(loci[name])),
+                auroc=auroc.get(layer),
+            )
+            for name in names
+        ]
+    return Curves(**curves)
+
+
+def _differing(recorded: Any, repeated: Any, place: str) -> Iterator[str]:
+    if isinstance(recorded, dict) and isinstance(repeated, dict):
+        for key in [*recorded, *(key for key in repeated if key not in recorded)]:
+            yield from _differing(recorded.get(key), repeated.get(key), f"{place}.{key}" if place else str(key))
+    elif isinstance(recorded, list | tuple) and isinstance(repeated, list | tuple) and len(recorded) == len(repeated):
+        for index, (one, other) in enumerate(zip(recorded, repeated, strict=True)):
+            yield from _differing(one, other, f"{place}[{index}]")
+    elif isinstance(recorded, float) and isinstance(repeated, float):
+        if not math.isclose(recorded, repeated, rel_tol=TOLERANCE, abs_tol=TOLERANCE):
+            yield f"{place}: {recorded:.6g}, repeated {repeated:.6g}"
+    elif recorded != repeated:
+        yield f"{place}: {recorded}, repeated {repeated}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m diagnostics.rejudge", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("report_dir", type=Path, metavar="REPORT_DIR", help="a folder with report.json")
+    folder = parser.parse_args(arguments).report_dir
+    try:
+        report = Report.model_validate_json((folder / "report.json").read_bytes())
+        found = [Predictions.model_validate_json(p.read_bytes()) for p in sorted(folder.glob("*/predictions.json"))]
+    except OSError as error:
+        print(f"no report in {folder}: {error.strerror} ({error.filename})", file=sys.stderr)
+        return 4
+    except ValidationError as error:
+        print(f"the report in {folder} cannot be read: {error.errors()[0]['msg']}", file=sys.stderr)
+        return 4
+    stored = {(predictions.model, predictions.dataset): predictions for predictions in found}
+    equal = True
+    for diagnosis in report.diagnoses:
+        about = f"{diagnosis.model} on {diagnosis.dataset}"
+        predictions = stored.get((diagnosis.model, diagnosis.dataset))
+        if diagnosis.error is not None:
+            print(f"{about}: an error, nothing to repeat")
+            continue
+        differing = ["no stored predictions"] if predictions is None else differences(diagnosis, predictions)
+        equal = equal and not differing
+        print(f"{about}: {'differs' if differing else f'{diagnosis.verdict}, repeated'}")
+        for line in differing:
+            print(f"  {line}")
+    return 0 if equal else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
