@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from diagnostics import judging, scores
+from diagnostics.controls import battery
 from diagnostics.curves import curves_of
 from diagnostics.evidence import Evidence, gather
 from diagnostics.exits import Choice
@@ -58,6 +59,8 @@ def diagnose(
 def _conclude(evidence: Evidence) -> Diagnosis:
     """The verdict on every link, and the record of all that was measured."""
     started = time.perf_counter()
+    controls, cautions = battery.run(evidence)
+    controlled = time.perf_counter()
     dataset, measured, labels = evidence.dataset, evidence.measured, evidence.labels
     predictions, thresholds = evidence.predictions, evidence.settings.thresholds
     health = Scores({name: r.predictions for name, r in evidence.readings.items()}, labels, evidence.resamples)
@@ -68,6 +71,7 @@ def _conclude(evidence: Evidence) -> Diagnosis:
         thresholds.resolve(evidence.spec.name, dataset.name),
         evidence.resamples,
         evidence.n_classes,
+        controls.null.p,
         limits,
     )
     return Diagnosis(
@@ -98,9 +102,14 @@ def _conclude(evidence: Evidence) -> Diagnosis:
         answer=read_answer(evidence),
         exits={place: Exit(loci=evidence.chosen[place].loci, below_chance=judged.signal[place] < 0) for place in CHAIN},
         reference=_reference(evidence),
-        cautions=list(dataset.notes),
+        cautions=[*dataset.notes, *cautions],
+        controls=controls,
         settings=_settings(evidence),
-        timing={**evidence.timing, "judging": time.perf_counter() - started},
+        timing={
+            **evidence.timing,
+            "controls": controlled - started,
+            "judging": time.perf_counter() - controlled,
+        },
     )
 
 

@@ -40,6 +40,7 @@ class Evidence:
     said, likeliest: the class the text names (-1 for none) and the class of the likeliest option, [n_images].
     chosen: the predictions that speak for each place of the chain.
     reference: what the reference is, before a later reading raises it.
+    reader: reads further loci and label sets on the same folds.
     timing: seconds by step.
     """
 
@@ -52,6 +53,7 @@ class Evidence:
     labels: Ints
     groups: Ints
     folds: Ints
+    reader: Reader
     readings: dict[str, Reading]
     reference: Reference
     said: Ints
@@ -75,7 +77,11 @@ class Evidence:
         return scores.signal(scores.balanced_accuracy(labels, predictions, self.n_classes), self.n_classes)
 
     def sample(self) -> Ints:
-        """Rows of the images that a control reads which needs forward passes of its own: whole groups."""
+        """Rows of the images that a control reads which needs forward passes of its own: whole groups, or all of them
+        under full controls.
+        """
+        if self.settings.controls == "full":
+            return np.arange(len(self.labels))
         images = self.measured.images
         keys: dict[int, str] = {}
         for image in images:
@@ -112,6 +118,7 @@ def gather(spec: ModelSpec, dataset: Dataset, settings: Settings, progress: Prog
         labels=labels,
         groups=groups,
         folds=fold,
+        reader=reader,
         readings=readings,
         reference=reference,
         said=said,

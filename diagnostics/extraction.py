@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +38,10 @@ RANDOM_DRAWS = 5
 
 class NumericalFault(RuntimeError):
     """NaN or infinity in the states of a layer; names the first one."""
+
+
+class _DecoderReached(Exception):
+    """Ends a forward pass of which only the part before the decoder is wanted."""
 
 
 @dataclass(frozen=True)
@@ -103,10 +107,7 @@ class Extractor:
     @torch.inference_mode()
     def read(self, images: Sequence[Image]) -> Batch:
         """Features and answers of a batch of images, in order."""
-        batch = inputs(self._loaded, images, self._prompt).to(self._loaded.device)
-        for key, value in batch.items():
-            if isinstance(value, Tensor) and value.is_floating_point():
-                batch[key] = value.to(self._loaded.dtype)
+        batch = prepared(self._loaded, images, self._prompt)
         self._recorder = recorder = _Recorder(self._loaded, batch, len(images))
         generated = self._loaded.model.generate(
             **batch, max_new_tokens=self._max_new_tokens, do_sample=False, num_beams=1, use_cache=True
@@ -118,9 +119,22 @@ class Extractor:
         texts = [self._decode(row[prompt_length:]) for row in generated]
         return Batch(self._gather(recorder), recorder.options, recorder.random, texts)
 
+    @torch.inference_mode()
+    def read_before_decoder(self, images: Sequence[Image]) -> dict[str, NDArray[np.float32]]:
+        """Features of the tower and of the decoder's input; the pass ends where the decoder begins."""
+        batch = prepared(self._loaded, images, self._prompt)
+        self._recorder = recorder = _Recorder(self._loaded, batch, len(images))
+        recorder.ends_at_decoder = True
+        with suppress(_DecoderReached):
+            self._loaded.model.generate(**batch, max_new_tokens=1, do_sample=False, num_beams=1)
+        self._recorder = None
+        return self._gather(recorder)
+
     def _record(self, kind: str, layer: int, states: Tensor) -> None:
         if self._recorder is not None and self._recorder.active:
             self._recorder.add(kind, layer, states)
+            if kind == "connector" and self._recorder.ends_at_decoder:
+                raise _DecoderReached
 
     def _after_prefill(self, _module: nn.Module, _args: Any, kwargs: dict[str, Any], output: Any) -> None:
         recorder = self._recorder
@@ -173,6 +187,7 @@ class _Recorder:
     def __init__(self, loaded: LoadedModel, batch: Any, n_images: int) -> None:
         self.batch = batch
         self.active = True
+        self.ends_at_decoder = False
         self.options: NDArray[np.float32] | None = None
         self.random: NDArray[np.float32] | None = None
         self.features: dict[tuple[str, int, str], Tensor] = {}
@@ -321,6 +336,15 @@ def _end_tokens(model: Any) -> list[int]:
     """The tokens that end an answer, of which any may."""
     ends = model.generation_config.eos_token_id
     return list(ends) if isinstance(ends, list) else [] if ends is None else [ends]
+
+
+def prepared(loaded: LoadedModel, images: Sequence[Image], prompt: str) -> Any:
+    """Inputs of a batch, on the model's device and in its dtype."""
+    batch = inputs(loaded, images, prompt).to(loaded.device)
+    for key, value in batch.items():
+        if isinstance(value, Tensor) and value.is_floating_point():
+            batch[key] = value.to(loaded.dtype)
+    return batch
 
 
 def _score_options(

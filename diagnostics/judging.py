@@ -122,20 +122,22 @@ def judge(
     thresholds: Mapping[Stage, float],
     resamples: Resamples,
     n_classes: int,
+    null_p: float,
     limits: Sequence[HealthLimit] = (),
 ) -> Judgement:
     """Judge the chain from the predictions at its five places.
 
     A link fails when the upper bound of s(after) - tau s(before) at ALPHA/4 is below 0 (one of four links), passes when
-    its lower bound at ALPHA is above 0, and is inconclusive else, or where s(before) is not above chance. Without
-    signal in the reference every link is inconclusive. `limits` are scores already judged: the worst of them and of the
-    link's own verdict is the link's.
+    its lower bound at ALPHA is above 0, and is inconclusive else, or where s(before) is not above chance. Every link is
+    inconclusive where the reference is not above the permutation null, which gave it the p-value `null_p`. `limits` are
+    scores already judged: the worst of them and of the link's own verdict is the link's.
     """
     from diagnostics.scores import balanced_accuracy
 
     point = {place: signal(balanced_accuracy(labels, predictions[place], n_classes), n_classes) for place in CHAIN}
     drawn = {place: resamples.signal(predictions[place]) for place in CHAIN}
     readable = {place: float(np.quantile(drawn[place], ALPHA / 4)) > 0 for place in CHAIN}
+    readable["reference"] = null_p < ALPHA
     links: dict[Stage, LinkJudgement] = {}
     losses: dict[Stage, Floats] = {}
     for before, stage in zip(CHAIN, STAGES, strict=False):
@@ -144,7 +146,10 @@ def judge(
         margin = drawn[stage] - tau * drawn[before]
         verdict: VerdictValue = "inconclusive"
         if not readable["reference"]:
-            reason = "these images do not carry the labels: the reference reads no signal above chance"
+            reason = (
+                f"these images do not carry the labels: the reference reads {100 * point['reference']:.1f} points of "
+                f"signal, which permuted labels reach as well (p {null_p:.2g})"
+            )
         elif not readable[before]:
             reason = f"nothing left to lose: the {before} holds no signal above chance"
         elif np.quantile(margin, 1 - ALPHA / 4) < 0:

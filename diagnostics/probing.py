@@ -8,8 +8,8 @@ inner predictions from which one readout can be preferred to another without loo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,9 @@ ProbeName = Literal["ridge", "mlp"]
 
 PENALTIES = np.logspace(-3, 4, 8)
 """Ridge penalties tried, relative to the mean eigenvalue of the training features' Gram matrix."""
+
+SETS_AT_ONCE = 100
+"""Labellings read together; more fill memory and save no time."""
 
 
 @dataclass(frozen=True)
@@ -64,19 +67,64 @@ def read_ridge(features: NDArray[np.float32], labels: Ints, groups: Ints, folds:
     and, in closed form, the scores of every training image with its patient group left out:
     e_g = (I - H_gg)^-1 r_g, the block form of the PRESS residual (Allen 1974).
     """
-    n_classes = int(labels.max()) + 1
-    log_probabilities = np.empty((len(labels), n_classes))
-    inner = []
-    for fold in range(int(folds.max()) + 1):
+    log_probabilities, inner = read_label_sets(features, labels[None], groups, folds, int(labels.max()) + 1)
+    return Reading(log_probabilities[0], inner[0])
+
+
+def read_label_sets(
+    features: NDArray[np.float32],
+    label_sets: Ints,
+    groups: Ints,
+    folds: Ints,
+    n_classes: int,
+    precision: type[np.float64] | type[np.float32] = np.float64,
+) -> tuple[Floats, Floats]:
+    """`read_ridge` for many labellings [n_sets, n_images] of the same features, each as if it were the only one.
+
+    Gives log-probabilities [n_sets, n_images, K] and inner accuracies [n_sets, n_folds]. Labellings are right-hand
+    sides of one factorisation a fold, so they cost little beside it. Every class must be in every training part.
+    `precision` is that of the scores; the factorisation is always in float64.
+    """
+    log_probabilities = np.empty((*label_sets.shape, n_classes))
+    inner = np.empty((len(label_sets), int(folds.max()) + 1))
+    for fold in range(inner.shape[1]):
         held_out, training = folds == fold, folds != fold
-        x, x_held_out = standardise(features[training], features[held_out])
-        scores, scores_held_out = _ridge_scores(x, x_held_out, labels[training], groups[training], n_classes)
-        discriminants = [Discriminant.fit(s, labels[training], n_classes) for s in scores]
-        inner_readings = [d.log_probabilities(s) for d, s in zip(discriminants, scores, strict=True)]
-        best = int(np.argmin([_balanced_log_loss(r, labels[training]) for r in inner_readings]))
-        log_probabilities[held_out] = discriminants[best].log_probabilities(scores_held_out[best])
-        inner.append(_balanced_accuracy(inner_readings[best], labels[training], n_classes))
-    return Reading(log_probabilities, np.array(inner))
+        ridge = Ridge.factorise(*standardise(features[training], features[held_out]), groups[training]).to(precision)
+        for start in range(0, len(label_sets), SETS_AT_ONCE):
+            sets = slice(start, start + SETS_AT_ONCE)
+            read, accuracy = _read_fold(ridge, label_sets[sets][:, training], n_classes)
+            log_probabilities[sets, held_out] = read
+            inner[sets, fold] = accuracy
+    return log_probabilities, inner
+
+
+def _read_fold(ridge: Ridge, labels: Ints, n_classes: int) -> tuple[Floats, Floats]:
+    """Held-out log-probabilities [n_sets, n_held_out, K] and inner accuracies [n_sets] of training labels [n_sets,
+    n_training], each set under the penalty that reads its left-out groups best.
+
+    Inside, the class comes first and the image last: sums over few classes then run over long rows, which numpy does
+    several times faster. The last class's column is left out, being minus the sum of the others.
+    """
+    one_hot = (np.arange(n_classes)[:, None, None] == labels).astype(ridge.u.dtype)
+    shares = one_hot / one_hot.sum(axis=2, keepdims=True)
+    weights = shares.sum(axis=0) / n_classes
+    y = one_hot[:-1] - one_hot[:-1].mean(axis=2, keepdims=True)
+    target = y @ ridge.u
+    n_sets = len(labels)
+    least = np.full(n_sets, np.inf)
+    read = np.empty((n_classes, n_sets, len(ridge.u_held_out)))
+    accuracy = np.empty(n_sets)
+    for penalty in ridge.penalties:
+        left_out, held_out = ridge.scores(y, target, penalty)
+        discriminants = Discriminants.fit(left_out, one_hot, shares)
+        inner = discriminants.log_probabilities(left_out)
+        own = np.take_along_axis(inner, labels[None], axis=0)[0]
+        loss = -np.einsum("sn,sn->s", own, weights)
+        better = loss < least
+        least[better] = loss[better]
+        read[:, better] = discriminants.of(better).log_probabilities(held_out[:, better])
+        accuracy[better] = np.einsum("sn,sn->s", own >= inner.max(axis=0), weights)[better]
+    return read.transpose(1, 2, 0), accuracy
 
 
 def standardise(training: NDArray[np.float32], held_out: NDArray[np.float32]) -> tuple[Floats, Floats]:
@@ -89,51 +137,67 @@ def standardise(training: NDArray[np.float32], held_out: NDArray[np.float32]) ->
     return (x - mean) * scale, (z - mean) * scale
 
 
-def _ridge_scores(x: Floats, x_held_out: Floats, labels: Ints, groups: Ints, n_classes: int) -> tuple[Floats, Floats]:
-    """Scores for every penalty: [n_penalties, n_training, K] with the own group left out, and [n_penalties, n_held_out,
-    K].
+@dataclass(frozen=True)
+class Ridge:
+    """Training features factorised once for every penalty and labelling.
+
+    u [n_training, rank], u_held_out [n_held_out, rank]: left singular vectors, and held-out features in their terms;
+    values [rank]: eigenvalues of the Gram matrix; blocks: rows of the groups by size.
     """
-    y = np.eye(n_classes)[labels]
-    prior = y.mean(axis=0)
-    y = y - prior
-    n, width = x.shape
-    if width <= n:
-        values, vectors = np.linalg.eigh(x.T @ x)
+
+    u: Floats
+    u_held_out: Floats
+    values: Floats
+    blocks: list[Ints]
+
+    @staticmethod
+    def factorise(x: Floats, x_held_out: Floats, groups: Ints) -> Ridge:
+        """Of standardised features [n_training, width] and [n_held_out, width]."""
+        n, width = x.shape
+        values, vectors = np.linalg.eigh(x.T @ x if width <= n else x @ x.T)
         keep = values > max(values.max(), 1e-12) * 1e-10
-        values, v = values[keep], vectors[:, keep]
-        u = x @ (v / np.sqrt(values))
-        u_held_out = x_held_out @ (v / np.sqrt(values))
-    else:
-        values, vectors = np.linalg.eigh(x @ x.T)
-        keep = values > max(values.max(), 1e-12) * 1e-10
-        values, u = values[keep], vectors[:, keep]
-        u_held_out = x_held_out @ (x.T @ (u / values))
-    if not len(values):
-        return (
-            np.zeros((len(PENALTIES), n, n_classes)),
-            np.zeros((len(PENALTIES), len(x_held_out), n_classes)),
-        )
-    target = u.T @ y
-    blocks = _groups_by_size(groups)
-    # Without its own group the mean label moves away from the group's class; scores that carry this shift let the
-    # discriminant read every label off pure noise. What is kept is the slope's part, relative to the others' mean.
-    means_without = np.empty_like(y)
-    for rows in blocks:
-        means_without[rows] = -y[rows].sum(axis=1, keepdims=True) / max(n - rows.shape[1], 1)
-    left_out, held_out = [], []
-    for penalty in PENALTIES * values.mean():
-        shrink = values / (values + penalty)
-        coefficients = shrink[:, None] * target
-        residual = y - u @ coefficients
-        scores = np.empty_like(y)
-        for rows in blocks:
-            ug = u[rows]
-            hat = np.einsum("gmr,r,gkr->gmk", ug, shrink, ug, optimize=True) + 1 / n
-            identity = (1 + 1e-9) * np.eye(rows.shape[1])
-            scores[rows] = y[rows] - np.linalg.solve(identity - hat, residual[rows]) - means_without[rows]
-        left_out.append(scores)
-        held_out.append(u_held_out @ coefficients)
-    return np.stack(left_out), np.stack(held_out)
+        values, vectors = values[keep], vectors[:, keep]
+        if width <= n:
+            u, u_held_out = x @ (vectors / np.sqrt(values)), x_held_out @ (vectors / np.sqrt(values))
+        else:
+            u, u_held_out = vectors, (x_held_out @ x.T) @ (vectors / values)
+        return Ridge(u, u_held_out, values, _groups_by_size(groups))
+
+    def to(self, precision: type[np.float64] | type[np.float32]) -> Ridge:
+        """The same with singular vectors in another precision."""
+        u: Any = self.u.astype(precision, copy=False)
+        u_held_out: Any = self.u_held_out.astype(precision, copy=False)
+        return replace(self, u=u, u_held_out=u_held_out)
+
+    @property
+    def penalties(self) -> Floats:
+        return np.asarray(PENALTIES * (self.values.mean() if len(self.values) else 1.0))
+
+    def scores(self, y: Floats, target: Floats, penalty: float) -> tuple[Floats, Floats]:
+        """Scores of centred labels y [..., n_training], with target = y @ u: [..., n_training] with the own group left
+        out, and [..., n_held_out].
+        """
+        n = y.shape[-1]
+        if not len(self.values):
+            # Constant features: what rounding leaves of the labels below must not be read.
+            return np.zeros_like(y), np.zeros((*y.shape[:-1], len(self.u_held_out)))
+        shrink = (self.values / (self.values + penalty)).astype(self.u.dtype)
+        coefficients = target * shrink
+        residual = y - coefficients @ self.u.T
+        left_out = np.empty_like(y)
+        for rows in self.blocks:
+            ug = self.u[rows]
+            hat = (ug * shrink) @ ug.transpose(0, 2, 1) + 1 / n
+            inverse = np.linalg.inv((1 + 1e-9) * np.eye(rows.shape[1]) - hat).astype(y.dtype)
+            own = y[..., rows]
+            # Without its own group the mean label moves away from the group's class; scores that carry this shift let
+            # the discriminant read every label off pure noise. What is kept is the slope's part, relative to the
+            # others' mean.
+            mean_without = -own.sum(axis=-1, keepdims=True) / max(n - rows.shape[1], 1)
+            # Groups first, so that each is one product of matrices.
+            told = np.moveaxis(residual[..., rows].reshape(-1, *rows.shape), 0, 1) @ inverse.transpose(0, 2, 1)
+            left_out[..., rows] = own - mean_without - np.moveaxis(told, 0, 1).reshape(own.shape)
+        return left_out, coefficients @ self.u_held_out.T
 
 
 def _groups_by_size(groups: Ints) -> list[Ints]:
@@ -145,36 +209,47 @@ def _groups_by_size(groups: Ints) -> list[Ints]:
 
 
 @dataclass(frozen=True)
-class Discriminant:
-    """Linear discriminant with equal class priors on scores [n, K]: the class offsets of a probe, in closed form."""
+class Discriminants:
+    """Linear discriminants with equal class priors on scores [K - 1, n_sets, n]: the class offsets of a probe, in
+    closed form, for every labelling.
+
+    weights: [n_sets, K, K - 1]. offsets: [n_sets, K].
+    """
 
     weights: Floats
     offsets: Floats
 
     @staticmethod
-    def fit(scores: Floats, labels: Ints, n_classes: int) -> Discriminant:
-        means = np.stack([scores[labels == k].mean(axis=0) for k in range(n_classes)])
-        centred = scores - means[labels]
+    def fit(scores: Floats, one_hot: Floats, shares: Floats) -> Discriminants:
+        """one_hot [K, n_sets, n]; shares: the same, each image's share of its class."""
+        n_classes = len(one_hot)
+        means = np.einsum("ksn,dsn->skd", shares, scores)
+        centred = scores.copy()
+        for k in range(n_classes):
+            centred -= one_hot[k] * means[:, k].T[:, :, None]
         # Class-balanced within-class covariance, so that no class sets the scale by its number.
-        weights = 1 / np.bincount(labels, minlength=n_classes)[labels] / n_classes
-        covariance = (centred * weights[:, None]).T @ centred
-        precision = np.linalg.pinv(covariance + 1e-12 * np.eye(len(covariance)), rcond=1e-6, hermitian=True)
-        centre = means.mean(axis=0)
+        weighted = centred * (shares.sum(axis=0) / n_classes)
+        covariance = weighted.transpose(1, 0, 2) @ centred.transpose(1, 2, 0)
+        # The unit matrix of all K columns, in terms of the first K - 1.
+        least = 1e-12 * (np.eye(n_classes - 1) - 1 / n_classes)
+        precision = np.linalg.pinv(covariance + least, rcond=1e-6, hermitian=True)
+        centre = means.mean(axis=1, keepdims=True)
         directions = (means - centre) @ precision
-        return Discriminant(directions, -0.5 * np.einsum("kd,kd->k", directions, means + centre))
+        offsets = -0.5 * np.einsum("skd,skd->sk", directions, means + centre)
+        return Discriminants(directions.astype(scores.dtype), offsets.astype(scores.dtype))
+
+    def of(self, sets: NDArray[np.bool_]) -> Discriminants:
+        """Those of some labellings."""
+        return Discriminants(self.weights[sets], self.offsets[sets])
 
     def log_probabilities(self, scores: Floats) -> Floats:
-        logits = scores @ self.weights.T + self.offsets
-        logits -= logits.max(axis=1, keepdims=True)
-        return np.asarray(logits - np.log(np.exp(logits).sum(axis=1, keepdims=True)))
-
-
-def _balanced_log_loss(log_probabilities: Floats, labels: Ints) -> float:
-    own = log_probabilities[np.arange(len(labels)), labels]
-    return -float(np.mean([own[labels == k].mean() for k in np.unique(labels)]))
-
-
-def _balanced_accuracy(log_probabilities: Floats, labels: Ints, n_classes: int) -> float:
-    from diagnostics.scores import balanced_accuracy
-
-    return balanced_accuracy(labels, log_probabilities.argmax(axis=1), n_classes)
+        """[K, n_sets, n]."""
+        logits = np.empty((self.offsets.shape[1], *scores.shape[1:]), scores.dtype)
+        for k, of_class in enumerate(logits):
+            np.multiply(scores[0], self.weights[:, k, 0, None], out=of_class)
+            for d in range(1, len(scores)):
+                of_class += self.weights[:, k, d, None] * scores[d]
+            of_class += self.offsets[:, k, None]
+        logits -= logits.max(axis=0)
+        logits -= np.log(np.exp(logits).sum(axis=0))
+        return logits

@@ -45,12 +45,13 @@ TOLERANCE = 1e-9
 def rejudge(diagnosis: Diagnosis, predictions: Predictions) -> Diagnosis:
     """The diagnosis with everything that follows from the predictions worked out anew.
 
-    Retentions asked for and limits of scores are taken from the record, the resamples' seed from its settings. What
-    needs more than predictions stays as it is: loci chosen, AUROC, the answer's option likelihoods, the comparison with
-    a baseline.
+    Retentions asked for, limits of scores and the null's p are taken from the record, the resamples' seed from its
+    settings. What needs more than predictions stays as it is: loci chosen, AUROC, the answer's option likelihoods, the
+    controls, the comparison with a baseline.
     """
     assert diagnosis.failure_modes is not None
     assert diagnosis.curves is not None
+    assert diagnosis.controls is not None
     labels, groups = np.asarray(predictions.labels), np.asarray(predictions.groups)
     places = {place: np.asarray(predictions.places[place]) for place in CHAIN}
     loci = {name: np.asarray(values) for name, values in predictions.loci.items()}
@@ -59,7 +60,7 @@ def rejudge(diagnosis: Diagnosis, predictions: Predictions) -> Diagnosis:
     health = Scores(loci, labels, resamples)
     limits = judge_least({limit.curve: limit.limit for limit in diagnosis.health_limits}, health)
     thresholds = {stage: getattr(diagnosis.failure_modes, FAILURE_MODES[stage]).threshold for stage in STAGES}
-    judged = judge(labels, places, thresholds, resamples, k, limits)
+    judged = judge(labels, places, thresholds, resamples, k, diagnosis.controls.null.p, limits)
     return diagnosis.model_copy(
         update={
             "n_images": len(labels),

@@ -21,6 +21,7 @@ class Settings:
     data_root: Path | None = None
     probe: Literal["ridge", "mlp"] = "ridge"
     reference: str = presets.DEFAULT
+    controls: Literal["quick", "full"] = "quick"
     seed: int = 0
     n_folds: int = 5
     fold_seeds: int = 1

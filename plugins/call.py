@@ -32,6 +32,7 @@ PHANTOM = "phantom"
 PASSED_ON = (
     "probe",
     "reference",
+    "controls",
     "seed",
     "dtype",
     "device_map",

@@ -77,6 +77,15 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
             f"(all but the first need timm; default: {presets.DEFAULT})",
         },
     ),
+    (
+        "--controls",
+        {
+            "choices": ("quick", "full"),
+            "default": "quick",
+            "help": "quick: 100 permutations at the exits, the untrained twin on a sample; full: 1000 at every locus, "
+            "the twin on all images (default: quick)",
+        },
+    ),
     ("--seed", {"type": int, "default": 0, "help": "of folds, resampling and training of probes (default: 0)"}),
     (
         "--batch-size",

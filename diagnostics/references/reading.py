@@ -62,8 +62,7 @@ def _kmeans(network: str, rows: Rows, settings: Settings, progress: Progress) ->
     from diagnostics.references import kmeans
 
     progress("reading the reference", 0, 1)
-    pixels = np.stack([kmeans.pixels(open_image(image)) for image in rows.images])
-    regions = kmeans.features(pixels, settings.seed)
+    regions = kmeans_regions(rows.images, settings)
     side_by_side = regions.reshape(len(regions), -1)
     readouts = [
         _by_probe(regions.mean(axis=1), rows, settings),
@@ -77,6 +76,18 @@ def _kmeans(network: str, rows: Rows, settings: Settings, progress: Progress) ->
         "attention",
         raised_by=None,
     )
+
+
+def kmeans_regions(images: Sequence[ImageFile], settings: Settings) -> NDArray[np.float32]:
+    """[n_images, regions, filters] of the default reference, remembered, since the permutation null reads them too."""
+    from diagnostics.references import kmeans
+
+    def compute() -> dict[str, NDArray[np.float32]]:
+        pixels = np.stack([kmeans.pixels(open_image(image)) for image in images])
+        return {"regions": kmeans.features(pixels, settings.seed)}
+
+    key = store.key(regions=kmeans.NAME, images=[image.digest for image in images], seed=settings.seed)
+    return store.remembered(settings.store, key, compute)["regions"]
 
 
 def _timm(network: str, rows: Rows, settings: Settings, progress: Progress) -> Found:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from diagnostics.records import Accuracy, Curves, Diagnosis, Layer, Stage
+from diagnostics.records import Accuracy, Controls, Curves, Diagnosis, Layer, Stage
 from plugins.report.svg import GRID, GROUND, INK, LAST, MEAN, MUTED, PANEL, REFERENCE, STYLE, svg_text
 from plugins.report.text import known, percent
 from plugins.report.words import links, weakest
@@ -131,28 +131,49 @@ def _draw_answer(axes: Any, x: float, accuracy: float) -> list[float]:
     return [accuracy]
 
 
-def _draw_lines(axes: Any, accuracy: Accuracy, bottom: float) -> None:
-    """Reference and chance, named at the right edge; where they are close, the upper name moves up."""
-    lines = sorted(
-        (value, f"{label} {percent(value)}", colour, dash)
-        for value, label, colour, dash in (
-            (accuracy.reference, "reference", REFERENCE, (0, (6, 2))),
-            (accuracy.chance, "chance", MUTED, (0, (2, 2))),
-        )
-        if known(value)
-    )
+def _draw_lines(axes: Any, accuracy: Accuracy, controls: Controls | None, bottom: float) -> None:
+    """Reference, chance and floors, named at the right edge; where they are close, the upper name moves up."""
+    named: list[tuple[float | None, str, str, Any, float]] = [
+        (accuracy.reference, "reference", REFERENCE, (0, (6, 2)), 1.3),
+        (accuracy.chance, "chance", MUTED, (0, (2, 2)), 1.3),
+    ]
+    if controls is not None:
+        named.append((controls.pixels.accuracy, "16x16 pixels", MUTED, (0, (6, 1, 1, 1)), 0.8))
+    if controls is not None and controls.file_facts.facts:
+        named.append((controls.file_facts.accuracy, "file facts", MUTED, (0, (1, 3)), 0.9))
     gap = (TOP - bottom) * 0.06
-    for index, (value, label, colour, dash) in enumerate(lines):
-        axes.axhline(value, color=colour, linestyle=dash, linewidth=1.3, zorder=2)
-        crowded = index > 0 and value - lines[index - 1][0] < gap
+    above = -1.0
+    for value, label, colour, dash, thickness in sorted(((v, *rest) for v, *rest in named if known(v)), key=_height):
+        axes.axhline(value, color=colour, linestyle=dash, linewidth=thickness, zorder=2)
+        above = max(value, above + gap)
         axes.text(
-            1.01, value + (gap / 2 if crowded else 0), label, transform=axes.get_yaxis_transform(), color=colour,
-            va="bottom" if crowded else "center", clip_on=False,
+            1.01, above, f"{label} {percent(value)}", transform=axes.get_yaxis_transform(), color=colour, va="center",
+            clip_on=False,
         )  # fmt: skip
 
 
+def _height(line: tuple[Any, ...]) -> float:
+    return float(line[0])
+
+
+def _draw_controls(axes: Any, row: _Row, controls: Controls) -> list[float]:
+    """The band of permuted labels over everything, and the untrained twin in the panels it was read in."""
+    low, high = controls.null.accuracy
+    axes.axhspan(low, high, color=MUTED, alpha=0.15, linewidth=0, zorder=1, label="permuted labels")
+    heights = [low]
+    label: str | None = "untrained twin"
+    for stage, left, right in row.panels:
+        exit_ = getattr(controls.twin, stage, None)
+        if exit_ is not None:
+            axes.hlines(exit_.twin_accuracy, left, right, color=INK, linestyle=":", linewidth=1, zorder=2, label=label)
+            heights, label = [*heights, exit_.twin_accuracy], None
+    return heights
+
+
 def curve_svg(diagnosis: Diagnosis) -> str | None:
-    """Accuracy over all stages and layers with 95 percent bands, chance and reference; None without a curve."""
+    """Accuracy over all stages and layers with 95 percent bands, chance, reference and controls; None without a
+    curve.
+    """
     accuracy, curves = diagnosis.accuracy, diagnosis.curves
     panels = _panels(curves, accuracy is not None and known(accuracy.answer))
     if curves is None or all(stage == "answer" for stage, _ in panels):
@@ -163,10 +184,12 @@ def curve_svg(diagnosis: Diagnosis) -> str | None:
     with rc_context(STYLE):
         figure = Figure(figsize=(10.4, 4.6))
         axes = figure.subplots()
-        figure.subplots_adjust(left=0.075, right=0.865, top=0.885, bottom=0.2)
+        figure.subplots_adjust(left=0.075, right=0.85, top=0.885, bottom=0.2)
         row = _row(panels)
         _draw_panels(axes, row, {stage for stage, _, link in links(diagnosis) if link.verdict == "fail"})
         heights = _draw_series(axes, row, curves, ringed(diagnosis))
+        if diagnosis.controls is not None:
+            heights += _draw_controls(axes, row, diagnosis.controls)
         if accuracy is not None:
             heights += [accuracy.chance]
             if known(accuracy.answer):
@@ -174,7 +197,7 @@ def curve_svg(diagnosis: Diagnosis) -> str | None:
         lowest = min([1.0, *(height for height in heights if known(height))])
         bottom = int(max(0.0, lowest - 0.06) * 10) / 10
         if accuracy is not None:
-            _draw_lines(axes, accuracy, bottom)
+            _draw_lines(axes, accuracy, diagnosis.controls, bottom)
         axes.set_xlim(0, row.width)
         axes.set_ylim(bottom, TOP)
         axes.set_xticks([x for x, _ in row.ticks], [label for _, label in row.ticks])

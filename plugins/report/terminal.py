@@ -6,6 +6,7 @@ import textwrap
 from collections import Counter
 
 from diagnostics.records import CHAIN, Diagnosis, Report
+from plugins.report.controls import minimum_loss_sentence
 from plugins.report.text import MINUS, interval, percent, plural, points, shown
 from plugins.report.waterfall import steps
 from plugins.report.words import MODE_NAMES, span, undecided_lines, verdict_word, weakest
@@ -72,6 +73,8 @@ def diagnosis_lines(diagnosis: Diagnosis, width: int) -> list[str]:
     if diagnosis.verdict == "inconclusive":
         lines += [part for line in undecided_lines(diagnosis) for part in _wrap(line, width)]
     lines += _wrap(_counts_line(diagnosis), width)
+    if (least := minimum_loss_sentence(diagnosis)) is not None:
+        lines += _wrap(least, width)
     for caution in diagnosis.cautions:
         lines += _wrap(f"caution: {caution}", width)
     if diagnosis.regression is not None:

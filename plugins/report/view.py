@@ -9,6 +9,7 @@ from typing import Any
 
 from diagnostics.records import CHAIN, Diagnosis, Difference, Layer, Report
 from plugins.report.advice import next_steps
+from plugins.report.controls import minimum_loss_sentence, sentences
 from plugins.report.text import MISSING, interval, known, number, percent, points, shown, signed
 from plugins.report.waterfall import steps
 from plugins.report.words import (
@@ -273,6 +274,18 @@ def curve_text(diagnosis: Diagnosis) -> str:
             )
     if diagnosis.accuracy is not None:
         parts.append(f"answer: {percent(diagnosis.accuracy.answer, 1)}")
+    if diagnosis.controls is not None:
+        low, high = diagnosis.controls.null.accuracy
+        parts.append(f"permuted labels: {percent(low, 1)} to {percent(high, 1)}")
+        parts.append(f"16 x 16 pixels: {percent(diagnosis.controls.pixels.accuracy, 1)}")
+        if diagnosis.controls.file_facts.facts:
+            parts.append(f"file facts alone: {percent(diagnosis.controls.file_facts.accuracy, 1)}")
+        twin = diagnosis.controls.twin
+        parts += [
+            f"untrained twin, {name}: {percent(found.twin_accuracy, 1)}"
+            for name, found in (("vision", twin.vision), ("connector", twin.connector))
+            if found is not None
+        ]
     return "Accuracy. " + "; ".join(parts) + "."
 
 
@@ -328,9 +341,10 @@ def page(diagnosis: Diagnosis) -> dict[str, Any]:
         "tables": curve_tables(diagnosis),
         "exits": exits(diagnosis),
         "settings": flat(diagnosis.settings, missing=NOT_GIVEN),
-        "controls": flat(diagnosis.controls),
         "changes": change_rows(diagnosis),
         "limits": limit_rows(diagnosis),
+        "controls": sentences(diagnosis.controls),
+        "minimum_loss": minimum_loss_sentence(diagnosis),
         "cause": flat(diagnosis.cause),
         "cause_sentence": cause_sentence(diagnosis),
         "reference_sentence": reference_sentence(diagnosis),

@@ -51,9 +51,9 @@ def test_a_link_takes_the_verdict_of_its_limited_score_and_names_it() -> None:
     resamples = Resamples(labels, groups, 2, 0, 1000)
     places = dict.fromkeys(CHAIN, reading(labels, 0.9))
     limits = judge_least({"llm_mean": 1.2, "vision": 0.5}, scores())
-    found = judge(labels, places, TAU, resamples, 2, limits)
+    found = judge(labels, places, TAU, resamples, 2, 0.01, limits)
     assert [link.verdict for link in found.links.values()] == ["pass", "pass", "fail", "pass"]
     assert found.links["llm"].reason == "Feature Health Score of llm_mean 0.90, less than 1.2"
     assert found.primary == "llm_comprehension_deficit"
-    unread = judge(labels, places | {"reference": reading(labels, 0.5)}, TAU, resamples, 2, limits)
+    unread = judge(labels, places, TAU, resamples, 2, 0.4, limits)
     assert {link.verdict for link in unread.links.values()} == {"inconclusive"}

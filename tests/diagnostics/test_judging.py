@@ -26,10 +26,10 @@ def reading(labels: Ints, right: float, k: int = 2) -> Ints:
     return predictions
 
 
-def judged(rights: tuple[float, ...], n: int = 400, k: int = 2) -> Judgement:
+def judged(rights: tuple[float, ...], n: int = 400, k: int = 2, null_p: float = 0.01) -> Judgement:
     labels, groups = patients(n, k)
     predictions = {place: reading(labels, right, k) for place, right in zip(CHAIN, rights, strict=True)}
-    return judge(labels, predictions, TAU, Resamples(labels, groups, k, 0, 1000), k)
+    return judge(labels, predictions, TAU, Resamples(labels, groups, k, 0, 1000), k, null_p)
 
 
 def test_a_chain_that_loses_nothing_passes() -> None:
@@ -99,8 +99,8 @@ def test_nothing_is_left_to_lose_after_a_total_loss() -> None:
         assert found.links[stage].retention is None
 
 
-def test_a_reference_at_chance_decides_nothing() -> None:
-    found = judged((0.5, 0.95, 0.5, 0.5, 0.5))
+def test_a_reference_not_above_the_null_decides_nothing() -> None:
+    found = judged((0.95, 0.95, 0.5, 0.5, 0.5), null_p=0.05)
     assert found.verdict == "inconclusive"
     assert all("do not carry the labels" in link.reason for link in found.links.values())
     assert {link.verdict for link in found.links.values()} == {"inconclusive"}
@@ -110,7 +110,7 @@ def test_unreadable_answers_count_as_wrong() -> None:
     labels, groups = patients(400)
     predictions = dict.fromkeys(CHAIN, reading(labels, 0.95))
     predictions["answer"] = np.full_like(labels, -1)
-    found = judge(labels, predictions, TAU, Resamples(labels, groups, 2, 0, 1000), 2)
+    found = judge(labels, predictions, TAU, Resamples(labels, groups, 2, 0, 1000), 2, 0.01)
     assert found.primary == "semantic_mapping_misalignment"
     assert found.signal["answer"] == pytest.approx(-1)
     assert found.links["answer"].retention == 0

@@ -95,18 +95,18 @@ def test_leave_group_out_scores_equal_a_refit(width: int) -> None:
     labels = groups % 3
     x = rng.normal(size=(len(groups), width))
     x -= x.mean(axis=0)
-    left_out, _ = probing._ridge_scores(x, x[:2], labels, groups, 3)
-    values = np.linalg.eigvalsh(x.T @ x)
-    values = values[values > values.max() * 1e-10]
+    ridge = probing.Ridge.factorise(x, x[:2], groups)
     y = np.eye(3)[labels]
-    for i, penalty in enumerate(probing.PENALTIES * values.mean()):
+    centred = y - y.mean(axis=0)
+    for penalty in ridge.penalties:
+        left_out = ridge.scores(centred.T, centred.T @ ridge.u, penalty)[0].T
         for group in (0, 4, 11):
             others = groups != group
             design = x[others] - x[others].mean(axis=0)
             gram = design.T @ design + penalty * np.eye(width)
             slope = np.linalg.solve(gram, design.T @ (y[others] - y[others].mean(axis=0)))
             expected = (x[~others] - x[others].mean(axis=0)) @ slope
-            np.testing.assert_allclose(left_out[i, ~others], expected, atol=2e-6)
+            np.testing.assert_allclose(left_out[~others], expected, atol=2e-6)
 
 
 @pytest.mark.parametrize("width", [4, 70])
@@ -117,13 +117,27 @@ def test_held_out_scores_equal_a_ridge_of_sklearn(width: int) -> None:
     labels, groups = np.arange(30) % 2, np.arange(30)
     x, z = rng.normal(size=(30, width)), rng.normal(size=(5, width))
     mean = x.mean(axis=0)
-    _, scores = probing._ridge_scores(x - mean, z - mean, labels, groups, 2)
-    values = np.linalg.eigvalsh((x - mean).T @ (x - mean))
-    values = values[values > values.max() * 1e-10]
+    ridge = probing.Ridge.factorise(x - mean, z - mean, groups)
     y = np.eye(2)[labels]
-    for i, penalty in enumerate(probing.PENALTIES * values.mean()):
+    centred = y - y.mean(axis=0)
+    for penalty in ridge.penalties:
+        scores = ridge.scores(centred.T, centred.T @ ridge.u, penalty)[1].T
         expected = Ridge(alpha=penalty).fit(x, y).predict(z) - y.mean(axis=0)
-        np.testing.assert_allclose(scores[i], expected, atol=1e-8)
+        np.testing.assert_allclose(scores, expected, atol=1e-8)
+
+
+@pytest.mark.parametrize(("k", "width", "per_group"), [(2, 6, 1), (3, 200, 4)])
+def test_many_labellings_are_read_as_if_each_were_alone(k: int, width: int, per_group: int) -> None:
+    labels, groups, fold = patients(24, per_group, k)
+    rng = np.random.default_rng(8)
+    x = (rng.normal(size=(len(labels), width)) + labels[:, None]).astype(np.float32)
+    sets = np.stack([labels, *(labels[np.argsort(rng.random(24))[groups] * per_group] for _ in range(3))])
+    log_probabilities, inner = probing.read_label_sets(x, sets, groups, fold, k)
+    for i, one in enumerate(sets):
+        alone = probing.read_ridge(x, one, groups, fold)
+        np.testing.assert_allclose(log_probabilities[i], alone.log_probabilities, atol=1e-6)
+        np.testing.assert_allclose(inner[i], alone.inner_accuracy, atol=1e-12)
+    assert np.ptp(inner.mean(axis=1)) > 0.05
 
 
 def test_unequal_classes_are_read_with_equal_priors() -> None:

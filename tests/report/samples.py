@@ -13,22 +13,29 @@ from diagnostics.records import (
     Chain,
     Change,
     Compared,
+    Controls,
+    ControlTask,
     Curves,
     Diagnosis,
     Difference,
     Excluded,
     Exit,
     FailureModes,
+    FileFacts,
+    Floor,
     Health,
     HealthLimit,
     Layer,
     Link,
+    Null,
     Reference,
     Regression,
     Report,
     Rewording,
     Stage,
     Steps,
+    Twin,
+    TwinExit,
     VerdictValue,
     worst,
 )
@@ -162,6 +169,31 @@ COMMON: dict[str, Any] = {
 }  # fmt: skip
 
 
+def controls() -> Controls:
+    null = Null(
+        probe="ridge",
+        n_permutations=100,
+        loci=["reference", "vision.24.mean", "connector.0.grid", "llm.31.last", "answer.0.options"],
+        band=0.12,
+        accuracy=(0.66, 0.75),
+        p=1 / 101,
+    )
+    exit_ = TwinExit(model=0.71, twin=0.3, twin_accuracy=0.62)
+    return Controls(
+        asked="quick",
+        null=null,
+        pixels=Floor(signal=0.35, ci=(0.3, 0.4), accuracy=0.68, p=1 / 101),
+        file_facts=FileFacts(
+            **Floor(signal=0.22, ci=(0.17, 0.27), accuracy=0.61, p=1 / 101).model_dump(),
+            facts=["width", "file type"],
+            within={"reference": 0.7, "vision": 0.68, "connector": 0.1, "llm": 0.1, "answer": 0.08},
+            n_within=5321,
+        ),
+        twin=Twin(n_images=200, reason=None, vision=exit_, connector=exit_),
+        control_task=ControlTask(shared=0.12, reason="only 12% of the images share a group with another", loci={}),
+    )
+
+
 def healthy() -> Diagnosis:
     signal = chain(0.9512, 0.9397, 0.9386, 0.9374, 0.9303)
     return Diagnosis(
@@ -235,8 +267,8 @@ def connector_fail() -> Diagnosis:
         ],
         n_excluded=2,
         cautions=["contamination unknown", "shortcut: file size alone reads 0.61"],
-        controls={"blank_image": 0.01, "swapped_image": None, "pixels_16x16": {"accuracy": 0.93, "ci": [0.92, 0.94]}},
         regression=regressed(),
+        controls=controls(),
         cause={
             "against": "gemma-3-4b",
             "effects": {"vision": 0.01, "connector": 0.71, "llm": 0.02, "answer": 0.0},

@@ -150,7 +150,7 @@ def test_page_stands_alone(name: str, tmp_path: Path) -> None:
 def test_names_are_escaped(tmp_path: Path) -> None:
     evil = samples.SCRIPT_NAME
     bad = samples.connector_fail().model_copy(
-        update={"model": evil, "dataset": evil, "classes": [evil, "b"], "cautions": [evil], "controls": {evil: evil}}
+        update={"model": evil, "dataset": evil, "classes": [evil, "b"], "cautions": [evil], "settings": {evil: evil}}
     )
     folder = tmp_path / "out"
     for path in write_pages(samples.report(bad, samples.failed()), folder):
@@ -205,7 +205,7 @@ def test_page_weight(tmp_path: Path) -> None:
             "classes": [f"class {i}" for i in range(20)],
             "confusion": samples.confusion(heavy.signal, 20, 400, 3),
             "excluded": [Excluded(image=f"{i:064x}", reason="truncated file") for i in range(5000)],
-            "controls": {"null": [0.1] * 100_000},
+            "settings": {"null": [0.1] * 100_000},
         }
     )
     for path in write_pages(samples.report(heavy), tmp_path):

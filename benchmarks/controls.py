@@ -1,0 +1,98 @@
+"""What the controls of the phantom's run cost beside its forward passes, in seconds of processor time on one thread.
+
+    OMP_NUM_THREADS=1 python benchmarks/controls.py
+
+Runs on an empty store and writes benchmarks/controls.json. `null` over `one reading` is the price of 100 permutations
+at the loci they are read at, in true readings of the same loci.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+Result = TypeVar("Result")
+
+
+def main() -> None:
+    import torch
+
+    from diagnostics.controls import control_task, floors, null, twin
+    from diagnostics.evidence import gather
+    from diagnostics.judging import Resamples
+    from diagnostics.measurement import OPTIONS
+    from diagnostics.probing import read_ridge
+    from diagnostics.records import CHAIN
+    from diagnostics.references.reading import kmeans_regions
+    from diagnostics.settings import Settings
+    from fixtures.datasets import catalog
+    from fixtures.datasets.dataset import open_dataset
+    from fixtures.models.registry import resolve
+
+    torch.set_num_threads(1)
+    seconds: dict[str, float] = {}
+
+    def timed(name: str, call: Callable[[], Result]) -> Result:
+        started = time.process_time()
+        result = call()
+        seconds[name] = round(time.process_time() - started, 2)
+        print(f"{name}: {seconds[name]} s", flush=True)
+        return result
+
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(store=Path(folder))
+        dataset = open_dataset(catalog.resolve("phantom"), None)
+        started = time.process_time()
+        passes: list[float] = []
+
+        def progress(what: str, *_: int) -> None:
+            if what == "extracting":
+                passes.append(time.process_time() - started)
+
+        evidence = gather(resolve("phantom"), dataset, settings, progress)
+        # From the first batch to the last: without loading, and without the first batch, whose share is added.
+        seconds["forward passes"] = round((passes[-1] - passes[0]) * len(passes) / (len(passes) - 1), 2)
+        print(f"forward passes: {seconds['forward passes']} s", flush=True)
+        permuted = null.Permuted(evidence)
+        timed("null of the reference", lambda: null.of_reference(evidence, permuted))
+        timed("pixel floor", lambda: floors.pixels(evidence, permuted))
+        timed("file-fact floor", lambda: floors.file_facts(evidence, permuted))
+        timed("twin", lambda: twin.run(evidence))
+
+        def bootstrap() -> None:
+            resamples = Resamples(evidence.labels, evidence.groups, evidence.n_classes, settings.seed)
+            for place in CHAIN:
+                resamples.signal(evidence.predictions[place])
+
+        timed("bootstrap", bootstrap)
+        battery = round(sum(value for name, value in seconds.items() if name != "forward passes"), 2)
+        timed("control task", lambda: control_task.run(evidence))
+        loci = [*null.exit_loci(evidence.measured.loci()), OPTIONS]
+        arrays = [evidence.measured.array(name) for name in loci]
+        arrays.append(kmeans_regions(evidence.measured.images, settings).reshape(len(evidence.labels), -1))
+        timed(
+            "one reading of the same loci",
+            lambda: [read_ridge(x, evidence.labels, evidence.groups, evidence.folds) for x in arrays],
+        )
+    ratio = round(seconds["null of the reference"] / seconds["one reading of the same loci"], 1)
+    print(f"battery: {battery} s, forward passes: {seconds['forward passes']} s; 100 permutations: {ratio} readings")
+    found = {
+        "images": len(evidence.labels),
+        "seconds": seconds,
+        "battery": battery,
+        "battery_over_forward_passes": round(battery / seconds["forward passes"], 2),
+        "null_over_one_reading": ratio,
+    }
+    (HERE / "controls.json").write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

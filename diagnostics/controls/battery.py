@@ -1,0 +1,22 @@
+"""All controls of one diagnosis."""
+
+from __future__ import annotations
+
+from diagnostics.controls import control_task, floors, null, twin
+from diagnostics.evidence import Evidence
+from diagnostics.records import Controls
+
+
+def run(evidence: Evidence) -> tuple[Controls, list[str]]:
+    """The record of the controls, and the cautions they give."""
+    permuted = null.Permuted(evidence)
+    facts, cautions = floors.file_facts(evidence, permuted)
+    controls = Controls(
+        asked=evidence.settings.controls,
+        null=null.of_reference(evidence, permuted),
+        pixels=floors.pixels(evidence, permuted),
+        file_facts=facts,
+        twin=twin.run(evidence),
+        control_task=control_task.run(evidence),
+    )
+    return controls, cautions

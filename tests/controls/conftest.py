@@ -1,0 +1,35 @@
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from diagnostics.evidence import Evidence, gather
+from diagnostics.settings import Settings
+from fixtures.datasets.dataset import open_dataset
+from fixtures.models.registry import resolve
+from fixtures.phantoms.images import draw_dataset
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One store for all tests, so that an image is seen once."""
+    return tmp_path_factory.mktemp("store")
+
+
+@pytest.fixture(scope="session")
+def evidence_of(store: Path) -> Callable[[Path], Evidence]:
+    """What the phantom shows on the data set of a manifest."""
+
+    def measure(manifest: Path) -> Evidence:
+        return gather(resolve("phantom"), open_dataset(manifest, None), Settings(store=store), lambda *_: None)
+
+    return measure
+
+
+@pytest.fixture(scope="session")
+def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """96 drawn images of 24 patients."""
+    return draw_dataset(tmp_path_factory.mktemp("phantoms"), 24, 4, seed=3)
