@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 import torch
 from PIL.Image import Image
 
-from diagnostics.extraction import Batch, Extractor
+Read = TypeVar("Read")
 
 
-def read_all(extractor: Extractor, images: Sequence[Image], batch_size: int) -> Iterator[Batch]:
+def read_all(read: Callable[[Sequence[Image]], Read], images: Sequence[Image], batch_size: int) -> Iterator[Read]:
     """Read `images` in order, at most `batch_size` at a time; out of memory at one image is raised."""
     start = 0
     while start < len(images):
+        chunk = images[start : start + batch_size]
         try:
-            batch = extractor.read(images[start : start + batch_size])
+            batch = read(chunk)
         except torch.OutOfMemoryError:
             if batch_size == 1:
                 raise
@@ -23,4 +25,4 @@ def read_all(extractor: Extractor, images: Sequence[Image], batch_size: int) -> 
             batch_size = max(1, batch_size // 2)
             continue
         yield batch
-        start += len(batch.texts)
+        start += len(chunk)

@@ -142,7 +142,7 @@ def _extract(
         loaded = loader.load()
         with Extractor(loaded, dataset.prompt, dataset.answers, max_new_tokens).hooked() as extractor:
             batches = []
-            for batch in read_all(extractor, [picture for _, picture in opened], settings.batch_size):
+            for batch in read_all(extractor.read, [picture for _, picture in opened], settings.batch_size):
                 batches.append(batch)
                 done += len(batch.texts)
                 progress("extracting", done + len(excluded), len(missing))
