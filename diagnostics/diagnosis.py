@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from diagnostics import judging, scores
+from diagnostics.causes.cause import find_cause
 from diagnostics.curves import curves_of
 from diagnostics.evidence import Evidence, gather
 from diagnostics.exits import Choice
@@ -58,6 +59,8 @@ def diagnose(
 def _conclude(evidence: Evidence) -> Diagnosis:
     """The verdict on every link, and the record of all that was measured."""
     started = time.perf_counter()
+    cause = find_cause(evidence)
+    swapped = time.perf_counter()
     dataset, measured, labels = evidence.dataset, evidence.measured, evidence.labels
     predictions, thresholds = evidence.predictions, evidence.settings.thresholds
     health = Scores({name: r.predictions for name, r in evidence.readings.items()}, labels, evidence.resamples)
@@ -99,8 +102,13 @@ def _conclude(evidence: Evidence) -> Diagnosis:
         exits={place: Exit(loci=evidence.chosen[place].loci, below_chance=judged.signal[place] < 0) for place in CHAIN},
         reference=_reference(evidence),
         cautions=list(dataset.notes),
+        cause=cause,
         settings=_settings(evidence),
-        timing={**evidence.timing, "judging": time.perf_counter() - started},
+        timing={
+            **evidence.timing,
+            **({} if cause is None else {"swapping": swapped - started}),
+            "judging": time.perf_counter() - swapped,
+        },
     )
 
 

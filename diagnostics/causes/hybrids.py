@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL.Image import Image
+from PIL.Image import new as new_image
 from torch import nn
 
 from diagnostics.batches import read_all
@@ -35,9 +36,8 @@ class Hybrids:
     """
 
     def __init__(self, loaded: LoadedModel, against: LoadedModel, prompt: str, options: Sequence[str]) -> None:
-        self._loaded, self._prompt = loaded, prompt
+        self._loaded, self._against, self._prompt = loaded, against, prompt
         self._options = options_of(loaded, options)
-        self._models = (loaded.model, against.model)
         self._assembly = Assembly(loaded, against)
         self._memory = _Memory()
 
@@ -48,9 +48,14 @@ class Hybrids:
     @contextmanager
     def ready(self) -> Iterator[Hybrids]:
         """The first model may be a hybrid inside this context; both are as they were after it."""
+        both = (self._loaded, self._against)
+        # transformers puts the hooks that record hidden states on a model's blocks in its first run, and blocks that
+        # have none would be missing from a hybrid's.
+        for loaded in both:
+            _prefill(loaded.model, prepared(loaded, [new_image("RGB", (64, 64))], self._prompt))
         undo = [
-            _replace_forward(model.get_submodule(path), functools.partial(self._memory.remember, path, depth))
-            for model in self._models
+            _replace_forward(loaded.model.get_submodule(path), functools.partial(self._memory.remember, path, depth))
+            for loaded in both
             for path, depth in _remembered(self._loaded.anatomy)
         ]
         try:
@@ -67,8 +72,7 @@ class Hybrids:
         """A batch at a time, the likeliest option of every image under every choice: [n_choices, n_images of batch]."""
 
         def read(chunk: Sequence[Image]) -> NDArray[np.int64]:
-            scores = self.scores(chunk, choices)
-            return scores.argmax(axis=2).astype(np.int64)
+            return np.asarray(self.scores(chunk, choices).argmax(axis=2), dtype=np.int64)
 
         return read_all(read, images, batch_size)
 

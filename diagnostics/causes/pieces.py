@@ -12,7 +12,7 @@ from diagnostics.records import STAGES, Stage
 from fixtures.models.anatomy import Anatomy
 from fixtures.models.loading import LoadedModel
 
-Choice = tuple[int, int, int, int]
+Choice = tuple[int, ...]
 """How many layers of each of the four modules come from the second model, in the order of STAGES."""
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from diagnostics.records import CHAIN, Diagnosis, Difference, Layer, Report
+from diagnostics.records import CHAIN, STAGES, Diagnosis, Difference, Layer, Report
 from plugins.report.advice import next_steps
 from plugins.report.text import MISSING, interval, known, number, percent, points, shown, signed
 from plugins.report.waterfall import steps
@@ -58,6 +58,19 @@ class Confusion:
 
 
 @dataclass(frozen=True)
+class CauseRow:
+    module: str
+    effect: str
+    ci: str
+    bar: float
+    gain: str
+    gain_ci: str
+    loss: str
+    loss_ci: str
+    named: bool
+
+
+@dataclass(frozen=True)
 class CurveTable:
     name: str
     layers: list[Layer]
@@ -85,6 +98,27 @@ def link_rows(diagnosis: Diagnosis) -> list[LinkRow]:
             )
         )
     return rows
+
+
+def cause_rows(diagnosis: Diagnosis) -> list[CauseRow]:
+    """One row a module; empty where nothing could be swapped."""
+    cause = diagnosis.cause
+    if cause is None or cause.effects is None:
+        return []
+    return [
+        CauseRow(
+            module=stage,
+            effect=points(effect),
+            ci=interval(cause.ci.get(stage)),
+            bar=max(0.0, min(1.0, effect)),
+            gain=points(swap.gain),
+            gain_ci=interval(swap.gain_ci),
+            loss=points(swap.loss),
+            loss_ci=interval(swap.loss_ci),
+            named=stage == cause.module,
+        )
+        for (stage, effect), swap in zip(cause.effects, (cause.swaps[stage] for stage in STAGES), strict=True)
+    ]
 
 
 def _share(row: list[int], count: int) -> Cell:
@@ -331,7 +365,7 @@ def page(diagnosis: Diagnosis) -> dict[str, Any]:
         "controls": flat(diagnosis.controls),
         "changes": change_rows(diagnosis),
         "limits": limit_rows(diagnosis),
-        "cause": flat(diagnosis.cause),
+        "cause": cause_rows(diagnosis),
         "cause_sentence": cause_sentence(diagnosis),
         "reference_sentence": reference_sentence(diagnosis),
         "timing": [(name, f"{number(seconds, 1)} s") for name, seconds in diagnosis.timing.items()],
