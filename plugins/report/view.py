@@ -105,20 +105,23 @@ def cause_rows(diagnosis: Diagnosis) -> list[CauseRow]:
     cause = diagnosis.cause
     if cause is None or cause.effects is None:
         return []
-    return [
-        CauseRow(
-            module=stage,
-            effect=points(effect),
-            ci=interval(cause.ci.get(stage)),
-            bar=max(0.0, min(1.0, effect)),
-            gain=points(swap.gain),
-            gain_ci=interval(swap.gain_ci),
-            loss=points(swap.loss),
-            loss_ci=interval(swap.loss_ci),
-            named=stage == cause.module,
+    rows = []
+    for stage in STAGES:
+        effect, swap = getattr(cause.effects, stage), cause.swaps[stage]
+        rows.append(
+            CauseRow(
+                module=stage,
+                effect=points(effect),
+                ci=interval(cause.ci[stage]),
+                bar=max(0.0, min(1.0, effect)),
+                gain=points(swap.gain),
+                gain_ci=interval(swap.gain_ci),
+                loss=points(swap.loss),
+                loss_ci=interval(swap.loss_ci),
+                named=stage == cause.module,
+            )
         )
-        for (stage, effect), swap in zip(cause.effects, (cause.swaps[stage] for stage in STAGES), strict=True)
-    ]
+    return rows
 
 
 def _share(row: list[int], count: int) -> Cell:
