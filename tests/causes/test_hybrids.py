@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,11 +62,11 @@ def all_sixteen(anatomy: Any) -> list[tuple[int, ...]]:
     return [tuple(d * m for d, m in zip(depths(anatomy), members, strict=True)) for members in coalitions(4)]
 
 
-def copied(folder: Path, other: Any, stage: str) -> Any:
-    """The checkpoint of `folder`, the weights of one module overwritten with those of `other`."""
+def copied(original: Any, other: Any, stage: str) -> Any:
+    """A copy of a model, the weights of one module overwritten with those of `other`."""
     import torch
 
-    loaded = opened(folder)
+    loaded = replace(original, model=copy.deepcopy(original.model))
     anatomy = loaded.anatomy
     between = (anatomy.connector, *anatomy.deepstack)
 
@@ -78,7 +80,7 @@ def copied(folder: Path, other: Any, stage: str) -> Any:
 
     head = loaded.model.get_submodule(anatomy.head)
     head.weight = torch.nn.Parameter(head.weight.detach().clone())
-    source = other.model.state_dict(keep_vars=False)
+    source = other.model.state_dict()
     target = dict(loaded.model.named_parameters(remove_duplicate=False))
     with torch.no_grad():
         names = [name for name in target if owner(name) == stage]
@@ -125,7 +127,7 @@ def test_one_module_swapped_is_its_weights_copied(pair: Pair, stage: str) -> Non
     alone = [
         i for i, choice in enumerate(pair.choices) if [s for s, n in zip(STAGES, choice, strict=True) if n] == [stage]
     ]
-    expected = plain_scores(copied(pair.folder, pair.against, stage))
+    expected = plain_scores(copied(pair.model, pair.against, stage))
     assert np.abs(expected - pair.scores[0]).max() > 1e-4
     np.testing.assert_allclose(pair.scores[alone[0]], expected, rtol=1e-5, atol=1e-5)
 
