@@ -24,8 +24,10 @@ sys.path.insert(0, str(HERE.parent))
 N_PATIENTS, IMAGES_PER_PATIENT, IMAGE_SEED = 60, 2, 31
 MODULES = ("vision", "connector", "llm", "answer")
 NOTHING = "none"
-CO_ADAPTED = "healthy.permuted_channels"
-"""Tower and connector changed together: each works only with its own partner."""
+CO_ADAPTED = "healthy.permuted_channels#1"
+"""Tower and connector changed together: each works only with its own partner. Of another seed than the faults, whose
+tower would else be the same.
+"""
 
 KINDS: dict[str, tuple[tuple[str | None, str | None], ...]] = {
     "destroyed": tuple((fault, None) for fault in MODULES),

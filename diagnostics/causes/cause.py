@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -24,6 +25,7 @@ from fixtures.models.registry import ModelSpec
 
 if TYPE_CHECKING:
     from diagnostics.causes.pieces import Choice
+    from fixtures.models.loading import LoadedModel
 
     Read = Callable[[Sequence[Choice]], "Ints"]
 
@@ -110,39 +112,45 @@ class _Reader:
         return layers, np.stack([none, *found["likeliest"], whole])
 
     def _remembered(self, what: str, compute: Callable[[Choice, Read], dict[str, Ints]]) -> dict[str, NDArray[Any]]:
-        settings = self.evidence.settings
-        loader = Loader(self.against, replace(settings, adapter=None, against=None))
+        evidence = self.evidence
         if not self.against.local:
-            loader.fetch()
-        images = [self.evidence.measured.images[row] for row in self.rows]
+            Loader(self.against, replace(evidence.settings, adapter=None)).fetch()
+        images = [evidence.measured.images[row] for row in self.rows]
 
         def load_and_compute() -> dict[str, Ints]:
             from diagnostics.causes.hybrids import Hybrids
             from diagnostics.causes.pieces import depths
 
-            loaded, against = self.evidence.loader.load(), loader.load()
-            require_kin(loaded, against)
-            dataset = self.evidence.dataset
+            loaded, against = self._loaded
 
             def read(choices: Sequence[Choice]) -> Ints:
                 pictures = [open_image(image) for image in images]
                 parts = []
-                with Hybrids(loaded, against, dataset.prompt, dataset.answers).ready() as hybrids:
-                    for part in hybrids.likeliest(pictures, choices, settings.batch_size):
+                with Hybrids(loaded, against, evidence.dataset.prompt, evidence.dataset.answers).ready() as hybrids:
+                    for part in hybrids.likeliest(pictures, choices, evidence.settings.batch_size):
                         parts.append(part)
                         done = sum(part.shape[1] for part in parts)
-                        self.evidence.progress("swapping modules", done, len(images))
+                        evidence.progress("swapping modules", done, len(images))
                 return np.concatenate(parts, axis=1)
 
             return compute(depths(loaded.anatomy), read)
 
         name = store.key(
             cause=what,
-            features=self.evidence.measured.key,
-            against=fingerprint(self.against, None, settings.processor),
+            features=evidence.measured.key,
+            against=fingerprint(self.against, None, evidence.settings.processor),
             rows=hashlib.sha256(" ".join(image.digest for image in images).encode()).hexdigest(),
         )
-        return store.remembered(settings.store, name, load_and_compute)
+        return store.remembered(evidence.settings.store, name, load_and_compute)
+
+    @functools.cached_property
+    def _loaded(self) -> tuple[LoadedModel, LoadedModel]:
+        """Both models, the second in the first one's dtype and without its adapter. Raises OtherArchitecture."""
+        loaded = self.evidence.loader.load()
+        dtype = str(loaded.dtype).removeprefix("torch.")
+        against = Loader(self.against, replace(self.evidence.settings, adapter=None, dtype=dtype)).load()
+        require_kin(loaded, against)
+        return loaded, against
 
 
 def _taken(members: tuple[bool, ...], depths: Choice) -> Choice:

@@ -16,3 +16,17 @@ def renumbered(folder: Path) -> Path:
     words["\u0120normal"], words["\u0120round"] = words["\u0120round"], words["\u0120normal"]
     path.write_text(json.dumps(tokenizer), "utf-8")
     return folder
+
+
+def halved(folder: Path) -> Path:
+    """The phantom, its weights kept in bfloat16."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(phantom_path(), folder)
+    weights = load_file(folder / "model.safetensors")
+    halves = {name: value.to(torch.bfloat16) for name, value in weights.items()}
+    save_file(halves, folder / "model.safetensors", metadata={"format": "pt"})
+    text = (folder / "config.json").read_text("utf-8")
+    (folder / "config.json").write_text(text.replace('"float32"', '"bfloat16"'), "utf-8")
+    return folder

@@ -1,4 +1,4 @@
-"""The cause of planted faults, found against the healthy phantom on 64 images."""
+"""The cause of planted faults, found against the healthy phantom on 48 images."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from diagnostics.records import STAGES, Diagnosis
 from diagnostics.settings import Settings
 from fixtures.models.registry import resolve
 from fixtures.phantoms.images import draw_dataset
-from tests.causes.samples import renumbered
+from tests.causes.samples import halved, renumbered
 
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return draw_dataset(tmp_path_factory.mktemp("drawn"), 32, 2, 21)
+    return draw_dataset(tmp_path_factory.mktemp("drawn"), 24, 2, 21)
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def diagnosed(model: str, against: str | Path, drawn: Path, store: Path) -> Diagnosis:
-    settings = Settings(store=store, against=resolve(str(against)))
+    settings = Settings(store=store, against=resolve(str(against)), batch_size=48)
     found, _ = diagnose(resolve(model), "phantom", lambda: drawn, settings, lambda *_: None)
     assert found.error is None
     return found
@@ -70,6 +70,12 @@ def test_a_second_run_reads_no_weights(drawn, store, monkeypatch):
 
     monkeypatch.setattr(Loader, "load", load)
     assert diagnosed("phantom-llm", "phantom", drawn, store).cause == first.cause
+
+
+def test_a_checkpoint_kept_in_another_dtype_is_read_in_the_models(drawn, store, tmp_path):
+    cause = diagnosed("phantom-answer", halved(tmp_path / "halved"), drawn, store).cause
+    assert cause is not None
+    assert cause.module == "answer", cause.reason
 
 
 def test_another_architecture_is_said_and_nothing_named(drawn, store, tmp_path):
