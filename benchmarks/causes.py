@@ -56,8 +56,8 @@ KINDS: dict[str, tuple[tuple[str | None, str | None], ...]] = {
 SAYS = {
     "destroyed": "information destroyed in one module, against the healthy base",
     "shifted": "a representation shifted so that probes still read it, against the healthy base",
-    "co-adapted": "a fault, against a twin whose tower and connector fit only each other; where tower or connector "
-    "is the faulty one, no single swap can show it and naming nothing is right",
+    "co-adapted": "a fault, against a twin whose tower and connector fit only each other: a tower or connector swapped "
+    "alone need not give anything back, and naming nothing is no error",
     "no fault": "no fault in either: identical, equal by construction, or a head untied",
     "other seed": "two healthy bases of one family trained from different seeds",
 }
