@@ -53,13 +53,16 @@ KINDS: dict[str, tuple[tuple[str | None, str | None], ...]] = {
     "no fault": ((None, None), (CO_ADAPTED, None), (None, CO_ADAPTED), ("healthy.own_head", None)),
 }
 """Pairs of a fault in the model and an edit of the second checkpoint, both of one base."""
+OTHER_SEED = (None, *MODULES, "answer.swapped_words")
+"""Faults in a model whose second checkpoint is another base."""
 SAYS = {
     "destroyed": "information destroyed in one module, against the healthy base",
     "shifted": "a representation shifted so that probes still read it, against the healthy base",
     "co-adapted": "a fault, against a twin whose tower and connector fit only each other: a tower or connector swapped "
     "alone need not give anything back, and naming nothing is no error",
     "no fault": "no fault in either: identical, equal by construction, or a head untied",
-    "other seed": "two healthy bases of one family trained from different seeds",
+    "other seed": "a model, healthy or with a fault, against a healthy base trained from another seed: no module of "
+    "one fits the other, and naming nothing is no error",
 }
 
 
@@ -84,14 +87,11 @@ def pairs(bases: list[str]) -> Iterator[Pair]:
         [Pair(kind, base, planted, base, against) for base in bases for planted, against in listed]
         for kind, listed in KINDS.items()
     ]
-    made.append(
-        [
-            Pair("other seed", one, None, other, None)
-            for one in bases
-            for other in bases
-            if one != other and one.rsplit("-", 1)[0] == other.rsplit("-", 1)[0]
-        ]
-    )
+    families: dict[str, list[str]] = {}
+    for base in bases:
+        families.setdefault(base.rsplit("-", 1)[0], []).append(base)
+    neighbours = [(own[i - 1], own[i]) for own in families.values() if len(own) > 1 for i in range(len(own))]
+    made.append([Pair("other seed", one, fault, other, None) for one, other in neighbours for fault in OTHER_SEED])
     for i in range(max(map(len, made))):
         yield from (rows[i] for rows in made if i < len(rows))
 

@@ -172,3 +172,27 @@ def test_a_prefix_of_layers_is_those_layers_copied(checkpoints: dict[str, Path],
     with reader.ready():
         scores = reader.scores(pictures(), [(0, 0, 2, 0)])
     np.testing.assert_allclose(scores[0], plain_scores(copied), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("merge", [True, False], ids=["merged", "live"])
+def test_an_adapter_is_swapped_with_its_module(checkpoints: dict[str, Path], merge: bool) -> None:
+    """A live adapter, as under quantisation, gives its layers more weights than those of the model without it."""
+    peft = pytest.importorskip("peft")
+    from diagnostics.causes.hybrids import Hybrids
+    from diagnostics.causes.pieces import depths
+    from fixtures.models.anatomy import discover
+    from fixtures.models.kinship import require_kin
+
+    plain = opened(checkpoints["llava"])
+    lora = peft.LoraConfig(r=2, target_modules=r".*language_model.*q_proj", init_lora_weights=False)
+    adapted = peft.get_peft_model(opened(checkpoints["llava"]).model, lora)
+    model = adapted.merge_and_unload() if merge else adapted.get_base_model()
+    loaded = replace(plain, model=model.eval(), anatomy=discover(model))
+    require_kin(loaded, plain)
+    _, _, layers, _ = depths(loaded.anatomy)
+    reader = Hybrids(loaded, plain, PROMPT, OPTIONS)
+    with reader.ready():
+        itself, without = reader.scores(pictures(), [(0, 0, 0, 0), (0, 0, layers, 0)])
+    assert np.abs(itself - without).max() > 1e-4
+    np.testing.assert_array_equal(without, plain_scores(plain))
+    np.testing.assert_array_equal(itself, plain_scores(loaded))
