@@ -87,15 +87,30 @@ def test_two_faulty_modules_share_the_difference():
     ("rule", "says"),
     [
         # llm helps only where another module came along; more of them, more help.
-        (lambda s: 0.5 + 0.15 * ("llm" in s) * len(s - {"llm"}), "the model gains nothing by it"),
-        (lambda s: min(0.95, 0.5 + 0.45 * ("llm" in s) + 0.15 * len(s - {"llm"})), "loses nothing without it"),
+        (lambda s: 0.5 + 0.15 * ("llm" in s) * len(s - {"llm"}), "lifts the model above itself and chance"),
+        (
+            lambda s: min(0.95, 0.5 + 0.45 * ("llm" in s) + 0.15 * len(s - {"llm"})),
+            "costs the second checkpoint anything",
+        ),
     ],
 )
 def test_single_swaps_must_agree(rule, says):
     finding = found(rule)
     assert finding.effects.llm == max(value for _, value in finding.effects)
     assert finding.module is None
-    assert finding.reason == f"llm has the largest effect, but swapped alone, {says}" or says in finding.reason
+    assert finding.reason == f"llm has the largest effect, but nothing shows that swapping it alone {says}"
+
+
+def test_breaking_an_inverted_model_gives_nothing_back():
+    """The model answers the wrong class; each module swapped alone breaks that, and brings no more than chance."""
+
+    def rule(swapped: set[str]) -> float:
+        return {0: 0.05, 4: 0.95}.get(len(swapped), 0.5 + 0.02 * ("vision" in swapped and len(swapped) > 1))
+
+    finding = found(rule)
+    assert finding.effects.vision == max(value for _, value in finding.effects)
+    assert finding.swaps["vision"].gain_ci[0] > 0
+    assert finding.module is None
 
 
 def curve(*signals: float) -> list[Prefix]:
