@@ -2,8 +2,10 @@
 
 A module is named only if the second checkpoint is better, its Shapley value exceeds every other beyond the interval,
 and single swaps agree in both directions: with the second checkpoint's module the model answers better than itself and
-than chance, and the second checkpoint loses by the model's. Chance, since whatever breaks a model that answers
-systematically wrong lifts it there. All intervals are of paired differences over the same resamples of groups.
+than chance, and no worse than with any other; and the second checkpoint loses by the model's. Chance, since whatever
+breaks a model that answers systematically wrong lifts it there. Losses are not compared between modules, since modules
+that do not fit each other make them large; misfit makes no gain. All intervals are of paired differences over the same
+resamples of groups.
 """
 
 from __future__ import annotations
@@ -98,10 +100,11 @@ def _name(signals: Signals, effects: Floats, drawn: Floats) -> tuple[Stage | Non
         return None, "no difference: these images do not show the second checkpoint to be better"
     top = int(effects.argmax())
     rivals = [i for i in range(len(STAGES)) if i != top and np.quantile(drawn[top] - drawn[i], ALPHA / 2) <= 0]
-    alone = signals.drawn[COALITIONS.index(only(STAGES[top]))]
-    gains = np.quantile(alone - np.maximum(signals.drawn[0], 0), ALPHA / 2) > 0
+    alone = signals.drawn[[COALITIONS.index(only(stage)) for stage in STAGES]]
+    gains = np.quantile(alone[top] - np.maximum(signals.drawn[0], 0), ALPHA / 2) > 0
     loses = _swap(signals, STAGES[top]).loss_ci[0] > 0
-    if not rivals and gains and loses:
+    better = [i for i in range(len(STAGES)) if np.quantile(alone[i] - alone[top], ALPHA / 2) > 0]
+    if not rivals and not better and gains and loses:
         return STAGES[top], "its effect exceeds that of every other module, and single swaps in both directions agree"
     below = _below_both(signals)
     if below is not None:
@@ -111,6 +114,11 @@ def _name(signals: Signals, effects: Floats, drawn: Floats) -> tuple[Stage | Non
         names = [STAGES[i] for i in sorted([top, *rivals])]
         together = f"{', '.join(names[:-1])} and {names[-1]}"
         return None, f"shared between {together}: these images cannot tell which has the larger effect"
+    if better:
+        return (
+            None,
+            f"{STAGES[top]} has the largest effect, but swapped alone, {STAGES[better[0]]} lifts the model more",
+        )
     which = "lifts the model above itself and chance" if not gains else "costs the second checkpoint anything"
     return None, f"{STAGES[top]} has the largest effect, but nothing shows that swapping it alone {which}"
 

@@ -76,6 +76,14 @@ def test_modules_that_only_work_together_are_an_interaction():
     assert finding.reason.startswith("interaction: with vision of the second") or "with connector" in finding.reason
 
 
+def test_equal_shares_name_neither():
+    finding = found(lambda swapped: 0.5 + 0.2 * ("vision" in swapped) + 0.21 * ("llm" in swapped))
+    assert finding.swaps["llm"].gain_ci[0] > 0
+    assert finding.swaps["llm"].loss_ci[0] > 0
+    assert finding.module is None
+    assert finding.reason.startswith("shared between vision and llm")
+
+
 def test_two_faulty_modules_share_the_difference():
     finding = found(lambda swapped: 0.95 if {"vision", "answer"} <= swapped else 0.5)
     assert finding.module is None
@@ -101,11 +109,26 @@ def test_single_swaps_must_agree(rule, says):
     assert finding.reason == f"llm has the largest effect, but nothing shows that swapping it alone {says}"
 
 
+def test_the_module_that_alone_lifts_most_must_be_the_one_of_the_largest_effect():
+    """The connector helps in company, the tower alone helps more."""
+
+    def rule(swapped: set[str]) -> float:
+        if swapped == {"vision"}:
+            return 0.75
+        return 0.5 + 0.1 * ("connector" in swapped) * (1 + len(swapped & {"llm", "answer", "vision"}))
+
+    finding = found(rule)
+    assert finding.effects.connector == max(value for _, value in finding.effects)
+    assert finding.swaps["connector"].gain_ci[0] > 0
+    assert finding.module is None
+    assert finding.reason == "connector has the largest effect, but swapped alone, vision lifts the model more"
+
+
 def test_breaking_an_inverted_model_gives_nothing_back():
     """The model answers the wrong class; each module swapped alone breaks that, and brings no more than chance."""
 
     def rule(swapped: set[str]) -> float:
-        return {0: 0.05, 4: 0.95}.get(len(swapped), 0.5 + 0.02 * ("vision" in swapped and len(swapped) > 1))
+        return {0: 0.05, 4: 0.95}.get(len(swapped), 0.5 + 0.2 * ("vision" in swapped and len(swapped) > 1))
 
     finding = found(rule)
     assert finding.effects.vision == max(value for _, value in finding.effects)
