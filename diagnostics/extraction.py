@@ -342,9 +342,7 @@ def _end_tokens(model: Any) -> list[int]:
     return list(ends) if isinstance(ends, list) else [] if ends is None else [ends]
 
 
-def score_options(
-    model: Any, options: Options, batch: Any, kwargs: dict[str, Any], output: Any
-) -> NDArray[np.float32]:
+def score_options(model: Any, options: Options, batch: Any, kwargs: dict[str, Any], output: Any) -> NDArray[np.float32]:
     """Log-likelihood of each whole answer after the prompt, [n_images, n_options].
 
     `kwargs` and `output` are those of a prefill of `batch` with a cache; copies of it are continued. Where answers have
