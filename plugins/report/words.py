@@ -28,6 +28,9 @@ LOSES: dict[Stage, str] = {
 }
 
 
+MODULES: dict[Stage, str] = {"vision": "vision tower", "connector": "connector", "llm": "LLM", "answer": "head"}
+
+
 def links(diagnosis: Diagnosis) -> list[tuple[Stage, FailureMode, Link]]:
     """The judged links in the order of the chain; empty where nothing was judged."""
     modes = diagnosis.failure_modes
@@ -125,4 +128,5 @@ def cause_sentence(diagnosis: Diagnosis) -> str:
     if cause.module is None:
         return f"Swapping modules with {cause.against} names no module: {cause.reason}."
     layer = "" if cause.layer is None else f", by its layers up to {cause.layer}"
-    return f"Swapping modules with {cause.against}, the {cause.module} makes the difference{layer}: {cause.reason}."
+    module = MODULES[cause.module]
+    return f"Swapping modules with {cause.against}, the {module} makes the difference{layer}: {cause.reason}."
