@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from diagnostics import judging, scores
+from diagnostics.causes.cause import find_cause
 from diagnostics.controls import battery
 from diagnostics.curves import curves_of
 from diagnostics.evidence import Evidence, gather
@@ -61,6 +62,8 @@ def _conclude(evidence: Evidence) -> Diagnosis:
     started = time.perf_counter()
     controls, cautions = battery.run(evidence)
     controlled = time.perf_counter()
+    cause = find_cause(evidence)
+    swapped = time.perf_counter()
     dataset, measured, labels = evidence.dataset, evidence.measured, evidence.labels
     predictions, thresholds = evidence.predictions, evidence.settings.thresholds
     health = Scores({name: r.predictions for name, r in evidence.readings.items()}, labels, evidence.resamples)
@@ -104,11 +107,13 @@ def _conclude(evidence: Evidence) -> Diagnosis:
         reference=_reference(evidence),
         cautions=[*dataset.notes, *cautions],
         controls=controls,
+        cause=cause,
         settings=_settings(evidence),
         timing={
             **evidence.timing,
             "controls": controlled - started,
-            "judging": time.perf_counter() - controlled,
+            **({} if cause is None else {"swapping": swapped - controlled}),
+            "judging": time.perf_counter() - swapped,
         },
     )
 

@@ -24,7 +24,9 @@ from fixtures.datasets.dataset import Dataset
 from fixtures.models.registry import ModelSpec
 
 SAMPLE = 200
-"""Images of a control that needs forward passes of its own."""
+"""Images of what needs forward passes of its own: controls, other wordings, hybrids. They are read for differences of
+many points, which 200 paired images show.
+"""
 
 Ints = NDArray[np.int64]
 
@@ -77,17 +79,19 @@ class Evidence:
         return scores.signal(scores.balanced_accuracy(labels, predictions, self.n_classes), self.n_classes)
 
     def sample(self) -> Ints:
-        """Rows of the images that a control reads which needs forward passes of its own: whole groups, or all of them
-        under full controls.
+        """Rows of the images that are read again where that needs forward passes: SAMPLE in whole groups, or all under
+        full controls and where so few do not hold every class.
         """
-        if self.settings.controls == "full":
-            return np.arange(len(self.labels))
+        everything = np.arange(len(self.labels))
+        if self.settings.controls == "full" or len(everything) <= SAMPLE:
+            return everything
         images = self.measured.images
         keys: dict[int, str] = {}
         for image in images:
             keys[image.group] = min(image.digest, keys.get(image.group, image.digest))
         taken = selection.sample(self.groups.tolist(), self.labels.tolist(), keys, SAMPLE, self.settings.seed)
-        return np.flatnonzero(np.isin(self.groups, list(taken)))
+        rows = np.flatnonzero(np.isin(self.groups, list(taken)))
+        return rows if len(np.unique(self.labels[rows])) == self.n_classes else everything
 
 
 def gather(spec: ModelSpec, dataset: Dataset, settings: Settings, progress: Progress) -> Evidence:

@@ -67,9 +67,8 @@ class Extractor:
         self._loaded = loaded
         self._prompt = prompt
         self._tokenizer = loaded.processor.tokenizer
-        self._options = [self._tokenizer(answer, add_special_tokens=False)["input_ids"] for answer in options]
+        self._options = options_of(loaded, options)
         self._random = _random_tokens(self._tokenizer, RANDOM_DRAWS * len(options))
-        self._ends = _end_tokens(loaded.model) if _one_begins_another(self._options) else []
         self._max_new_tokens = max_new_tokens
         self._recorder: _Recorder | None = None
         self._last_used_block: int | None = None
@@ -143,7 +142,7 @@ class Extractor:
         recorder.active = False
         likelihoods = torch.log_softmax(output.logits[:, -1].float(), dim=-1)
         recorder.random = _array(likelihoods[:, self._random])
-        recorder.options = _score_options(self._loaded.model, self._options, self._ends, recorder.batch, kwargs, output)
+        recorder.options = score_options(self._loaded.model, self._options, recorder.batch, kwargs, output)
 
     def _gather(self, recorder: _Recorder) -> dict[str, NDArray[np.float32]]:
         features = recorder.features
@@ -321,11 +320,34 @@ class _Recorder:
         return surplus if 0 < surplus <= 8 else 0
 
 
+def prepared(loaded: LoadedModel, images: Sequence[Image], prompt: str) -> Any:
+    """Inputs of a batch, on the model's device and in its dtype."""
+    batch = inputs(loaded, images, prompt).to(loaded.device)
+    for key, value in batch.items():
+        if isinstance(value, Tensor) and value.is_floating_point():
+            batch[key] = value.to(loaded.dtype)
+    return batch
+
+
 def _random_tokens(tokenizer: Any, n_tokens: int) -> list[int]:
     """Token ids drawn without specials, the same for every run of a checkpoint; repeated if the vocabulary is small."""
     usable = sorted(set(range(len(tokenizer))) - set(tokenizer.all_special_ids))
     drawn = np.random.default_rng(0).permutation(usable)
     return [int(token) for token in np.resize(drawn, n_tokens)]
+
+
+@dataclass(frozen=True)
+class Options:
+    """The tokens of each answer, and the tokens that end one where an answer begins another."""
+
+    tokens: list[list[int]]
+    ends: list[int]
+
+
+def options_of(loaded: LoadedModel, answers: Sequence[str]) -> Options:
+    """The answers as the model's tokenizer writes them."""
+    tokens = [loaded.processor.tokenizer(answer, add_special_tokens=False)["input_ids"] for answer in answers]
+    return Options(tokens, _end_tokens(loaded.model) if _one_begins_another(tokens) else [])
 
 
 def _one_begins_another(options: list[list[int]]) -> bool:
@@ -338,21 +360,11 @@ def _end_tokens(model: Any) -> list[int]:
     return list(ends) if isinstance(ends, list) else [] if ends is None else [ends]
 
 
-def prepared(loaded: LoadedModel, images: Sequence[Image], prompt: str) -> Any:
-    """Inputs of a batch, on the model's device and in its dtype."""
-    batch = inputs(loaded, images, prompt).to(loaded.device)
-    for key, value in batch.items():
-        if isinstance(value, Tensor) and value.is_floating_point():
-            batch[key] = value.to(loaded.dtype)
-    return batch
+def score_options(model: Any, options: Options, batch: Any, kwargs: dict[str, Any], output: Any) -> NDArray[np.float32]:
+    """Log-likelihood of each whole answer after the prompt, [n_images, n_options].
 
-
-def _score_options(
-    model: Any, options: list[list[int]], ends: list[int], batch: Any, kwargs: dict[str, Any], output: Any
-) -> NDArray[np.float32]:
-    """Log-likelihood of each whole answer after the prompt, [n_images, n_options], on copies of the prefill's cache.
-
-    With `ends`, of the answer and any one of these tokens after it.
+    `kwargs` and `output` are those of a prefill of `batch` with a cache; copies of it are continued. Where answers have
+    ends, of the answer and any one of these tokens after it.
     """
     first = torch.log_softmax(output.logits[:, -1].float(), dim=-1)
     mask = batch["attention_mask"]
@@ -363,9 +375,9 @@ def _score_options(
     if not caches:
         raise RowCountError(f"{type(model).__name__} hands on no cache, so that whole answers cannot be scored")
     columns = []
-    for tokens in options:
+    for tokens in options.tokens:
         score = first[:, tokens[0]]
-        fed = tokens if ends else tokens[:-1]
+        fed = tokens if options.ends else tokens[:-1]
         if fed:
             given = torch.tensor(fed, device=first.device).expand(len(first), -1)
             steps = torch.arange(1, given.shape[1] + 1, device=first.device)
@@ -383,8 +395,8 @@ def _score_options(
             later = torch.log_softmax(continued.logits.float(), dim=-1)
             target = torch.tensor(tokens[1:], dtype=torch.long, device=first.device)
             score = score + later[:, torch.arange(len(target)), target].sum(dim=1)
-            if ends:
-                score = score + later[:, -1, ends].logsumexp(dim=-1)
+            if options.ends:
+                score = score + later[:, -1, options.ends].logsumexp(dim=-1)
         columns.append(score)
     return torch.stack(columns, dim=1).cpu().numpy()
 

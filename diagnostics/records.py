@@ -320,6 +320,64 @@ class Excluded(Record):
     reason: str
 
 
+class Modules(Record):
+    """One number a module of the chain."""
+
+    vision: float
+    connector: float
+    llm: float
+    answer: float
+
+
+class Swap(Record):
+    """One module swapped alone, in signal: what the model gains by the other checkpoint's, and what the other
+    checkpoint loses by the model's, each with its 95 percent interval."""
+
+    gain: float
+    gain_ci: tuple[float, float]
+    loss: float
+    loss_ci: tuple[float, float]
+
+
+class Hybrid(Record):
+    """The signal of the likeliest option with the modules of `swapped` from the other checkpoint."""
+
+    swapped: list[Stage]
+    signal: float
+    ci: tuple[float, float]
+
+
+class Prefix(Record):
+    """The signal with the first `layers` layers of the named module from the other checkpoint."""
+
+    layers: int
+    signal: float
+    ci: tuple[float, float]
+
+
+class Cause(Record):
+    """Whose weights make the difference to a second checkpoint, all of it in signal of the likeliest option.
+
+    `effects` are Shapley values over the four modules and sum to `difference`, the second checkpoint minus the model;
+    they are null where nothing could be swapped. `reason` says why `module` is named, or why none is.
+    """
+
+    against: str
+    effects: Modules | None = None
+    ci: dict[Stage, tuple[float, float]] = Field(default_factory=dict)
+    module: Stage | None = None
+    reason: str
+    layer: int | None = None
+    """The last layer of the shortest prefix tried that gives back half of what the whole named module does; null where
+    no module is named or it has one layer."""
+    difference: float | None = None
+    difference_ci: tuple[float, float] | None = None
+    swaps: dict[Stage, Swap] = Field(default_factory=dict)
+    hybrids: list[Hybrid] = Field(default_factory=list)
+    prefixes: list[Prefix] = Field(default_factory=list)
+    n_images: int = 0
+
+
 class Diagnosis(Record):
     model: str
     revision: str | None
@@ -353,7 +411,7 @@ class Diagnosis(Record):
     cautions: list[str] = Field(default_factory=list)
     controls: Controls | None = None
     regression: Regression | None = None
-    cause: dict[str, Any] | None = None
+    cause: Cause | None = None
     settings: dict[str, Any] = Field(default_factory=dict)
     """What a repetition needs: probe, seed, folds, dtype, device, batch size, prompt, fingerprints."""
     timing: dict[str, float] = Field(default_factory=dict)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from diagnostics.references import presets
 from diagnostics.thresholds import Thresholds, load_thresholds
+from fixtures.models.registry import ModelSpec
 
 FOLD_SEEDS = 5
 """Assignments of folds over which a change at a probe exit is averaged, since a probe's own training varies."""
@@ -36,6 +37,8 @@ class Settings:
     processor: str | None = None
     modules: dict[str, Any] | None = None
     adapter: str | None = None
+    against: ModelSpec | None = None
+    """A second checkpoint, whose modules are swapped with the model's to find the cause of the difference."""
     trust_remote_code: bool = False
     offline: bool = False
     max_new_tokens: int = 32

@@ -22,6 +22,7 @@ from diagnostics.thresholds import ThresholdError, load_thresholds
 from fixtures.datasets import catalog
 from fixtures.datasets.dataset import check_dataset
 from fixtures.datasets.manifest import DataError, load_manifest
+from fixtures.models.kinship import visible_difference
 from fixtures.models.registry import ModelError, ModelSpec
 from fixtures.models.registry import resolve as resolve_model
 
@@ -149,7 +150,7 @@ def resolve(options: Mapping[str, Any], folder: Path) -> Call:
         raise CallError(str(error)) from None
     _once("model", [model.name for model in models])
     _once("data set", [pair.dataset.name for pair in pairs if pair.model is models[0]])
-    for name in ("processor", "modules", "adapter"):
+    for name in ("processor", "modules", "adapter", "against"):
         if options[name] and len(models) > 1:
             raise CallError(f"--{name} makes sense for one model, and {len(models)} are given")
     baseline = given("baseline", "MEDPROBE_BASELINE")
@@ -167,6 +168,7 @@ def resolve(options: Mapping[str, Any], folder: Path) -> Call:
             modules=_modules(options["modules"]),
             thresholds=thresholds,
             adapter=_adapter(options["adapter"]),
+            against=_against(options["against"], models[0]),
             fold_seeds=FOLD_SEEDS if compared or options["save_baseline"] else 1,
             **{name: options[name] for name in PASSED_ON},
         ),
@@ -236,6 +238,22 @@ def _modules(path: str | None) -> dict[str, Any] | None:
         raise CallError(f"the modules file {path} cannot be read: {error.strerror}") from None
     except tomllib.TOMLDecodeError as error:
         raise CallError(f"the modules file {path} is no TOML: {error}") from None
+
+
+def _against(spec: str | None, model: ModelSpec) -> ModelSpec | None:
+    if spec is None:
+        return None
+    try:
+        against = resolve_model(spec)
+    except ModelError as error:
+        raise CallError(f"--against: {error}") from None
+    difference = visible_difference(model, against)
+    if difference is not None:
+        raise CallError(
+            f"--against {spec} is of another architecture than {model.name}, so their modules cannot be swapped: "
+            f"{difference}"
+        )
+    return against
 
 
 def _adapter(path: str | None) -> str | None:

@@ -115,6 +115,13 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("--processor", {"metavar": "P", "help": "folder or hub id whose processor replaces the checkpoint's"}),
     ("--modules", {"metavar": "FILE", "help": "TOML that names the parts of the model by hand"}),
     ("--adapter", {"metavar": "DIR", "help": "PEFT adapter, merged into the weights; live beside quantised ones"}),
+    (
+        "--against",
+        {
+            "metavar": "M0",
+            "help": "second checkpoint of the same architecture; modules are swapped with it to find the cause",
+        },
+    ),
     ("--trust-remote-code", {"action": "store_true", "help": "let the checkpoint run its own code"}),
     ("--offline", {"action": "store_true", "help": "ask no hub"}),
     (

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
+SMALL = {"image_size": 32, "vision_layers": 3, "vision_width": 32, "text_layers": 3, "text_width": 32, "text_heads": 2}
 NOT_OURS = (
     # numpy 2 asks PIL images and torch tensors for a `copy` argument that transformers' processors do not pass on.
     "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning",
@@ -20,3 +21,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             # The last filter wins: those of a test itself come after these.
             for rule in (*reversed(NOT_OURS), "error"):
                 item.add_marker(pytest.mark.filterwarnings(rule), append=False)
+
+
+@pytest.fixture(scope="session")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A tiny untrained checkpoint of every family."""
+    from fixtures.models.families import FAMILIES, build_family
+
+    root = tmp_path_factory.mktemp("checkpoints")
+    return {name: build_family(name, root / name, seed=1, **SMALL) for name in FAMILIES}

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from diagnostics.records import AnswerReading, Curves, Diagnosis, Layer, Stage
 from plugins.report.text import interval, known, percent, points
-from plugins.report.words import links, undecided_lines, weakest
+from plugins.report.words import cause_sentence, links, undecided_lines, weakest
 
 WORTH_NAMING = 0.05
 """A difference of accuracy; smaller ones are within what a probe varies by."""
@@ -144,7 +144,12 @@ NEXT: dict[Stage, tuple[str, ...]] = {
         "answer may lie earlier.",
     ),
 }
-SETTLE = "The cause is open: a probe says where the signal is readable, not which module's weights lose it."
+SETTLE = (
+    "The cause is open: a probe says where the signal is readable, not which module's weights lose it. Swap modules "
+    "with a checkpoint that answers better (--against: the last release, the general base, the model before tuning) to "
+    "settle it."
+)
+MEND = "The weights of this module make the difference: compare how they were trained, and mend it before the others."
 
 
 @dataclass(frozen=True)
@@ -172,7 +177,10 @@ def next_steps(diagnosis: Diagnosis) -> list[Advice]:
             if stage == "answer" and diagnosis.answer is not None:
                 texts += _answer_steps(diagnosis.answer)
             found += [Advice(text, stage) for text in (*texts, *NEXT[stage])]
-        return found + ([Advice(SETTLE)] if diagnosis.cause is None else [])
+        if diagnosis.cause is None:
+            return [*found, Advice(SETTLE)]
+        cause = diagnosis.cause.module
+        return [Advice(f"{cause_sentence(diagnosis)} {MEND if cause else ''}".strip(), cause), *found]
     if diagnosis.verdict == "inconclusive":
         texts = [f"{line[0].upper()}{line[1:]}." for line in undecided_lines(diagnosis)]
         if known(diagnosis.minimum_loss):

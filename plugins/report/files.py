@@ -11,7 +11,7 @@ from typing import Any
 
 from diagnostics.records import Report
 
-FREE = ("cause", "settings", "timing")
+FREE = ("settings", "timing")
 """Fields of a diagnosis whose keys no record orders."""
 
 

@@ -57,6 +57,18 @@ def _counts_line(diagnosis: Diagnosis) -> str:
     return f"{read}{plural(diagnosis.n_images, 'image')} in {plural(diagnosis.n_groups, 'group')}{left_out}{made}"
 
 
+def _cause_line(diagnosis: Diagnosis) -> str | None:
+    cause = diagnosis.cause
+    if cause is None:
+        return None
+    if cause.module is None or cause.effects is None:
+        return f"cause, against {cause.against}: no module named; {cause.reason}"
+    effect = f"{points(getattr(cause.effects, cause.module))} points ({interval(cause.ci[cause.module])})"
+    whole = f"of {points(cause.difference)}"
+    layer = "" if cause.layer is None else f", layers up to {cause.layer}"
+    return f"cause, against {cause.against}: {cause.module}{layer}, {effect} {whole}"
+
+
 def diagnosis_lines(diagnosis: Diagnosis, width: int) -> list[str]:
     lines = _wrap(_head(diagnosis), width, "")
     if diagnosis.error is not None:
@@ -77,6 +89,8 @@ def diagnosis_lines(diagnosis: Diagnosis, width: int) -> list[str]:
         lines += _wrap(least, width)
     for caution in diagnosis.cautions:
         lines += _wrap(f"caution: {caution}", width)
+    if (line := _cause_line(diagnosis)) is not None:
+        lines += _wrap(line, width)
     if diagnosis.regression is not None:
         verdict = diagnosis.regression.verdict.replace("_", " ")
         lines += _wrap(f"against the baseline: {verdict}: {diagnosis.regression.reason}", width)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from diagnostics.records import CHAIN, Diagnosis, Difference, Layer, Report
+from diagnostics.records import CHAIN, STAGES, Diagnosis, Difference, Layer, Report
 from plugins.report.advice import next_steps
 from plugins.report.controls import minimum_loss_sentence, sentences
 from plugins.report.text import MISSING, interval, known, number, percent, points, shown, signed
@@ -59,6 +59,19 @@ class Confusion:
 
 
 @dataclass(frozen=True)
+class CauseRow:
+    module: str
+    effect: str
+    ci: str
+    bar: float
+    gain: str
+    gain_ci: str
+    loss: str
+    loss_ci: str
+    named: bool
+
+
+@dataclass(frozen=True)
 class CurveTable:
     name: str
     layers: list[Layer]
@@ -83,6 +96,30 @@ def link_rows(diagnosis: Diagnosis) -> list[LinkRow]:
                 locus=link.locus,
                 reason=link.reason.rstrip(". "),
                 primary=mode == diagnosis.primary_failure_mode,
+            )
+        )
+    return rows
+
+
+def cause_rows(diagnosis: Diagnosis) -> list[CauseRow]:
+    """One row a module; empty where nothing could be swapped."""
+    cause = diagnosis.cause
+    if cause is None or cause.effects is None:
+        return []
+    rows = []
+    for stage in STAGES:
+        effect, swap = getattr(cause.effects, stage), cause.swaps[stage]
+        rows.append(
+            CauseRow(
+                module=stage,
+                effect=points(effect),
+                ci=interval(cause.ci[stage]),
+                bar=max(0.0, min(1.0, effect)),
+                gain=points(swap.gain),
+                gain_ci=interval(swap.gain_ci),
+                loss=points(swap.loss),
+                loss_ci=interval(swap.loss_ci),
+                named=stage == cause.module,
             )
         )
     return rows
@@ -345,7 +382,7 @@ def page(diagnosis: Diagnosis) -> dict[str, Any]:
         "limits": limit_rows(diagnosis),
         "controls": sentences(diagnosis.controls),
         "minimum_loss": minimum_loss_sentence(diagnosis),
-        "cause": flat(diagnosis.cause),
+        "cause": cause_rows(diagnosis),
         "cause_sentence": cause_sentence(diagnosis),
         "reference_sentence": reference_sentence(diagnosis),
         "timing": [(name, f"{number(seconds, 1)} s") for name, seconds in diagnosis.timing.items()],

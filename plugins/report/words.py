@@ -28,6 +28,9 @@ LOSES: dict[Stage, str] = {
 }
 
 
+MODULES: dict[Stage, str] = {"vision": "vision tower", "connector": "connector", "llm": "LLM", "answer": "head"}
+
+
 def links(diagnosis: Diagnosis) -> list[tuple[Stage, FailureMode, Link]]:
     """The judged links in the order of the chain; empty where nothing was judged."""
     modes = diagnosis.failure_modes
@@ -122,7 +125,8 @@ def cause_sentence(diagnosis: Diagnosis) -> str:
     cause = diagnosis.cause
     if cause is None:
         return "Not searched for: a probe says where the signal is readable, not which module loses it."
-    against = f" with {cause['against']}" if cause.get("against") else " with the second checkpoint"
-    if cause.get("module"):
-        return f"Swapping modules{against}, the {cause['module']} makes the difference."
-    return f"Swapping modules{against} names no single module."
+    if cause.module is None:
+        return f"Swapping modules with {cause.against} names no module: {cause.reason}."
+    layer = "" if cause.layer is None else f", by its layers up to {cause.layer}"
+    module = MODULES[cause.module]
+    return f"Swapping modules with {cause.against}, the {module} makes the difference{layer}: {cause.reason}."

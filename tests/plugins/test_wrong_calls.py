@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -45,6 +46,14 @@ def namesakes(folder: Path) -> list[str | Path]:
     return ["--model", folder / "one" / "mine", "--model", folder / "two" / "mine", "--dataset", "phantom"]
 
 
+def narrower(folder: Path) -> Path:
+    shutil.copytree(phantom_path(), folder)
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    config["text_config"]["hidden_size"] //= 2
+    (folder / "config.json").write_text(json.dumps(config), "utf-8")
+    return folder
+
+
 WRONG: dict[str, tuple[Call, str]] = {
     "unknown model": (lambda _: ["--model", "phantm"], "unknown model 'phantm'"),
     "unknown data set": (lambda _: ["--dataset", "bussi"], "'bussi' is neither one of busi"),
@@ -69,6 +78,18 @@ WRONG: dict[str, tuple[Call, str]] = {
     "missing adapter": (lambda folder: ["--adapter", folder / "adapter"], "{folder}/adapter"),
     "missing modules": (lambda folder: ["--modules", folder / "m.toml"], "{folder}/m.toml"),
     "unknown reference": (lambda _: ["--reference", "resnet5O"], "unknown reference 'resnet5O'"),
+    "unknown second checkpoint": (
+        lambda folder: ["--against", folder / "nowhere"],
+        "--against: there is no folder {folder}/nowhere",
+    ),
+    "second checkpoint of another architecture": (
+        lambda folder: ["--against", narrower(folder / "mine")],
+        "is of another architecture than phantom, so their modules cannot be swapped: text_config.hidden_size is",
+    ),
+    "second checkpoint for several models": (
+        lambda folder: ["--model", "phantom", "--model", "phantom-llm", "--against", "phantom"],
+        "--against makes sense for one model",
+    ),
     "option for one model": (
         lambda folder: ["--model", "phantom", "--model", "phantom-llm", "--processor", "p"],
         "--processor makes sense for one model",

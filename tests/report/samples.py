@@ -10,6 +10,7 @@ from diagnostics.records import (
     STAGES,
     Accuracy,
     AnswerReading,
+    Cause,
     Chain,
     Change,
     Compared,
@@ -25,15 +26,19 @@ from diagnostics.records import (
     Floor,
     Health,
     HealthLimit,
+    Hybrid,
     Layer,
     Link,
+    Modules,
     Null,
+    Prefix,
     Reference,
     Regression,
     Report,
     Rewording,
     Stage,
     Steps,
+    Swap,
     Twin,
     TwinExit,
     VerdictValue,
@@ -228,6 +233,38 @@ def healthy() -> Diagnosis:
     )
 
 
+def named_cause() -> Cause:
+    effects = {"vision": 0.01, "connector": 0.71, "llm": -0.02, "answer": 0.0}
+    half = 0.04
+    return Cause(
+        against="gemma-3-4b",
+        effects=Modules(**effects),
+        ci={stage: (effects[stage] - half, effects[stage] + half) for stage in STAGES},
+        module="connector",
+        reason="its effect exceeds that of every other module, and single swaps in both directions agree",
+        layer=None,
+        difference=0.7,
+        difference_ci=(0.64, 0.75),
+        swaps={
+            stage: Swap(gain=e, gain_ci=(e - half, e + half), loss=e / 2, loss_ci=(e / 2 - half, e / 2 + half))
+            for stage, e in ((stage, effects[stage]) for stage in STAGES)
+        },
+        hybrids=[
+            Hybrid(swapped=[], signal=-0.0211, ci=(-0.05, 0.01)),
+            Hybrid(swapped=["connector"], signal=0.69, ci=(0.65, 0.73)),
+        ],
+        prefixes=[
+            Prefix(layers=0, signal=-0.0211, ci=(-0.05, 0.01)),
+            Prefix(layers=1, signal=0.69, ci=(0.65, 0.73)),
+        ],
+        n_images=200,
+    )
+
+
+def unnamed_cause() -> Cause:
+    return Cause(against="paligemma", reason="modules of another architecture cannot be swapped: their parts differ")
+
+
 def connector_fail() -> Diagnosis:
     """Two classes, a signal below chance at the end, excluded images, a cause and a regression."""
     signal = chain(0.9204, 0.8811, 0.1134, 0.0894, -0.0211)
@@ -268,15 +305,8 @@ def connector_fail() -> Diagnosis:
         n_excluded=2,
         cautions=["contamination unknown", "shortcut: file size alone reads 0.61"],
         regression=regressed(),
+        cause=named_cause(),
         controls=controls(),
-        cause={
-            "against": "gemma-3-4b",
-            "effects": {"vision": 0.01, "connector": 0.71, "llm": 0.02, "answer": 0.0},
-            "ci": {"connector": [0.66, 0.77], "vision": [-0.02, 0.03]},
-            "module": "connector",
-            "reason": "single swaps in both directions agree",
-            "layer": None,
-        },
         **{**COMMON, "n_images": 5840, "n_groups": 2791},
     )
 
@@ -342,6 +372,7 @@ def tied() -> Diagnosis:
             "primary_failure_mode": None,
             "tied": ["connector_fidelity_loss", "semantic_mapping_misalignment"],
             "failure_modes": modes(signal, {"connector": "fail", "answer": "fail"}),
+            "cause": unnamed_cause(),
             "confusion": confusion(signal, 3, 200, 3),
         }
     )

@@ -1,0 +1,1 @@
+"""Which module's weights make the difference between two checkpoints: found by swapping modules."""

@@ -1,0 +1,159 @@
+"""The likeliest option under hybrids of two models, the parts they share computed once.
+
+A hybrid is the first model with some modules of the second. All that lies between the modules (merging image features
+into the text, tiles, masks, positions) is the first model's own code, run anew for every hybrid; tower, connector and
+decoder answer from memory where everything up to them is as in the hybrid before. Hybrids come in the order in which
+what changes last changes first, so that each module keeps one result: all 16 cost two passes through the tower, four
+through the connector, eight through the decoder.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL.Image import Image
+from PIL.Image import new as new_image
+from torch import nn
+
+from diagnostics.batches import read_all
+from diagnostics.causes.pieces import Assembly, Choice
+from diagnostics.extraction import options_of, prepared, score_options
+from fixtures.models.anatomy import Anatomy
+from fixtures.models.loading import LoadedModel
+
+
+class Hybrids:
+    """Reads hybrids of two models of one architecture. Use inside `with hybrids.ready():`.
+
+    The processor is that of `loaded`. `passes` counts, by dotted name, the forward passes that were really made.
+    """
+
+    def __init__(self, loaded: LoadedModel, against: LoadedModel, prompt: str, options: Sequence[str]) -> None:
+        self._loaded, self._against, self._prompt = loaded, against, prompt
+        self._options = options_of(loaded, options)
+        self._assembly = Assembly(loaded, against)
+        self._memory = _Memory()
+
+    @property
+    def passes(self) -> Counter[str]:
+        return self._memory.passes
+
+    @contextmanager
+    def ready(self) -> Iterator[Hybrids]:
+        """The first model may be a hybrid inside this context; both are as they were after it."""
+        both = (self._loaded, self._against)
+        # transformers puts the hooks that record hidden states on a model's blocks in its first run, and blocks that
+        # have none would be missing from a hybrid's.
+        for loaded in both:
+            _prefill(loaded.model, prepared(loaded, [new_image("RGB", (64, 64))], self._prompt))
+        undo = [
+            _replace_forward(loaded.model.get_submodule(path), functools.partial(self._memory.remember, path, depth))
+            for loaded in both
+            for path, depth in _remembered(self._loaded.anatomy)
+        ]
+        try:
+            yield self
+        finally:
+            self._assembly.assemble((0, 0, 0, 0))
+            for put_back in undo:
+                put_back()
+            self._memory.forget()
+
+    def likeliest(
+        self, images: Sequence[Image], choices: Sequence[Choice], batch_size: int
+    ) -> Iterator[NDArray[np.int64]]:
+        """A batch at a time, the likeliest option of every image under every choice: [n_choices, n_images of batch]."""
+
+        def read(chunk: Sequence[Image]) -> NDArray[np.int64]:
+            return np.asarray(self.scores(chunk, choices).argmax(axis=2), dtype=np.int64)
+
+        return read_all(read, images, batch_size)
+
+    @torch.inference_mode()
+    def scores(self, images: Sequence[Image], choices: Sequence[Choice]) -> NDArray[np.float32]:
+        """Log-likelihoods of the options, [n_choices, n_images, n_options], for one batch of images."""
+        batch = prepared(self._loaded, images, self._prompt)
+        model = self._loaded.model
+        self._memory.forget()
+        found: dict[Choice, NDArray[np.float32]] = {}
+        for choice in sorted(set(choices)):
+            self._assembly.assemble(choice)
+            self._memory.begin(choice)
+            found[choice] = score_options(model, self._options, batch, *_prefill(model, batch))
+        self._memory.forget()
+        return np.stack([found[choice] for choice in choices])
+
+
+def _prefill(model: Any, batch: Any) -> tuple[dict[str, Any], Any]:
+    """Arguments and output of the pass that `generate` makes over the prompt."""
+    made: list[tuple[dict[str, Any], Any]] = []
+    handle = model.register_forward_hook(lambda _m, _a, kwargs, out: made.append((kwargs, out)), with_kwargs=True)
+    try:
+        model.generate(**batch, max_new_tokens=1, do_sample=False, num_beams=1, use_cache=True)
+    finally:
+        handle.remove()
+    return made[0]
+
+
+def _remembered(anatomy: Anatomy) -> list[tuple[str, int]]:
+    """The modules that answer from memory, and of how many modules of the chain their output is made."""
+    connectors = (anatomy.connector, *anatomy.deepstack)
+    # A tower with connectors inside depends on them too; its blocks do not.
+    nested = any(name.startswith(f"{anatomy.tower}.") for name in connectors)
+    tower = anatomy.vision_blocks if nested else (anatomy.tower,)
+    return [*((name, 1) for name in tower), *((name, 2) for name in connectors), (anatomy.decoder, 3)]
+
+
+def _replace_forward(module: nn.Module, remember: Callable[..., Any]) -> Callable[[], None]:
+    """Let `remember` stand before `module.forward`; returns what undoes it."""
+    # Device placement may already have put a forward of its own on the instance.
+    own = module.__dict__.get("forward")
+    forward = module.forward
+    module.forward = functools.wraps(forward)(functools.partial(remember, forward))
+
+    def undo() -> None:
+        if own is None:
+            del module.forward
+        else:
+            module.forward = own
+
+    return undo
+
+
+class _Memory:
+    """The last outputs of each module, valid while the modules up to it are chosen as they were.
+
+    A module may run several times in one reading (tiles, the further tokens of an option): its n-th call under the
+    same choices gives the same.
+    """
+
+    def __init__(self) -> None:
+        self.passes: Counter[str] = Counter()
+        self._choice: Choice = (0, 0, 0, 0)
+        self._calls: Counter[str] = Counter()
+        self._held: defaultdict[str, tuple[tuple[int, ...], list[Any]]] = defaultdict(lambda: ((), []))
+
+    def begin(self, choice: Choice) -> None:
+        self._choice = choice
+        self._calls.clear()
+
+    def forget(self) -> None:
+        self._held.clear()
+
+    def remember(self, path: str, depth: int, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        made_of = self._choice[:depth]
+        if self._held[path][0] != made_of:
+            self._held[path] = (made_of, [])
+        outputs, n = self._held[path][1], self._calls[path]
+        self._calls[path] += 1
+        if n == len(outputs):
+            outputs.append(forward(*args, **kwargs))
+            self.passes[path] += 1
+        return outputs[n]

@@ -1,0 +1,160 @@
+"""Which module is named, on answers made by hand: 120 images, two classes, a group an image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from diagnostics.causes.judgement import COALITIONS, Finding, Signals, guilty_layer, judge
+from diagnostics.judging import Resamples
+from diagnostics.records import STAGES, Prefix
+
+N = 120
+LABELS = np.arange(N) % 2
+Rule = Callable[[set[str]], float]
+
+
+def found(accuracy: Rule) -> Finding:
+    """The finding where the hybrid with modules S of the second checkpoint answers a share `accuracy(S)` right."""
+    rng = np.random.default_rng(0)
+    rank = rng.permutation(N // 2).repeat(2)
+    rows = []
+    for members in COALITIONS:
+        share = accuracy({stage for stage, member in zip(STAGES, members, strict=True) if member})
+        rows.append(np.where(rank < round(share * N / 2), LABELS, 1 - LABELS))
+    resamples = Resamples(LABELS, np.arange(N), 2, seed=0)
+    return judge(Signals.of(np.array(rows), LABELS, resamples, 2))
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_module_that_alone_makes_the_difference_is_named(stage):
+    finding = found(lambda swapped: 0.95 if stage in swapped else 0.5)
+    assert finding.module == stage
+    assert getattr(finding.effects, stage) == pytest.approx(finding.difference) == pytest.approx(0.9)
+    assert finding.swaps[stage].gain == pytest.approx(0.9)
+    assert finding.swaps[stage].loss == pytest.approx(0.9)
+    low, high = finding.difference_ci
+    assert low < finding.difference < high
+
+
+def test_a_small_share_elsewhere_does_not_hide_it():
+    finding = found(lambda swapped: 0.5 + 0.35 * ("llm" in swapped) + 0.05 * ("vision" in swapped))
+    assert finding.module == "llm"
+    assert finding.effects.vision == pytest.approx(0.1)
+
+
+def test_equal_models_name_nothing():
+    finding = found(lambda swapped: 0.9)
+    assert finding.module is None
+    assert finding.reason.startswith("no difference")
+    assert finding.difference == 0
+
+
+def test_a_worse_second_checkpoint_names_nothing():
+    finding = found(lambda swapped: 0.5 if "connector" in swapped else 0.95)
+    assert finding.module is None
+    assert "answers worse than the model" in finding.reason
+
+
+def test_a_difference_within_the_interval_names_nothing():
+    finding = found(lambda swapped: 0.52 if "connector" in swapped else 0.5)
+    assert finding.module is None
+    assert finding.reason.startswith("no difference")
+
+
+def test_modules_that_only_work_together_are_an_interaction():
+    """A tower and a connector made for each other: one without the other answers worse than either model."""
+
+    def rule(swapped: set[str]) -> float:
+        pair = {"vision", "connector"} & swapped
+        return {0: 0.7, 1: 0.2, 2: 0.95}[len(pair)]
+
+    finding = found(rule)
+    assert finding.module is None
+    assert finding.reason.startswith("interaction: with vision of the second") or "with connector" in finding.reason
+
+
+def test_equal_shares_name_neither():
+    finding = found(lambda swapped: 0.5 + 0.2 * ("vision" in swapped) + 0.21 * ("llm" in swapped))
+    assert finding.swaps["llm"].gain_ci[0] > 0
+    assert finding.swaps["llm"].loss_ci[0] > 0
+    assert finding.module is None
+    assert finding.reason.startswith("shared between vision and llm")
+
+
+def test_two_faulty_modules_share_the_difference():
+    finding = found(lambda swapped: 0.95 if {"vision", "answer"} <= swapped else 0.5)
+    assert finding.module is None
+    assert finding.reason == "shared between vision and answer: these images cannot tell which has the larger effect"
+    assert finding.effects.vision == pytest.approx(finding.effects.answer)
+
+
+@pytest.mark.parametrize(
+    ("rule", "says"),
+    [
+        # llm helps only where another module came along; more of them, more help.
+        (lambda s: 0.5 + 0.15 * ("llm" in s) * len(s - {"llm"}), "lifts the model above itself and chance"),
+        (
+            lambda s: min(0.95, 0.5 + 0.45 * ("llm" in s) + 0.15 * len(s - {"llm"})),
+            "costs the second checkpoint anything",
+        ),
+    ],
+)
+def test_single_swaps_must_agree(rule, says):
+    finding = found(rule)
+    assert finding.effects.llm == max(value for _, value in finding.effects)
+    assert finding.module is None
+    assert finding.reason == f"llm has the largest effect, but nothing shows that swapping it alone {says}"
+
+
+def test_the_module_that_alone_lifts_most_must_be_the_one_of_the_largest_effect():
+    """The connector helps in company, the tower alone helps more."""
+
+    def rule(swapped: set[str]) -> float:
+        if swapped == {"vision"}:
+            return 0.75
+        return 0.5 + 0.1 * ("connector" in swapped) * (1 + len(swapped & {"llm", "answer", "vision"}))
+
+    finding = found(rule)
+    assert finding.effects.connector == max(value for _, value in finding.effects)
+    assert finding.swaps["connector"].gain_ci[0] > 0
+    assert finding.module is None
+    assert finding.reason == "connector has the largest effect, but swapped alone, vision lifts the model more"
+
+
+def test_breaking_an_inverted_model_gives_nothing_back():
+    """The model answers the wrong class; each module swapped alone breaks that, and brings no more than chance."""
+
+    def rule(swapped: set[str]) -> float:
+        return {0: 0.05, 4: 0.95}.get(len(swapped), 0.5 + 0.2 * ("vision" in swapped and len(swapped) > 1))
+
+    finding = found(rule)
+    assert finding.effects.vision == max(value for _, value in finding.effects)
+    assert finding.swaps["vision"].gain_ci[0] > 0
+    assert finding.module is None
+
+
+def curve(*signals: float) -> list[Prefix]:
+    return [Prefix(layers=3 * i, signal=s, ci=(s, s)) for i, s in enumerate(signals)]
+
+
+@pytest.mark.parametrize(
+    ("signals", "layer"),
+    [
+        ((0.0, 0.0, 0.9, 0.9), 5),
+        ((0.0, 0.8, 0.9, 0.9), 2),
+        ((0.0, 0.1, 0.2, 0.9), 8),
+        # What a longer prefix loses again is not given back yet.
+        ((0.0, 0.8, 0.1, 0.9), 8),
+        ((0.5, 0.6, 0.8, 0.9), 5),
+    ],
+)
+def test_the_layer_ends_the_shortest_prefix_that_gives_back_half(signals, layer):
+    assert guilty_layer(curve(*signals)) == layer
+
+
+def test_a_module_of_one_layer_has_no_guilty_one():
+    one = [Prefix(layers=0, signal=0.0, ci=(0, 0)), Prefix(layers=1, signal=0.9, ci=(0.9, 0.9))]
+    assert guilty_layer(one) is None

@@ -1,0 +1,24 @@
+"""`--against` from the command line to the report."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.plugins.calling import Run, medprobe
+
+
+@pytest.mark.usefixtures("first")
+def test_the_cause_reaches_report_and_summary(store, small, tmp_path):
+    run: Run = medprobe(
+        *("--model", "phantom-connector", "--against", "phantom", "--dataset", small, "--store", store, "-n", "0"),
+        report_dir=tmp_path,
+    )
+    cause = run.diagnoses["phantom-connector", "small"]["cause"]
+    assert cause["module"] == "connector", run.out
+    assert set(cause["effects"]) == set(cause["ci"]) == {"vision", "connector", "llm", "answer"}
+    assert cause["layer"] is None
+    assert "cause, against phantom: connector" in run.out
+    (page,) = tmp_path.glob("*/index.html")
+    text = page.read_text("utf-8")
+    assert "Swapping modules with phantom, the connector makes the difference" in text
+    assert "Effect of each module" in text
