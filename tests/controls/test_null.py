@@ -72,6 +72,7 @@ def test_the_largest_over_loci_counts() -> None:
     assert null.band == pytest.approx(np.quantile([0.3, 0.2, 0.3], 0.95))
     assert null.accuracy == pytest.approx((np.quantile([0.1, 0.1, 0.25], 0.05), np.quantile([0.3, 0.2, 0.3], 0.95)))
     assert p_value(a, 0.31) == 1 / 4
+    assert p_value(a - 1e-15, 0.3) == 2 / 4  # equal but for rounding
 
 
 def test_the_loci_of_the_exits() -> None:
