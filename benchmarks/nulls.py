@@ -43,8 +43,8 @@ def shuffled_labels(dataset: Any, by: str, seed: int) -> Any:
 
 
 def study_shuffled(folder: Path) -> list[dict[str, Any]]:
-    from diagnostics import judging
     from diagnostics.controls import null
+    from diagnostics.diagnosis import judgement_of
     from diagnostics.evidence import gather
     from diagnostics.settings import Settings
     from fixtures.datasets.dataset import open_dataset
@@ -59,14 +59,7 @@ def study_shuffled(folder: Path) -> list[dict[str, Any]]:
             given = dataset if by == "nothing" else shuffled_labels(dataset, by, seed)
             evidence = gather(spec, given, settings, lambda *_: None)
             found = null.of_reference(evidence, null.Permuted(evidence))
-            judged = judging.judge(
-                evidence.labels,
-                evidence.predictions,
-                settings.thresholds.resolve(spec.name, dataset.name),
-                evidence.resamples,
-                evidence.n_classes,
-                found.p,
-            )
+            judged = judgement_of(evidence, found.p)
             rows.append(
                 {
                     "shuffled_by": by,

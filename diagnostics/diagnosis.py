@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from diagnostics.records import (
     Excluded,
     Exit,
     FailureModes,
+    HealthLimit,
     Link,
     Predictions,
     Reference,
@@ -68,15 +69,7 @@ def _conclude(evidence: Evidence) -> Diagnosis:
     predictions, thresholds = evidence.predictions, evidence.settings.thresholds
     health = Scores({name: r.predictions for name, r in evidence.readings.items()}, labels, evidence.resamples)
     limits = judge_least(thresholds.health_limits(evidence.spec.name, dataset.name).least, health)
-    judged = judging.judge(
-        labels,
-        predictions,
-        thresholds.resolve(evidence.spec.name, dataset.name),
-        evidence.resamples,
-        evidence.n_classes,
-        controls.null.p,
-        limits,
-    )
+    judged = judgement_of(evidence, controls.null.p, limits)
     return Diagnosis(
         model=evidence.spec.name,
         revision=evidence.spec.revision,
@@ -115,6 +108,19 @@ def _conclude(evidence: Evidence) -> Diagnosis:
             **({} if cause is None else {"swapping": swapped - controlled}),
             "judging": time.perf_counter() - swapped,
         },
+    )
+
+
+def judgement_of(evidence: Evidence, null_p: float, limits: Sequence[HealthLimit] = ()) -> judging.Judgement:
+    """The verdict on every link, from the predictions at the places of the chain and the p of the permutation null."""
+    return judging.judge(
+        evidence.labels,
+        evidence.predictions,
+        evidence.settings.thresholds.resolve(evidence.spec.name, evidence.dataset.name),
+        evidence.resamples,
+        evidence.n_classes,
+        null_p,
+        limits,
     )
 
 

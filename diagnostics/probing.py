@@ -123,7 +123,8 @@ def _read_fold(ridge: Ridge, labels: Ints, n_classes: int) -> tuple[Floats, Floa
         better = loss < least
         least[better] = loss[better]
         read[:, better] = discriminants.of(better).log_probabilities(held_out[:, better])
-        accuracy[better] = np.einsum("sn,sn->s", own >= inner.max(axis=0), weights)[better]
+        # By the class that is read, not by own >= largest: where nothing is read all classes tie.
+        accuracy[better] = np.einsum("sn,sn->s", inner.argmax(axis=0) == labels, weights)[better]
     return read.transpose(1, 2, 0), accuracy
 
 

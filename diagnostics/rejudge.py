@@ -134,14 +134,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m diagnostics.rejudge", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("report_dir", type=Path, metavar="REPORT_DIR", help="a folder with report.json")
     folder = parser.parse_args(arguments).report_dir
+    path = folder / "report.json"
+    found = []
     try:
-        report = Report.model_validate_json((folder / "report.json").read_bytes())
-        found = [Predictions.model_validate_json(p.read_bytes()) for p in sorted(folder.glob("*/predictions.json"))]
+        report = Report.model_validate_json(path.read_bytes())
+        for path in sorted(folder.glob("*/predictions.json")):
+            found.append(Predictions.model_validate_json(path.read_bytes()))
     except OSError as error:
         print(f"no report in {folder}: {error.strerror} ({error.filename})", file=sys.stderr)
         return 4
     except ValidationError as error:
-        print(f"the report in {folder} cannot be read: {error.errors()[0]['msg']}", file=sys.stderr)
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "its start"
+        print(f"{path} cannot be read: wrong at {where}: {first['msg']}; run the diagnosis again", file=sys.stderr)
         return 4
     stored = {(predictions.model, predictions.dataset): predictions for predictions in found}
     equal = True

@@ -50,6 +50,7 @@ def test_constant_features_are_at_chance(probe: probing.ProbeName, value: float)
     reading = probing.read(probe, x, labels, groups, fold, 0)
     assert np.isfinite(reading.log_probabilities).all()
     assert abs(accuracy(reading, labels) - 0.5) <= 0.15
+    assert reading.inner_accuracy.max() <= 0.5  # else a dead locus would be chosen to speak for an exit
 
 
 @pytest.mark.parametrize("width", [5, 400])

@@ -1,0 +1,435 @@
+"""The detection matrix: what was planted against what is diagnosed.
+
+    python benchmarks/detection.py --bases DIR --work DIR [--shard 1/2] [--limit N]
+
+`--bases` holds checkpoints FAMILY-SEED, each trained by `python -m fixtures.phantoms.train --out DIR/FAMILY-SEED
+--family FAMILY --seed SEED`. Every cell of the design is a line of WORK/detection-*.jsonl; cells that are there are not
+run again, so a stopped run goes on and shards may run side by side. A run that finds the whole design done writes
+benchmarks/detection.json, docs/detection.md and docs/detection.svg.
+
+A cell runs what decides a verdict: every locus, the exits chosen inside the folds, the permutation null and the
+judgement. Floors, the twin and other wordings decide nothing and are left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+BUILDING = ("llava-1", "gemma3-1")
+"""Checkpoints that were looked at while mechanisms and rules were built."""
+IMAGE_SEEDS = (7001, 7002, 7003, 7004)
+"""Sets of images that nothing was built on."""
+N_PATIENTS, IMAGES_PER_PATIENT = 60, 4
+
+DESTROYS = {
+    "vision": ("blind", "drowned"),
+    "connector": ("muted", "deaf", "dead_units"),
+    "llm": ("deaf", "empty_values", "silent"),
+    "answer": ("constant", "mute", "equal_words"),
+}
+DEGRADES = (
+    "vision.noise",
+    "vision.low_rank",
+    "connector.dropped_channels",
+    "connector.low_rank",
+    "llm.hard_of_hearing",
+    "llm.dropped_inputs",
+    "answer.mixed",
+    "answer.low_rank",
+)
+KNOBS = (0.25, 0.5, 1.0)
+SHIFTS = (
+    "vision.permuted",
+    "connector.rotated",
+    "connector.permuted",
+    "connector.offset",
+    "connector.squeezed",
+    "llm.flipped_signs",
+    "llm.stretched",
+    "answer.swapped_words",
+    "answer.biased",
+    "answer.permuted",
+)
+TWINS = ("permuted_channels", "pruned_heads", "rescaled", "own_head", "rounded")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run: a base checkpoint, what is planted in it, and how it is run."""
+
+    base: str
+    kind: str
+    fault: str | None
+    image_seed: int
+    dtype: str | None = None
+    batch_size: int = 16
+
+    @property
+    def key(self) -> str:
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @property
+    def stage(self) -> str | None:
+        """The stage that is struck, if one is."""
+        return None if self.kind == "healthy" or self.fault is None else self.fault.partition(".")[0]
+
+
+def design(bases: Sequence[str]) -> list[Cell]:
+    """Every base healthy in nine ways; two of each stage's destroying mechanisms and half of the shifting ones, taken
+    in turn over the bases; the degrading ones on the shipped phantom, whose severities are measured.
+    """
+    cells: list[Cell] = []
+    for i, base in enumerate(bases):
+
+        def seed(j: int, i: int = i) -> int:
+            return IMAGE_SEEDS[(i + j) % len(IMAGE_SEEDS)]
+
+        cells += [Cell(base, "healthy", None, seed(j)) for j in range(2)]
+        cells += [Cell(base, "healthy", f"healthy.{twin}", seed(j + 2)) for j, twin in enumerate(TWINS)]
+        cells += [
+            Cell(base, "healthy", None, seed(2), dtype="bfloat16"),
+            Cell(base, "healthy", None, seed(3), batch_size=5),
+        ]
+        for stage, names in DESTROYS.items():
+            for j in range(2):
+                cells.append(Cell(base, "destroys", f"{stage}.{names[(i + j) % len(names)]}", seed(j)))
+        cells += [Cell(base, "shifts", name, seed(j)) for j, name in enumerate(SHIFTS) if (i + j) % 2 == 0]
+    for name in DEGRADES:
+        for knob in KNOBS:
+            fault = name if knob == 1 else f"{name}@{knob}"
+            cells += [Cell("phantom", "degrades", fault, seed) for seed in IMAGE_SEEDS[:2]]
+    return cells
+
+
+def run(cell: Cell, bases: Path, work: Path) -> dict[str, Any]:
+    """Diagnose one cell; a mechanism that this model has no place for is a row of its own kind."""
+    from diagnostics.controls import null
+    from diagnostics.diagnosis import judgement_of
+    from diagnostics.evidence import gather
+    from diagnostics.records import FAILURE_MODES
+    from diagnostics.settings import Settings
+    from fixtures.datasets.dataset import open_dataset
+    from fixtures.models.registry import ModelSpec, resolve
+    from fixtures.phantoms.faults import FaultError
+
+    source = resolve("phantom").source if cell.base == "phantom" else str(bases / cell.base)
+    spec = ModelSpec(source, name=cell.base, source=source, fault=cell.fault)
+    settings = Settings(store=work / "store", dtype=cell.dtype, batch_size=cell.batch_size)
+    started = time.perf_counter()
+    try:
+        evidence = gather(spec, open_dataset(images(work, cell.image_seed), None), settings, lambda *_: None)
+    except FaultError as error:
+        return asdict(cell) | {"cannot": str(error)}
+    p = null.of_reference(evidence, null.Permuted(evidence)).p
+    judged = judgement_of(evidence, p)
+    return asdict(cell) | {
+        "expected": None if cell.stage is None else FAILURE_MODES[cell.stage],  # type: ignore[index]
+        "verdict": judged.verdict,
+        "primary": judged.primary,
+        "tied": judged.tied,
+        "links": {stage: link.verdict for stage, link in judged.links.items()},
+        "signal": {place: round(value, 3) for place, value in judged.signal.items()},
+        "null_p": round(p, 3),
+        "n_loci": len(evidence.readings),
+        "seconds": round(time.perf_counter() - started, 1),
+    }
+
+
+def images(work: Path, seed: int) -> Path:
+    from fixtures.phantoms.images import draw_dataset
+
+    folder = work / f"images-{seed}"
+    if not (folder / "manifest.toml").exists():
+        draft = work / f".images-{seed}-{time.monotonic_ns()}"
+        draw_dataset(draft, N_PATIENTS, IMAGES_PER_PATIENT, seed)
+        if not folder.exists():
+            draft.rename(folder)
+    return folder / "manifest.toml"
+
+
+def finished(work: Path) -> dict[str, dict[str, Any]]:
+    """The rows there are, by cell."""
+    rows = {}
+    for path in sorted(work.glob("detection-*.jsonl")):
+        for line in path.read_text("utf-8").splitlines():
+            row = json.loads(line)
+            rows[Cell(**{name: row[name] for name in Cell.__dataclass_fields__}).key] = row
+    return rows
+
+
+def wilson(n_hits: int, n: int) -> tuple[float, float]:
+    from scipy.stats import binomtest
+
+    found = binomtest(n_hits, n).proportion_ci(method="wilson")
+    return float(found.low), float(found.high)
+
+
+def clustered(hits: Sequence[bool], bases: Sequence[str], seed: int = 0) -> tuple[float, float]:
+    """95 percent interval of a rate over 5,000 resamples of whole base checkpoints."""
+    names = sorted(set(bases))
+    count = np.array([[sum(b == name for b in bases), sum(h for h, b in zip(hits, bases, strict=True) if b == name)]
+                      for name in names])  # fmt: skip
+    drawn = np.random.default_rng(seed).integers(0, len(names), (5000, len(names)))
+    total = count[drawn].sum(axis=1)
+    low, high = np.quantile(total[:, 1] / total[:, 0], [0.025, 0.975])
+    return float(low), float(high)
+
+
+def rate(rows: Sequence[dict[str, Any]], hit: Any) -> dict[str, Any]:
+    """How often `hit(row)`, with the interval of independent runs and that over base checkpoints."""
+    hits = [bool(hit(row)) for row in rows]
+    bases = [row["base"] for row in rows]
+    return {
+        "n_hits": sum(hits),
+        "n_runs": len(rows),
+        "n_bases": len(set(bases)),
+        "wilson": wilson(sum(hits), len(rows)),
+        "clustered": clustered(hits, bases),
+    }
+
+
+def named_right(row: dict[str, Any]) -> bool:
+    return row["primary"] == row["expected"]
+
+
+def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    ran = [row for row in rows if "cannot" not in row]
+    healthy = [row for row in ran if row["kind"] == "healthy"]
+    destroyed = [row for row in ran if row["kind"] == "destroys"]
+    return {
+        "healthy_failed": rate(healthy, lambda row: row["verdict"] == "fail"),
+        "healthy_passed": rate(healthy, lambda row: row["verdict"] == "pass"),
+        "destroyed_named_right": rate(destroyed, named_right),
+        "destroyed_by_stage": {
+            stage: rate([row for row in destroyed if row["fault"].startswith(stage)], named_right) for stage in DESTROYS
+        },
+        "cannot_be_planted": sum("cannot" in row for row in rows),
+    }
+
+
+def _said(row: dict[str, Any]) -> str:
+    if row["primary"]:
+        return str(row["primary"])
+    return "tied" if row["tied"] else str(row["verdict"])
+
+
+def confusion(rows: Sequence[dict[str, Any]], kind: str) -> Iterator[str]:
+    from diagnostics.records import FAILURE_MODES
+
+    said = [*FAILURE_MODES.values(), "tied", "inconclusive", "pass"]
+    yield "| planted | " + " | ".join(name.replace("_", " ") for name in said) + " |"
+    yield "|---" * (len(said) + 1) + "|"
+    ran = [row for row in rows if "cannot" not in row and row["kind"] == kind]
+    for fault in dict.fromkeys(
+        row["fault"] for row in sorted(ran, key=lambda row: list(DESTROYS).index(row["fault"].split(".")[0]))
+    ):
+        found = [_said(row) for row in ran if row["fault"] == fault]
+        yield f"| {fault} | " + " | ".join(str(found.count(name) or "") for name in said) + " |"
+
+
+def doses(rows: Sequence[dict[str, Any]], severities: dict[str, float | None]) -> Iterator[str]:
+    yield "| fault | severity | runs | named right | other failure | inconclusive | pass | signal before and after |"
+    yield "|---" * 8 + "|"
+    ran = [row for row in rows if row["kind"] == "degrades" and "cannot" not in row]
+    for fault in dict.fromkeys(row["fault"] for row in ran):
+        found = [row for row in ran if row["fault"] == fault]
+        stage = fault.split(".")[0]
+        places = list(found[0]["signal"])
+        before = places[places.index(stage) - 1]
+        other = sum(row["verdict"] == "fail" and not named_right(row) for row in found)
+        levels = " and ".join(
+            f"{100 * np.mean([row['signal'][place] for row in found]):.0f}" for place in (before, stage)
+        )
+        severity = severities.get(fault)
+        yield (
+            f"| {fault} | {'not measured' if severity is None else f'{severity:.2f}'} | {len(found)} | "
+            f"{sum(map(named_right, found))} | {other} | {sum(row['verdict'] == 'inconclusive' for row in found)} | "
+            f"{sum(row['verdict'] == 'pass' for row in found)} | {levels} |"
+        )
+
+
+def measured_severities() -> dict[str, float | None]:
+    rows = json.loads((HERE / "severity.json").read_text("utf-8"))["rows"]
+    return {row["fault"]: row.get("severity") for row in rows}
+
+
+PAGE = """\
+# The detection matrix
+
+What was planted against what is diagnosed, on {n_bases} small models that were trained from scratch (seeds and families
+in the table of runs, `benchmarks/detection.json`), {n_images} phantom images a run. Checkpoints and image sets are not
+those that mechanisms and rules were built on. Made by
+
+    python benchmarks/detection.py --bases DIR --work DIR
+
+| rate | runs | bases | found | 95% of independent runs | 95% over bases |
+|---|---|---|---|---|---|
+{rates}
+
+*Healthy twins* are the bases as trained, on two image sets, and edits after which everything is understood as before:
+channels of the tower permuted and undone in the connector, an idle head added, a linear pair rescaled, an untied copy
+of the head, weights rounded to bfloat16, bfloat16 arithmetic, another batch size. *Named right* means that the primary
+failure mode is that of the struck stage. Bases of one family share more than chance would have it, and images are
+shared between runs; the interval over bases resamples whole bases, and says nothing where no run went wrong.
+{n_cannot} cells could not be planted (a connector of one layer has no units to kill, and the like).
+
+![Share of runs by what was diagnosed, for each planted fault](detection.svg)
+
+## Information destroyed
+
+{destroyed}
+
+## Information degraded
+
+On the shipped phantom, two image sets each; *severity* is the share of the signal that stronger readers on fresh
+images no longer find ([severity.md](severity.md)), not the knob. A link is allowed to lose a fifth (a quarter at the
+tower), so mild damage passes by right.
+
+{degraded}
+
+## Readable, but not understood
+
+Here the struck module still hands on what a probe can read, and the next one does not understand it: the probes blame a
+later link, or none. This is what a probe cannot tell, and what `--against` is for ([causes.md](causes.md)).
+
+{shifted}
+
+## Number of loci
+
+{loci}
+"""
+
+
+def page(rows: Sequence[dict[str, Any]], found: dict[str, Any], loci: str) -> str:
+    def line(name: str, cell: dict[str, Any]) -> str:
+        low, high = (f"{100 * x:.1f}" for x in cell["wilson"])
+        by_low, by_high = (f"{100 * x:.1f}" for x in cell["clustered"])
+        share = 100 * cell["n_hits"] / cell["n_runs"]
+        return (
+            f"| {name} | {cell['n_runs']} | {cell['n_bases']} | {cell['n_hits']} ({share:.1f}%) | {low} to {high} | "
+            f"{by_low} to {by_high} |"
+        )
+
+    rates = [
+        line("healthy twins failed (aim: at most 5%)", found["healthy_failed"]),
+        line("healthy twins passed", found["healthy_passed"]),
+        line("destroying faults named right (aim: at least 95%)", found["destroyed_named_right"]),
+        *(line(f"... struck at {stage}", cell) for stage, cell in found["destroyed_by_stage"].items()),
+    ]
+    return PAGE.format(
+        n_bases=found["healthy_failed"]["n_bases"],
+        n_images=N_PATIENTS * IMAGES_PER_PATIENT,
+        rates="\n".join(rates),
+        n_cannot=found["cannot_be_planted"],
+        destroyed="\n".join(confusion(rows, "destroys")),
+        degraded="\n".join(doses(rows, measured_severities())),
+        shifted="\n".join(confusion(rows, "shifts")),
+        loci=loci,
+    )
+
+
+def picture(rows: Sequence[dict[str, Any]], path: Path) -> None:
+    """A bar a planted fault, its runs by what was diagnosed."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "medprobe"
+    from matplotlib.figure import Figure
+
+    ran = [row for row in rows if "cannot" not in row]
+
+    def group(row: dict[str, Any]) -> str:
+        if row["kind"] == "healthy":
+            how = row["dtype"] or (f"batch {row['batch_size']}" if row["batch_size"] != 16 else "as trained")
+            return f"healthy: {(row['fault'] or how).removeprefix('healthy.').replace('_', ' ')}"
+        return f"{row['kind']}: {row['fault'].replace('_', ' ')}"
+
+    def outcome(row: dict[str, Any]) -> str:
+        if row["verdict"] != "fail":
+            return str(row["verdict"])
+        return "fail, as planted" if named_right(row) and row["kind"] != "healthy" else "fail, otherwise"
+
+    colours = {
+        "pass": "#4c9f70",
+        "inconclusive": "#c9c9c9",
+        "fail, as planted": "#2f5d9b",
+        "fail, otherwise": "#d9822b",
+    }
+    kinds = ("healthy", "destroys", "degrades", "shifts")
+    names = sorted({group(row) for row in ran}, key=lambda name: (kinds.index(name.split(":")[0]), name))
+    figure = Figure(figsize=(9.6, 0.21 * len(names) + 1.1))
+    axes = figure.subplots()
+    left = np.zeros(len(names))
+    for said, colour in colours.items():
+        share = np.array([np.mean([outcome(row) == said for row in ran if group(row) == name]) for name in names])
+        axes.barh(range(len(names)), share, left=left, color=colour, label=said, height=0.8)
+        left += share
+    counts = [sum(group(row) == name for row in ran) for name in names]
+    axes.set_yticks(range(len(names)), [f"{name} ({n})" for name, n in zip(names, counts, strict=True)], fontsize=7)
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1)
+    axes.margins(y=0.01)
+    axes.set_xlabel("share of runs")
+    axes.legend(ncols=4, loc="lower center", bbox_to_anchor=(0.4, 1.0), frameon=False, fontsize=8)
+    figure.tight_layout()
+    figure.savefig(path, format="svg", metadata={"Date": None})
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--bases", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--shard", default="1/1", help="part I of N of the design (default: all)")
+    parser.add_argument("--limit", type=int, help="run this many cells at most, spread over the design")
+    given = parser.parse_args(arguments)
+    given.work.mkdir(parents=True, exist_ok=True)
+    bases = sorted(path.name for path in given.bases.iterdir() if (path / "training.json").exists())
+    cells = design([base for base in bases if base not in BUILDING])
+    part, of = map(int, given.shard.split("/"))
+    mine = cells[part - 1 :: of]
+    if given.limit:
+        mine = mine[:: max(1, len(mine) // given.limit)][: given.limit]
+    done = finished(given.work)
+    for number, cell in enumerate(mine, 1):
+        if cell.key in done:
+            continue
+        row = run(cell, given.bases, given.work)
+        with (given.work / f"detection-{part}.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        print(
+            f"{number}/{len(mine)} {cell.base} {cell.kind} {cell.fault}: {row.get('cannot') or _said(row)}", flush=True
+        )
+    done = finished(given.work)
+    if all(cell.key in done for cell in cells):
+        write([done[cell.key] for cell in cells])
+
+
+def write(rows: Sequence[dict[str, Any]]) -> None:
+    """The data, the page and the picture."""
+    loci = json.loads((HERE / "n_loci.json").read_text("utf-8"))["sentence"]
+    found = summary(rows)
+    (HERE / "detection.json").write_text(
+        json.dumps({"summary": found, "runs": "RUNS"}, indent=1).replace(
+            '"RUNS"', "[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]"
+        )
+        + "\n"
+    )
+    docs = HERE.parent / "docs"
+    (docs / "detection.md").write_text(page(rows, found, loci))
+    picture(rows, docs / "detection.svg")
+
+
+if __name__ == "__main__":
+    main()
