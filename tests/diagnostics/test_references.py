@@ -262,8 +262,8 @@ def test_a_second_model_trains_nothing(
 
     def measure(spec: ModelSpec, *_: object) -> Measurement:
         folder = Folder(asked.store, spec.name)
-        features = np.random.default_rng(len(spec.name)).normal(size=(18, 4)).astype(np.float32)
-        loci = ("vision.0.mean", "vision.0.grid", "connector.0.mean", "llm.0.last", "options")
+        features = np.random.default_rng(len(spec.name)).normal(size=(18, 32)).astype(np.float32)
+        loci = ("vision.0.mean", "vision.0.grid", "connector.0.mean", "connector.0.grid", "llm.0.last", "options")
         folder.add(Shard(digests, dict.fromkeys(loci, features), ["normal"] * 18))
         return Measurement(dataset.images, (), spec.name, folder)
 
@@ -327,9 +327,9 @@ def test_two_processes_train_once(rows: Rows, asked: Settings, tmp_path: Path, m
 
 
 def test_the_default_needs_no_timm(rows: Rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kmeans, "features", lambda pixels, _: pixels.reshape(len(pixels), -1))
+    monkeypatch.setattr(kmeans, "features", lambda pixels, _: pixels.reshape(len(pixels), 16, -1))
     monkeypatch.setitem(sys.modules, "timm", SimpleNamespace())
     reading, about = read_reference(rows, Settings(store=tmp_path / "store"), silent)
     assert reading.log_probabilities.shape == (18, 3)
     assert about.network == "kmeans-filters-64px-6x6-128"
-    assert about.origin == "filters learnt from these images without their labels, read by the probe"
+    assert about.origin.startswith("filters learnt from these images without their labels, read as a stage's exit is")

@@ -45,10 +45,11 @@ def test_manifest_leaves_masks_out_and_groups_by_patient(drawn):
 
 
 def test_lesion_lies_where_the_table_says(drawn):
-    rows = list(csv.DictReader((drawn.parent / images.LESIONS).open()))
+    rows = list(csv.DictReader((drawn.parent / images.LESIONS).read_text().splitlines()))
     assert len(rows) == 24
     for row in rows:
-        mask = np.asarray(Image.open(drawn.parent / "images" / row["image"].replace(".png", "_mask.png"))) > 0
+        with Image.open(drawn.parent / "images" / row["image"].replace(".png", "_mask.png")) as image:
+            mask = np.asarray(image) > 0
         if row["image"].startswith("normal"):
             assert not mask.any()
             assert row["row"] == ""

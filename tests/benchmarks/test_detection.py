@@ -1,0 +1,73 @@
+"""A slice of the detection matrix, and the arithmetic of its rates."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from benchmarks import detection
+from benchmarks.detection import Cell, clustered, design, rate, run
+
+BASES = ("llava-2", "llava-3", "gemma3-2")
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    return tmp_path_factory.mktemp("matrix")
+
+
+@pytest.mark.parametrize(
+    "fault", ["vision.drowned", "connector.deaf", "llm.silent", "answer.equal_words", "healthy.permuted_channels"]
+)
+def test_what_is_planted_is_diagnosed(fault, work):
+    kind = "healthy" if fault.startswith("healthy") else "destroys"
+    row = run(Cell("phantom", kind, fault, 7001), work, work)
+    assert row["primary"] == row["expected"], row
+    assert row["verdict"] == ("pass" if kind == "healthy" else "fail"), row
+
+
+def test_the_design_covers_every_stage_on_every_base():
+    cells = design(BASES)
+    assert len({cell.key for cell in cells}) == len(cells)
+    for base in BASES:
+        own = [cell for cell in cells if cell.base == base]
+        assert sum(cell.kind == "healthy" for cell in own) == 9
+        assert Counter(cell.stage for cell in own if cell.kind == "destroys") == dict.fromkeys(detection.DESTROYS, 2)
+    planted = {cell.fault for cell in design(list(map(str, range(6)))) if cell.kind == "shifts"}
+    assert planted == set(detection.SHIFTS)
+
+
+def test_a_stopped_run_goes_on(work, monkeypatch):
+    ran = []
+
+    def fake(cell, *_):
+        ran.append(cell)
+        return vars(cell) | {"cannot": "not run here"}
+
+    bases = work / "bases"
+    for base in (*BASES, *detection.BUILDING):
+        (bases / base).mkdir(parents=True)
+        (bases / base / "training.json").write_text("{}")
+    monkeypatch.setattr(detection, "run", fake)
+    monkeypatch.setattr(detection, "write", lambda rows: None)
+    detection.main(["--bases", str(bases), "--work", str(work / "rows"), "--limit", "7"])
+    assert len(ran) == 7
+    detection.main(["--bases", str(bases), "--work", str(work / "rows")])
+    assert len(ran) == len(design(BASES))
+    assert not {cell.base for cell in ran} & set(detection.BUILDING)
+
+
+def test_an_interval_over_bases_is_wider_where_bases_differ():
+    hits = [True] * 20 + [False] * 20
+    low, high = clustered(hits, ["a"] * 20 + ["b"] * 20)
+    assert (low, high) == (0.0, 1.0)
+    even = clustered([True, False] * 20, ["a"] * 20 + ["b"] * 20)
+    assert even == (0.5, 0.5)
+
+
+def test_a_rate_has_its_upper_bound():
+    rows = [{"base": str(i % 5)} for i in range(80)]
+    none = rate(rows, lambda row: False)
+    assert none["n_hits"] == 0
+    assert none["wilson"][1] == pytest.approx(0.0458, abs=1e-3)
