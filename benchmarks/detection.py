@@ -141,10 +141,48 @@ def run(cell: Cell, bases: Path, work: Path) -> dict[str, Any]:
         "tied": judged.tied,
         "links": {stage: link.verdict for stage, link in judged.links.items()},
         "signal": {place: round(value, 3) for place, value in judged.signal.items()},
-        "null_p": round(p, 3),
+        "null_p": p,
+        "places": {place: encoded(values) for place, values in evidence.predictions.items()},
         "n_loci": len(evidence.readings),
         "seconds": round(time.perf_counter() - started, 1),
     }
+
+
+def encoded(predictions: Any) -> str:
+    """A sign an image: the class read, `-` for none."""
+    return "".join("-" if value < 0 else str(value) for value in predictions)
+
+
+def decoded(signs: str) -> Any:
+    return np.array([-1 if sign == "-" else int(sign) for sign in signs])
+
+
+def truth(seed: int, work: Path) -> dict[str, list[int]]:
+    """Labels and patients of an image set, in the order of the predictions."""
+    from fixtures.datasets.dataset import open_dataset
+
+    dataset = open_dataset(images(work, seed), None)
+    return {"labels": dataset.labels(), "groups": dataset.groups()}
+
+
+def repeated(row: dict[str, Any], images: dict[str, list[int]]) -> dict[str, Any]:
+    """The row's verdict, primary failure mode and links, worked out again from its predictions."""
+    from diagnostics.judging import Resamples, judge
+    from diagnostics.thresholds import load_thresholds
+
+    labels, groups = np.array(images["labels"]), np.array(images["groups"])
+    k = int(labels.max()) + 1
+    places = {place: decoded(signs) for place, signs in row["places"].items()}
+    judged = judge(
+        labels,
+        places,
+        load_thresholds().resolve(row["base"], "phantom"),
+        Resamples(labels, groups, k, 0),
+        k,
+        row["null_p"],
+    )
+    links = {stage: link.verdict for stage, link in judged.links.items()}
+    return {"verdict": judged.verdict, "primary": judged.primary, "tied": judged.tied, "links": links}
 
 
 def images(work: Path, seed: int) -> Path:
@@ -413,17 +451,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
     done = finished(given.work)
     if all(cell.key in done for cell in cells):
-        write([done[cell.key] for cell in cells])
+        write([done[cell.key] for cell in cells], {seed: truth(seed, given.work) for seed in IMAGE_SEEDS})
 
 
-def write(rows: Sequence[dict[str, Any]]) -> None:
+def write(rows: Sequence[dict[str, Any]], images: dict[int, dict[str, list[int]]]) -> None:
     """The data, the page and the picture."""
     loci = json.loads((HERE / "n_loci.json").read_text("utf-8"))["sentence"]
     found = summary(rows)
     (HERE / "detection.json").write_text(
-        json.dumps({"summary": found, "runs": "RUNS"}, indent=1).replace(
-            '"RUNS"', "[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]"
-        )
+        json.dumps({"summary": found, "images": "IMAGES", "runs": "RUNS"}, indent=1)
+        .replace('"IMAGES"', json.dumps(images))
+        .replace('"RUNS"', "[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]")
         + "\n"
     )
     docs = HERE.parent / "docs"

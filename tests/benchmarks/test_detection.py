@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +27,16 @@ def test_what_is_planted_is_diagnosed(fault, work):
     row = run(Cell("phantom", kind, fault, 7001), work, work)
     assert row["primary"] == row["expected"], row
     assert row["verdict"] == ("pass" if kind == "healthy" else "fail"), row
+
+
+def test_every_verdict_of_the_matrix_is_repeated_from_its_predictions():
+    found = json.loads((Path(detection.__file__).with_name("detection.json")).read_text("utf-8"))
+    ran = [row for row in found["runs"] if "cannot" not in row]
+    assert len(ran) > 250
+    for row in ran[::7]:
+        again = detection.repeated(row, found["images"][str(row["image_seed"])])
+        assert {name: row[name] for name in again} == again
+    assert json.loads(json.dumps(detection.summary(found["runs"]))) == found["summary"]
 
 
 def test_the_design_covers_every_stage_on_every_base():
@@ -50,7 +62,8 @@ def test_a_stopped_run_goes_on(work, monkeypatch):
         (bases / base).mkdir(parents=True)
         (bases / base / "training.json").write_text("{}")
     monkeypatch.setattr(detection, "run", fake)
-    monkeypatch.setattr(detection, "write", lambda rows: None)
+    monkeypatch.setattr(detection, "write", lambda rows, images: None)
+    monkeypatch.setattr(detection, "truth", lambda seed, work: {})
     detection.main(["--bases", str(bases), "--work", str(work / "rows"), "--limit", "7"])
     assert len(ran) == 7
     detection.main(["--bases", str(bases), "--work", str(work / "rows")])

@@ -99,11 +99,18 @@ def test_nothing_is_left_to_lose_after_a_total_loss() -> None:
         assert found.links[stage].retention is None
 
 
-def test_a_reference_not_above_the_null_decides_nothing() -> None:
-    found = judged((0.95, 0.95, 0.5, 0.5, 0.5), null_p=0.05)
+@pytest.mark.parametrize("null_p", [0.02, 0.5])
+def test_a_reference_not_above_the_null_decides_nothing(null_p: float) -> None:
+    found = judged((0.95, 0.95, 0.5, 0.5, 0.5), null_p=null_p)
     assert found.verdict == "inconclusive"
     assert all("do not carry the labels" in link.reason for link in found.links.values())
     assert {link.verdict for link in found.links.values()} == {"inconclusive"}
+
+
+def test_a_reference_at_chance_decides_nothing() -> None:
+    found = judged((0.52, 0.5, 0.5, 0.5, 0.5), null_p=0.001)
+    assert {link.verdict for link in found.links.values()} == {"inconclusive"}
+    assert all(link.reason.endswith("which may be chance") for link in found.links.values())
 
 
 def test_unreadable_answers_count_as_wrong() -> None:
