@@ -3,9 +3,10 @@
     python benchmarks/detection.py --bases DIR --work DIR [--shard 1/2] [--limit N]
 
 `--bases` holds checkpoints FAMILY-SEED, each trained by `python -m fixtures.phantoms.train --out DIR/FAMILY-SEED
---family FAMILY --seed SEED`. Every cell of the design is a line of WORK/detection-*.jsonl; cells that are there are not
-run again, so a stopped run goes on and shards may run side by side. A run that finds the whole design done writes
-benchmarks/detection.json, docs/detection.md and docs/detection.svg.
+--family FAMILY --seed SEED`, and FAMILY-SEED-pair, by the same with `--pair-of DIR/FAMILY-SEED --text-steps 100`. Every
+cell of the design is a line of WORK/detection-*.jsonl; cells that are there are not run again, so a stopped run goes on
+and shards may run side by side. A run that finds the whole design done writes benchmarks/detection.json,
+docs/detection.md and docs/detection.svg.
 
 A cell runs what decides a verdict: every locus, the exits chosen inside the folds, the permutation null and the
 judgement. Floors, the twin and other wordings decide nothing and are left out.
@@ -29,6 +30,8 @@ sys.path.insert(0, str(HERE.parent))
 
 BUILDING = ("llava-1", "gemma3-1")
 """Checkpoints that were looked at while mechanisms and rules were built."""
+PAIR = "-pair"
+"""Ends the name of a base whose tower and connector were trained further together: FAMILY-SEED-pair."""
 IMAGE_SEEDS = (7001, 7002, 7003, 7004)
 """Sets of images that nothing was built on."""
 N_PATIENTS, IMAGES_PER_PATIENT = 60, 4
@@ -49,7 +52,7 @@ DEGRADES = (
     "answer.mixed",
     "answer.low_rank",
 )
-KNOBS = (0.25, 0.5, 1.0)
+KNOBS = (0.25, 0.5, 0.75, 1.0)
 SHIFTS = (
     "vision.permuted",
     "connector.rotated",
@@ -87,11 +90,12 @@ class Cell:
 
 
 def design(bases: Sequence[str]) -> list[Cell]:
-    """Every base healthy in nine ways; two of each stage's destroying mechanisms and half of the shifting ones, taken
-    in turn over the bases; the degrading ones on the shipped phantom, whose severities are measured.
+    """Every pair on two image sets; every other base healthy in nine ways, with two of each stage's destroying
+    mechanisms and half of the shifting ones, taken in turn over the bases; the degrading ones on the shipped phantom,
+    whose severities are measured.
     """
-    cells: list[Cell] = []
-    for i, base in enumerate(bases):
+    cells = [Cell(pair, "healthy", None, seed) for pair in bases if pair.endswith(PAIR) for seed in IMAGE_SEEDS[:2]]
+    for i, base in enumerate(base for base in bases if not base.endswith(PAIR)):
 
         def seed(j: int, i: int = i) -> int:
             return IMAGE_SEEDS[(i + j) % len(IMAGE_SEEDS)]
@@ -228,7 +232,7 @@ def clustered(hits: Sequence[bool], bases: Sequence[str], seed: int = 0) -> tupl
 def rate(rows: Sequence[dict[str, Any]], hit: Any) -> dict[str, Any]:
     """How often `hit(row)`, with the interval of independent runs and that over base checkpoints."""
     hits = [bool(hit(row)) for row in rows]
-    bases = [row["base"] for row in rows]
+    bases = [row["base"].removesuffix(PAIR) for row in rows]
     return {
         "n_hits": sum(hits),
         "n_runs": len(rows),
@@ -317,7 +321,8 @@ those that mechanisms and rules were built on. Made by
 {rates}
 
 *Healthy twins* are the bases as trained, on two image sets, and edits after which everything is understood as before:
-channels of the tower permuted and undone in the connector, an idle head added, a linear pair rescaled, an untied copy
+tower and connector trained further together, channels of the tower permuted and undone in the connector, an idle head
+added, a linear pair rescaled, an untied copy
 of the head, weights rounded to bfloat16, bfloat16 arithmetic, another batch size. *Named right* means that the primary
 failure mode is that of the struck stage. Bases of one family share more than chance would have it, and images are
 shared between runs; the interval over bases resamples whole bases, and says nothing where no run went wrong.

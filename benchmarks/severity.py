@@ -69,7 +69,7 @@ def features(spec: Any, lesson: Any) -> dict[str, Floats]:
 
     loaded = load(spec)
     with Extractor(loaded, lesson.prompt, lesson.answers, max_new_tokens=1).hooked() as extractor:
-        batches = list(read_all(extractor, lesson.images, 64))
+        batches = list(read_all(extractor.read, lesson.images, 64))
     known = batches[0].features
     last = {stage: max(int(n.split(".")[1]) for n in known if n.startswith(stage)) for stage in PLACES[:3]}
     readouts = {"vision": ("mean", "grid"), "connector": ("mean", "grid"), "llm": ("last",)}

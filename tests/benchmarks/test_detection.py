@@ -46,6 +46,7 @@ def test_the_design_covers_every_stage_on_every_base():
         own = [cell for cell in cells if cell.base == base]
         assert sum(cell.kind == "healthy" for cell in own) == 9
         assert Counter(cell.stage for cell in own if cell.kind == "destroys") == dict.fromkeys(detection.DESTROYS, 2)
+    assert [cell.kind for cell in design(["llava-2-pair"]) if cell.base != "phantom"] == ["healthy"] * 2
     planted = {cell.fault for cell in design(list(map(str, range(6)))) if cell.kind == "shifts"}
     assert planted == set(detection.SHIFTS)
 
