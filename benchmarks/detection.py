@@ -281,9 +281,12 @@ def confusion(rows: Sequence[dict[str, Any]], kind: str) -> Iterator[str]:
         yield f"| {fault} | " + " | ".join(str(found.count(name) or "") for name in said) + " |"
 
 
-def doses(rows: Sequence[dict[str, Any]], severities: dict[str, float | None]) -> Iterator[str]:
-    yield "| fault | severity | runs | named right | other failure | inconclusive | pass | signal before and after |"
-    yield "|---" * 8 + "|"
+def doses(rows: Sequence[dict[str, Any]], measured: dict[str, dict[str, Any]]) -> Iterator[str]:
+    yield (
+        "| fault | severity | answered | runs | named right | other failure | inconclusive | pass | "
+        "signal before and after |"
+    )
+    yield "|---" * 9 + "|"
     ran = [row for row in rows if row["kind"] == "degrades" and "cannot" not in row]
     for fault in dict.fromkeys(row["fault"] for row in ran):
         found = [row for row in ran if row["fault"] == fault]
@@ -294,17 +297,17 @@ def doses(rows: Sequence[dict[str, Any]], severities: dict[str, float | None]) -
         levels = " and ".join(
             f"{100 * np.mean([row['signal'][place] for row in found]):.0f}" for place in (before, stage)
         )
-        severity = severities.get(fault)
+        fresh = measured[fault]
         yield (
-            f"| {fault} | {'not measured' if severity is None else f'{severity:.2f}'} | {len(found)} | "
+            f"| {fault} | {fresh['severity']:.2f} | {100 * fresh['answered'][1]:.0f} | {len(found)} | "
             f"{sum(map(named_right, found))} | {other} | {sum(row['verdict'] == 'inconclusive' for row in found)} | "
             f"{sum(row['verdict'] == 'pass' for row in found)} | {levels} |"
         )
 
 
-def measured_severities() -> dict[str, float | None]:
+def measured_severities() -> dict[str, dict[str, Any]]:
     rows = json.loads((HERE / "severity.json").read_text("utf-8"))["rows"]
-    return {row["fault"]: row.get("severity") for row in rows}
+    return {row["fault"]: row for row in rows}
 
 
 PAGE = """\
@@ -336,9 +339,11 @@ shared between runs; the interval over bases resamples whole bases, and says not
 
 ## Information degraded
 
-On the shipped phantom, two image sets each; *severity* is the share of the signal that stronger readers on fresh
-images no longer find ([severity.md](severity.md)), not the knob. A link is allowed to lose a fifth (a quarter at the
-tower), so mild damage passes by right.
+On the shipped phantom, two image sets each. *Severity* is the share of the signal that stronger readers on fresh
+images no longer find, *answered* the signal of the likeliest option there, 92 in the healthy model
+([severity.md](severity.md)); the knob says how much is planted, not how much is lost. A link is allowed to lose a fifth
+(a quarter at the tower), so mild damage passes by right; where severity is low and few answers are right, the signal is
+there and not understood.
 
 {degraded}
 
