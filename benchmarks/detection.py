@@ -325,8 +325,8 @@ those that mechanisms and rules were built on. Made by
 
 *Healthy twins* are the bases as trained, on two image sets, and edits after which everything is understood as before:
 tower and connector trained further together, channels of the tower permuted and undone in the connector, an idle head
-added, a linear pair rescaled, an untied copy
-of the head, weights rounded to bfloat16, bfloat16 arithmetic, another batch size. *Named right* means that the primary
+added, a linear pair rescaled, an untied copy of the head, weights rounded to bfloat16, bfloat16 arithmetic, another
+batch size. *Named right* means that the primary
 failure mode is that of the struck stage. Bases of one family share more than chance would have it, and images are
 shared between runs; the interval over bases resamples whole bases, and says nothing where no run went wrong.
 {n_cannot} cells could not be planted (a connector of one layer has no units to kill, and the like).
@@ -390,11 +390,10 @@ def page(rows: Sequence[dict[str, Any]], found: dict[str, Any], loci: str) -> st
 
 def picture(rows: Sequence[dict[str, Any]], path: Path) -> None:
     """A bar a planted fault, its runs by what was diagnosed."""
-    import matplotlib
-
-    matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "medprobe"
+    from matplotlib import rc_context
     from matplotlib.figure import Figure
+
+    from plugins.report.svg import STYLE, svg_text
 
     ran = [row for row in rows if "cannot" not in row]
 
@@ -410,15 +409,16 @@ def picture(rows: Sequence[dict[str, Any]], path: Path) -> None:
         return "fail, as planted" if named_right(row) and row["kind"] != "healthy" else "fail, otherwise"
 
     colours = {
-        "pass": "#4c9f70",
+        "pass": "#009e73",
         "inconclusive": "#c9c9c9",
-        "fail, as planted": "#2f5d9b",
-        "fail, otherwise": "#d9822b",
+        "fail, as planted": "#0072b2",
+        "fail, otherwise": "#e69f00",
     }
     kinds = ("healthy", "destroys", "degrades", "shifts")
     names = sorted({group(row) for row in ran}, key=lambda name: (kinds.index(name.split(":")[0]), name))
-    figure = Figure(figsize=(9.6, 0.21 * len(names) + 1.1))
-    axes = figure.subplots()
+    with rc_context(STYLE):
+        figure = Figure(figsize=(9.6, 0.21 * len(names) + 1.1))
+        axes = figure.subplots()
     left = np.zeros(len(names))
     for said, colour in colours.items():
         share = np.array([np.mean([outcome(row) == said for row in ran if group(row) == name]) for name in names])
@@ -432,7 +432,8 @@ def picture(rows: Sequence[dict[str, Any]], path: Path) -> None:
     axes.set_xlabel("share of runs")
     axes.legend(ncols=4, loc="lower center", bbox_to_anchor=(0.4, 1.0), frameon=False, fontsize=8)
     figure.tight_layout()
-    figure.savefig(path, format="svg", metadata={"Date": None})
+    with rc_context(STYLE):
+        path.write_text(svg_text(figure))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -117,10 +117,10 @@ def main() -> None:
         ),
     ]
     sentence = (
-        "Made-up chains whose loci all hold the same signal under noise of their own, and chains whose connector keeps "
-        f"{LOST:.0%} of it (`python benchmarks/n_loci.py`). The fifth column shows what the exits' choice avoids: with "
-        "the largest held-out signal of all candidates the earlier place is flattered, and equal loci look like a "
-        "loss.\n\n" + "\n".join(table)
+        "Made-up chains whose loci all hold the same signal under noise of their own, and chains whose connector\n"
+        f"keeps {LOST:.0%} of it (`python benchmarks/n_loci.py`). The fifth column shows what the exits' choice avoids: by\n"
+        "the largest held-out signal of all candidates the place with more of them is flattered, and equal loci look\n"
+        "like a loss.\n\n" + "\n".join(table)
     )
     (HERE / "n_loci.json").write_text(json.dumps({"cells": cells, "sentence": sentence}, indent=1) + "\n")
 
