@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -116,12 +117,13 @@ def main() -> None:
             for c in cells
         ),
     ]
-    sentence = (
-        "Made-up chains whose loci all hold the same signal under noise of their own, and chains whose connector\n"
-        f"keeps {LOST:.0%} of it (`python benchmarks/n_loci.py`). The fifth column shows what the exits' choice avoids: by\n"
-        "the largest held-out signal of all candidates the place with more of them is flattered, and equal loci look\n"
-        "like a loss.\n\n" + "\n".join(table)
+    text = (
+        "Made-up chains whose loci all hold the same signal under noise of their own, and chains whose connector keeps "
+        f"{LOST:.0%} of it (`python benchmarks/n_loci.py`). The fifth column shows what the exits' choice avoids: by "
+        "the largest held-out signal of all candidates the place with more of them is flattered, and equal loci look "
+        "like a loss."
     )
+    sentence = "\n".join([*textwrap.wrap(text, 118), "", *table])
     (HERE / "n_loci.json").write_text(json.dumps({"cells": cells, "sentence": sentence}, indent=1) + "\n")
 
 
