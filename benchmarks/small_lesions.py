@@ -42,6 +42,7 @@ def row(spec: Any, seed: int, work: Path) -> dict[str, Any]:
     from diagnostics.evidence import gather
     from diagnostics.exits import Candidate, choose, own_loci
     from diagnostics.readings import REFERENCE_LOCUS
+    from diagnostics.references.reading import kmeans_regions
     from diagnostics.settings import Settings
     from fixtures.datasets.dataset import open_dataset
     from fixtures.phantoms.images import draw_dataset
@@ -60,21 +61,29 @@ def row(spec: Any, seed: int, work: Path) -> dict[str, Any]:
         link = judged.links["vision"]
         return {"signal": round(judged.signal["vision"], 3), "loss": round(link.loss, 3), "verdict": link.verdict}
 
-    def own(readouts: tuple[str, ...]) -> Any:
-        names = [name for name in exits if name.split(".")[2] in readouts]
-        read = [Candidate(n, found.readings[n].predictions, found.readings[n].inner_accuracy) for n in names]
-        return choose(read, found.folds).predictions
+    tower = {name.split(".")[2]: found.readings[name] for name in exits}
+    regions = kmeans_regions(found.measured.images, found.settings)
+    side_by_side = regions.reshape(len(regions), -1)
+    filters = {
+        "mean": found.reader.probe(regions.mean(axis=1)),
+        "grid": found.reader.probe(side_by_side),
+        "attention": found.reader.attention(side_by_side),
+    }
+
+    def by(readings: dict[str, Any], *readouts: str) -> dict[str, Any]:
+        read = [Candidate(name, readings[name].predictions, readings[name].inner_accuracy) for name in readouts]
+        return vision(choose(read, found.folds).predictions)
+
+    def table(readings: dict[str, Any]) -> dict[str, Any]:
+        alone = {readout: by(readings, readout) for readout in READOUTS}
+        return alone | {"mean and grid": by(readings, "mean", "grid"), "all three": by(readings, *READOUTS)}
 
     return {
         "seed": seed,
         "reference": round(found.signal(found.predictions["reference"]), 3),
         "answer": round(found.signal(found.said), 3),
-        "vision": {
-            **{readout: vision(own((readout,))) for readout in READOUTS},
-            "mean and grid": vision(own(("mean", "grid"))),
-            "all three": vision(own(READOUTS)),
-            "as diagnosed": vision(found.predictions["vision"]),
-        },
+        "tower": table(tower) | {"as diagnosed": vision(found.predictions["vision"])},
+        "filters": table(filters),
     }
 
 
@@ -84,12 +93,13 @@ PAGE = """\
 Phantom images whose lesion covers 1 to 3 percent of the picture. The model's tower was trained on such lesions under
 an attention head, as SigLIP's towers are, then its connector and LLM upon it; {n_images} images a set, image seeds not
 used while the probe was built. Each row is the tower's exit as the readouts named would speak for it, with the verdict
-of the vision link; *as diagnosed* also lets later loci speak. Signal in points. Made by
+of the vision link; *as diagnosed* also lets later loci speak. *Filters* stand in for a tower that mixes nothing over
+the picture: the K-means filters of the default reference, in place of the tower. Signal in points. Made by
 
     python benchmarks/small_lesions.py --work DIR
 
-| images | reference | readouts | tower | loss | vision link |
-|---|---|---|---|---|---|
+| images | reference | features | readouts | signal | loss | vision link |
+|---|---|---|---|---|---|---|
 {lines}
 
 The answers reach {answers} points.
@@ -98,10 +108,11 @@ The answers reach {answers} points.
 
 def page(rows: list[dict[str, Any]]) -> str:
     lines = [
-        f"| seed {row['seed']} | {100 * row['reference']:.1f} | {name} | {100 * cell['signal']:.1f} | "
+        f"| seed {row['seed']} | {100 * row['reference']:.1f} | {features} | {name} | {100 * cell['signal']:.1f} | "
         f"{100 * cell['loss']:.1f} | {cell['verdict']} |"
         for row in rows
-        for name, cell in row["vision"].items()
+        for features in ("tower", "filters")
+        for name, cell in row[features].items()
     ]
     answers = ", ".join(f"{100 * row['answer']:.1f}" for row in rows)
     return PAGE.format(n_images=4 * N_PATIENTS, lines="\n".join(lines), answers=answers)
