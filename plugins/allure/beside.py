@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,23 +16,51 @@ from plugins.report.files import write_text
 
 HISTORY = "allure-history.jsonl"
 CATEGORIES: list[dict[str, Any]] = [
-    {
-        "name": "inconclusive",
-        "matchers": [
-            {"statuses": ["skipped"], "message": r"^Skipped: \[inconclusive\]"},
-            {"statuses": ["failed"], "message": r"^AssertionError: \[\w+\] \[inconclusive\]"},
-        ],
-    },
-    *(
-        {"name": name, "matchers": [{"statuses": ["failed"], "message": rf"^AssertionError: \[{check}\]"}]}
-        for check, name in STORIES.items()
-    ),
-    {"name": "accepted failure", "matchers": [{"statuses": ["skipped"], "message": "^XFAIL"}]},
-    # A strict xfail that passes is the one failure without a message.
-    {"name": "accepted failure that passes", "matchers": [{"statuses": ["failed"], "message": "^$"}]},
-    {"name": "suite error", "matchers": [{"statuses": ["failed", "broken"]}]},
+    {"name": name, "matchers": matchers, "groupByMessage": name == "suite error", "expand": True}
+    for name, matchers in (
+        (
+            "inconclusive",
+            [
+                {"statuses": ["skipped"], "message": r"^Skipped: \[inconclusive\]"},
+                {"statuses": ["failed"], "message": r"^AssertionError: \[\w+\] \[inconclusive\]"},
+            ],
+        ),
+        *(
+            (name, [{"statuses": ["failed"], "message": rf"^AssertionError: \[{check}\]"}])
+            for check, name in STORIES.items()
+        ),
+        ("accepted failure", [{"statuses": ["skipped"], "message": "^XFAIL"}]),
+        # A strict xfail that passes is the one failure without a message.
+        ("accepted failure that passes", [{"statuses": ["failed"], "message": "^$"}]),
+        ("suite error", [{"statuses": ["failed", "broken"]}]),
+    )
 ]
-"""The first that matches holds a test; a message is matched as allure-pytest writes it."""
+"""The first that matches holds a test; a message is matched as allure-pytest writes it. Messages name their model, so
+that only errors of the suite are the same for several tests."""
+
+HIDDEN = ["parentSuite", "suite", "host", "thread", "framework", "language", "package"]
+PAGE: dict[str, Any] = {
+    "groupBy": ["epic", "feature", "story"],
+    "singleFile": True,
+    "stepTreeExpansion": "expanded",
+    "sections": ["charts"],
+    "charts": [{"type": kind} for kind in ("currentStatus", "statusDynamics", "statusTransitions")],
+}
+"""One file that opens without a server; steps and attachments unfolded; no charts of what the suite has not."""
+
+EXECUTORS = (
+    (
+        "GITHUB_ACTIONS",
+        "GitHub Actions",
+        "github",
+        "GITHUB_WORKFLOW",
+        "GITHUB_RUN_NUMBER",
+        "{GITHUB_SERVER_URL}/{GITHUB_REPOSITORY}/actions/runs/{GITHUB_RUN_ID}",
+    ),
+    ("GITLAB_CI", "GitLab CI", "gitlab", "CI_JOB_NAME", "CI_PIPELINE_IID", "{CI_JOB_URL}"),
+    ("JENKINS_URL", "Jenkins", "jenkins", "JOB_NAME", "BUILD_NUMBER", "{BUILD_URL}"),
+)
+"""The variable that tells a CI, its name and kind, and where it keeps the job, its number and its page."""
 
 
 def write(folder: Path, call: Call, report: Report | None, working: Path) -> None:
@@ -52,7 +81,8 @@ def settings(folder: Path, working: Path) -> dict[str, Any]:
         "name": "medprobe",
         "historyPath": str(history.relative_to(working) if history.is_relative_to(working) else history),
         "categories": CATEGORIES,
-        "plugins": {"awesome": {"options": {"groupBy": ["epic", "feature", "story"], "singleFile": True}}},
+        "hideLabels": HIDDEN,
+        "plugins": {"awesome": {"options": PAGE}},
     }
 
 
@@ -89,19 +119,14 @@ def properties(table: Mapping[str, str]) -> str:
 
 def executor(variables: Mapping[str, str]) -> dict[str, Any] | None:
     """The job that ran the suite, as its CI declares it; None elsewhere."""
-    if variables.get("GITHUB_ACTIONS") == "true":
-        names = ("GITHUB_WORKFLOW", "GITHUB_RUN_NUMBER", "GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID")
-        workflow, number, server, repository, run = (variables.get(name, "") for name in names)
-        return _executor("GitHub Actions", "github", workflow, number, f"{server}/{repository}/actions/runs/{run}")
-    if variables.get("GITLAB_CI") == "true":
-        names = ("CI_JOB_NAME", "CI_PIPELINE_IID", "CI_JOB_URL")
-        return _executor("GitLab CI", "gitlab", *(variables.get(name, "") for name in names))
-    if "JENKINS_URL" in variables:
-        names = ("JOB_NAME", "BUILD_NUMBER", "BUILD_URL")
-        return _executor("Jenkins", "jenkins", *(variables.get(name, "") for name in names))
+    for asked, name, kind, job, number, url in EXECUTORS:
+        if asked in variables:
+            build = variables.get(number, "")
+            return {
+                "name": name,
+                "type": kind,
+                "buildName": f"{variables.get(job, '')} #{build}",
+                **({"buildOrder": int(build)} if build.isdecimal() else {}),
+                "buildUrl": url.format_map(defaultdict(str, variables)),
+            }
     return None
-
-
-def _executor(name: str, kind: str, job: str, number: str, url: str) -> dict[str, Any]:
-    order = {"buildOrder": int(number)} if number.isdigit() else {}
-    return {"name": name, "type": kind, "buildName": f"{job} #{number}", "buildUrl": url, **order}

@@ -93,8 +93,8 @@ def steps(check: str, diagnosis: Diagnosis) -> list[Step]:
         ]
     return [
         Step(
-            f"{span(stage)}: {link.verdict}, loses {points(link.loss)} points ({interval(link.ci)}), "
-            f"keeps {percent(link.retention, missing='nothing that can be told')}",
+            f"{span(stage)}: {link.verdict}, loses {points(link.loss)} points ({interval(link.ci)})"
+            + ("" if link.retention is None else f", keeps {percent(link.retention)}"),
             link.verdict,
             link.reason,
         )

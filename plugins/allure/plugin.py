@@ -73,7 +73,8 @@ class AllureReport:
         allure.dynamic.story(story)
         allure.dynamic.parameter("model", model)
         allure.dynamic.parameter("dataset", dataset)
-        allure.dynamic.parameter("revision", revision or "not given", excluded=True)
+        if revision is not None:
+            allure.dynamic.parameter("revision", revision, excluded=True)
         allure.dynamic.description_html(content.description(check, diagnosis))
         for step in [] if diagnosis is None else content.steps(check, diagnosis):
             _write(step)
