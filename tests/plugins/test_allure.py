@@ -133,12 +133,15 @@ def revisions(first, store, small, tmp_path_factory):
     """The results of one model at two revisions, in folders beside one history."""
     folder = tmp_path_factory.mktemp("revisions")
     for revision in ("one", "two"):
-        medprobe(
+        run = medprobe(
             *("-p", "tests.plugins.revised", "--model", "phantom-connector", "--dataset", small, "--store", store),
             *("--alluredir", folder / revision),
             report_dir=folder / "reports",
+            python=("-X", "importtime"),
             REVISION=revision,
         )
+        assert "allure" in run.imported()
+        assert run.imported().isdisjoint({"torch", "transformers"}), "the report of stored readings loads no model"
     return [folder / "one", folder / "two"]
 
 
