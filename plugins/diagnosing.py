@@ -33,7 +33,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     call = config.stash[CALL]
     today = time.strftime("%Y-%m-%d")
     for item in items:
-        pair = _pair(item)
+        pair = pair_of(item)
         if pair is None:
             continue
         item.user_properties += [("model", pair.model.name), ("dataset", pair.dataset.name)]
@@ -43,7 +43,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(pytest.mark.xfail(reason=entry.reason, strict=True, raises=AssertionError))
 
 
-def _pair(item: pytest.Item) -> Pair | None:
+def pair_of(item: pytest.Item) -> Pair | None:
+    """The model and data set a check is about; None for any other test."""
     callspec = getattr(item, "callspec", None)
     value = None if callspec is None else callspec.params.get("diagnosis")
     return value if isinstance(value, Pair) else None

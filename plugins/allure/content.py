@@ -1,0 +1,102 @@
+"""What the report says of one check: its story, its description and its steps, from the diagnosis alone."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import NamedTuple
+
+from diagnostics.records import STAGES, Diagnosis, VerdictValue
+from plugins.report.advice import next_steps
+from plugins.report.text import interval, percent, points, signed
+from plugins.report.words import MODE_NAMES, links, span, verdict_sentence
+
+REGRESSION = "regression"
+STORIES: dict[str, str] = {**{str(mode): name for mode, name in MODE_NAMES.items()}, REGRESSION: REGRESSION}
+MEANINGS: dict[str, str] = {
+    "visual_representation_quality": (
+        "Does the end of the vision tower tell the findings apart as well as a supervised network does on the same "
+        "images? If not, the tower does not pick up enough of them."
+    ),
+    "connector_fidelity_loss": (
+        "Does what enters the language model tell the findings apart as well as what left the vision tower? If not, "
+        "the connector between them drops what the tower saw."
+    ),
+    "llm_comprehension_deficit": (
+        "Does the last layer of the language model hold what entered its first? If not, the finding reaches the "
+        "language model and is lost while the layers process it."
+    ),
+    "semantic_mapping_misalignment": (
+        "Does the written answer say what the last layer holds? If not, the finding can be read inside the model, and "
+        "the words do not say it."
+    ),
+    REGRESSION: (
+        "Are the answers, and the exits of tower, connector and language model, no worse than the baseline's on the "
+        "same images? If not, the new checkpoint has lost more than the minimum effect."
+    ),
+}
+"""What each check asks; `docs/failure-modes.md` says it with the remedies."""
+_CHANGES: dict[str, VerdictValue] = {
+    "regressed": "fail",
+    "not_regressed": "pass",
+    "improved": "pass",
+    "inconclusive": "inconclusive",
+}
+
+
+class Step(NamedTuple):
+    title: str
+    verdict: VerdictValue
+    reason: str
+
+
+def story(check: str) -> str:
+    return STORIES.get(check, check.replace("_", " "))
+
+
+def description(check: str, diagnosis: Diagnosis | None) -> str:
+    """HTML: the verdict of the whole, why this check ended as it did, what it asks, and where it fails what to do.
+
+    `diagnosis` is None where nothing was measured."""
+    found, advice = [], []
+    if diagnosis is not None:
+        found.append(f"<b>{escape(verdict_sentence(diagnosis))}</b>")
+        for stage, mode, link in links(diagnosis):
+            if mode == check:
+                found.append(escape(f"This link, {span(stage)}: {link.verdict}. {_sentence(link.reason)}"))
+                if link.verdict == "fail":
+                    advice = [step.text for step in next_steps(diagnosis) if step.stage == stage]
+        if check == REGRESSION and diagnosis.regression is not None:
+            found.append(escape(_sentence(diagnosis.regression.reason)))
+    if check in MEANINGS:
+        found.append(f"<i>{escape(MEANINGS[check])}</i>")
+    html = "".join(f"<p>{paragraph}</p>" for paragraph in found)
+    return html + (f"<p>Next:</p><ul>{''.join(f'<li>{escape(text)}</li>' for text in advice)}</ul>" if advice else "")
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
+
+
+def steps(check: str, diagnosis: Diagnosis) -> list[Step]:
+    """The links of the chain, or for the regression the places compared."""
+    if check == REGRESSION and diagnosis.regression is not None:
+        exits = diagnosis.regression.exits
+        return [
+            Step(
+                f"{stage}: {exits[stage].verdict.replace('_', ' ')}, {signed(exits[stage].change)} points "
+                f"({interval(exits[stage].ci)})",
+                _CHANGES[exits[stage].verdict],
+                "",
+            )
+            for stage in STAGES
+            if stage in exits
+        ]
+    return [
+        Step(
+            f"{span(stage)}: {link.verdict}, loses {points(link.loss)} points ({interval(link.ci)})"
+            + ("" if link.retention is None else f", keeps {percent(link.retention)}"),
+            link.verdict,
+            link.reason,
+        )
+        for stage, _, link in links(diagnosis)
+    ]
