@@ -20,6 +20,7 @@ from diagnostics.records import STAGES, Cause, Prefix, Stage
 from fixtures.datasets.images import open_image
 from fixtures.models.fingerprint import fingerprint
 from fixtures.models.kinship import OtherArchitecture, require_kin
+from fixtures.models.refusals import LoadError
 from fixtures.models.registry import ModelSpec
 
 if TYPE_CHECKING:
@@ -34,6 +35,10 @@ MOST_PREFIXES = 9
 Ints = NDArray[np.int64]
 
 
+class Unloadable(RuntimeError):
+    """The second checkpoint cannot be loaded; the model's own diagnosis stands."""
+
+
 def find_cause(evidence: Evidence) -> Cause | None:
     """The module whose weights make the difference to `--against`; None without one."""
     against = evidence.settings.against
@@ -46,6 +51,8 @@ def find_cause(evidence: Evidence) -> Cause | None:
         likeliest, depths = reader.hybrids()
     except OtherArchitecture as error:
         return Cause(against=against.name, reason=f"modules of another architecture cannot be swapped: {error}")
+    except Unloadable as error:
+        return Cause(against=against.name, reason=f"the second checkpoint cannot be loaded: {error}")
     resamples = Resamples(labels, groups, evidence.n_classes, evidence.settings.seed)
     signals = Signals.of(likeliest, labels, resamples, evidence.n_classes)
     found = judge(signals)
@@ -95,7 +102,7 @@ class _Reader:
     def _remembered(self, what: str, compute: Callable[[Choice, Read], dict[str, Ints]]) -> dict[str, NDArray[Any]]:
         evidence = self.evidence
         if not self.against.local:
-            Loader(self.against, replace(evidence.settings, adapter=None)).fetch()
+            self._second(Loader(self.against, replace(evidence.settings, adapter=None)).fetch)
         images = [evidence.measured.images[row] for row in self.rows]
 
         def load_and_compute() -> dict[str, Ints]:
@@ -124,12 +131,21 @@ class _Reader:
         )
         return store.remembered(evidence.settings.store, name, load_and_compute)
 
+    @staticmethod
+    def _second(load: Callable[[], Any]) -> Any:
+        try:
+            return load()
+        except (LoadError, ValueError, OSError) as error:
+            raise Unloadable(str(error)) from error
+
     @functools.cached_property
     def _loaded(self) -> tuple[LoadedModel, LoadedModel]:
-        """Both models, the second in the first one's dtype and without its adapter. Raises OtherArchitecture."""
+        """Both models, the second in the first one's dtype and without its adapter. Raises OtherArchitecture and
+        Unloadable.
+        """
         loaded = self.evidence.loader.load()
         dtype = str(loaded.dtype).removeprefix("torch.")
-        against = Loader(self.against, replace(self.evidence.settings, adapter=None, dtype=dtype)).load()
+        against = self._second(Loader(self.against, replace(self.evidence.settings, adapter=None, dtype=dtype)).load)
         require_kin(loaded, against)
         return loaded, against
 

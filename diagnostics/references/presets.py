@@ -51,8 +51,6 @@ def _architectures() -> set[str]:
     """The networks timm registers, read from its source, since importing it takes torch and seconds."""
     spec = importlib.util.find_spec("timm")
     if spec is None or not spec.submodule_search_locations:
-        raise UnknownReference(
-            f"every reference but {DEFAULT} needs the package timm: pip install timm"
-        )
+        raise UnknownReference(f"every reference but {DEFAULT} needs the package timm: pip install timm")
     files = (Path(spec.submodule_search_locations[0]) / "models").glob("*.py")
     return {name for file in files for name in _REGISTERED.findall(file.read_text("utf-8"))}

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from diagnostics.diagnosis import diagnose
 from diagnostics.records import STAGES, Diagnosis
 from diagnostics.settings import Settings
 from fixtures.models.registry import resolve
+from fixtures.phantoms import phantom_path
 from fixtures.phantoms.images import draw_dataset
 from tests.causes.samples import halved, renumbered
 
@@ -85,6 +88,20 @@ def test_another_architecture_is_said_and_nothing_named(drawn, store, tmp_path):
     assert cause.reason == (
         "modules of another architecture cannot be swapped: their tokenizers number the words differently"
     )
+
+
+def test_a_second_checkpoint_that_cannot_be_loaded_leaves_the_diagnosis(drawn, store, tmp_path):
+    folder = tmp_path / "damaged"
+    shutil.copytree(phantom_path(), folder)
+    weights = load_file(folder / "model.safetensors")
+    del weights["multi_modal_projector.linear_1.weight"]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    found = diagnosed("phantom", folder, drawn, store)
+    assert found.signal is not None
+    assert found.cause is not None
+    assert found.cause.module is None
+    assert found.cause.reason.startswith("the second checkpoint cannot be loaded: ")
+    assert "lacks 1 weights" in found.cause.reason
 
 
 def test_without_a_second_checkpoint_no_cause_is_sought(drawn, store):
