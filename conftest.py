@@ -2,8 +2,11 @@
 
 pytest_plugins = [
     "plugins.gate",
+    "plugins.progress",
     "plugins.diagnosing",
+    "plugins.properties",
     "plugins.reporting",
+    "plugins.ci",
     "plugins.scheduling",
     "plugins.allure.plugin",
 ]

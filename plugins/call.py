@@ -122,6 +122,14 @@ class Call:
     """What each pair is compared with; empty without the regression gate."""
     save_baseline: Path | None
 
+    def accepts(self, model: str, dataset: str, mode: str) -> Accepted | None:
+        """The entry that accepts this failure today."""
+        today = date.today()
+        for entry in self.accepted:
+            if (entry.model, entry.dataset, entry.mode) == (model, dataset, mode) and today <= entry.until:
+                return entry
+        return None
+
 
 def resolve(options: Mapping[str, Any], folder: Path) -> Call:
     """The call of `options` (named as on the command line, with underscores). Raises CallError."""

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -14,12 +10,13 @@ from diagnostics.baseline import BaselineError
 from diagnostics.records import Diagnosis, Predictions
 from plugins.call import Call, Pair
 from plugins.options import CALL
+from plugins.progress import HANDOVER, reported
 from plugins.report.files import write_text
 
 
 def handover_path(call: Call, pair: Pair) -> Path:
     """Where the process that diagnosed leaves the result for the one that reports."""
-    return call.report_dir / ".handover" / f"{call.pairs.index(pair)}.json"
+    return call.report_dir / HANDOVER / f"{call.pairs.index(pair)}.json"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -31,16 +28,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Accepted failures become strict xfails."""
     call = config.stash[CALL]
-    today = time.strftime("%Y-%m-%d")
     for item in items:
         pair = pair_of(item)
         if pair is None:
             continue
-        item.user_properties += [("model", pair.model.name), ("dataset", pair.dataset.name)]
-        for entry in call.accepted:
-            named = (entry.model, entry.dataset) == (pair.model.name, pair.dataset.name)
-            if named and item.name.startswith(f"test_{entry.mode}[") and today <= entry.until.isoformat():
-                item.add_marker(pytest.mark.xfail(reason=entry.reason, strict=True, raises=AssertionError))
+        entry = call.accepts(pair.model.name, pair.dataset.name, mode_of(item))
+        if entry is not None:
+            item.add_marker(pytest.mark.xfail(reason=entry.reason, strict=True, raises=AssertionError))
+
+
+def mode_of(item: pytest.Item) -> str:
+    """The failure mode that a check is named after, or `regression`."""
+    return item.name.partition("[")[0].removeprefix("test_")
 
 
 def pair_of(item: pytest.Item) -> Pair | None:
@@ -57,9 +56,9 @@ def diagnosis(request: pytest.FixtureRequest) -> Diagnosis:
     call = request.config.stash[CALL]
     from diagnostics.diagnosis import diagnose
 
-    with _progress(request.config, pair) as progress:
-        result, predictions = diagnose(pair.model, pair.dataset.name, pair.dataset.manifest, call.settings, progress)
     path = handover_path(call, pair)
+    with reported(path.with_suffix(".progress"), pair.id) as progress:
+        result, predictions = diagnose(pair.model, pair.dataset.name, pair.dataset.manifest, call.settings, progress)
     if predictions is not None:
         result = _compared(call, pair, result, predictions)
         write_text(path.with_suffix(".predictions.json"), predictions.model_dump_json())
@@ -88,37 +87,3 @@ def _compared(call: Call, pair: Pair, result: Diagnosis, predictions: Prediction
 def fail_inconclusive(request: pytest.FixtureRequest) -> bool:
     """Whether a link that cannot be decided fails."""
     return request.config.stash[CALL].fail_inconclusive
-
-
-class _progress:
-    """A line that says how far long work is, on a terminal only."""
-
-    def __init__(self, config: pytest.Config, pair: Pair) -> None:
-        self._capture = config.pluginmanager.getplugin("capturemanager")
-        # Under capture file descriptor 2 is pytest's own file; whether it is a terminal shows only without.
-        with self._uncaptured():
-            terminal = sys.__stderr__ is not None and sys.__stderr__.isatty()
-        self._shown = terminal and config.get_verbosity() >= 0
-        self._name = pair.id
-        self._started: dict[str, float] = {}
-
-    def __enter__(self) -> Callable[[str, int, int], None]:
-        return self._show
-
-    def __exit__(self, *_: object) -> None:
-        self._write("")
-
-    def _show(self, what: str, done: int, total: int) -> None:
-        start = self._started.setdefault(what, time.monotonic())
-        left = (time.monotonic() - start) / done * (total - done) if done else None
-        self._write(f"{self._name}: {what} {done}/{total}" + (f", {left:.0f} s left" if left else ""))
-
-    def _uncaptured(self) -> AbstractContextManager[None]:
-        return nullcontext() if self._capture is None else self._capture.global_and_fixture_disabled()
-
-    def _write(self, line: str) -> None:
-        if not self._shown or sys.__stderr__ is None:
-            return
-        with self._uncaptured():
-            sys.__stderr__.write(f"\r\x1b[K{line}")
-            sys.__stderr__.flush()

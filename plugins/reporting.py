@@ -6,7 +6,6 @@ import importlib.metadata
 import platform
 import shlex
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,9 @@ from diagnostics.records import Diagnosis, Predictions, Report, VerdictValue, wo
 from plugins.call import Call, Gate
 from plugins.diagnosing import handover_path
 from plugins.options import CALL
+from plugins.progress import HANDOVER
 from plugins.report.files import write_text
+from plugins.report.terminal import summary_lines, wrap
 
 REPORT = pytest.StashKey[Report]()
 SAVED = pytest.StashKey[Path]()
@@ -39,17 +40,24 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     )
     data = ", ".join(dict.fromkeys(p.dataset.name for p in call.pairs))
     s = call.settings
-    return [
+    return wrap(
         f"medprobe: {models} on {data}; probe {s.probe}, reference {s.reference}, seed {s.seed}, "
-        f"dtype {s.dtype or 'as saved'}, device {s.device_map or 'auto'}"
-    ]
+        f"dtype {s.dtype or 'as saved'}, device {s.device_map or 'auto'}",
+        _width(config),
+        "",
+    )
+
+
+def _width(config: pytest.Config) -> int:
+    """Columns of the terminal, at most 80, which is what reports and logs are read at."""
+    return min(80, config.get_terminal_writer().fullwidth)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
     call = session.config.stash[CALL]
     if not _is_worker(session.config):
-        shutil.rmtree(call.report_dir / ".handover", ignore_errors=True)
+        shutil.rmtree(call.report_dir / HANDOVER, ignore_errors=True)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -86,7 +94,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
             "name another folder with --report-dir",
             returncode=pytest.ExitCode.TESTS_FAILED,
         )
-    shutil.rmtree(call.report_dir / ".handover", ignore_errors=True)
+    shutil.rmtree(call.report_dir / HANDOVER, ignore_errors=True)
     config.stash[REPORT] = report
 
 
@@ -159,13 +167,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     report = config.stash.get(REPORT, None)
     if report is None:
         return
-    from plugins.report.terminal import summary_lines
-
     colour = {"pass": "green", "fail": "red"}.get(report.verdict or "", "yellow")
     terminalreporter.section("medprobe", **{colour: True})  # type: ignore[arg-type]
-    for line in summary_lines(report):
+    for line in summary_lines(report, _width(config), config.get_verbosity()):
         terminalreporter.write_line(line)
     if SAVED in config.stash:
         terminalreporter.write_line(f"baseline: {config.stash[SAVED]}")
-    shown = config.stash[CALL].report_dir
-    terminalreporter.write_line(f"report: {shown / 'index.html'}" if sys.stdout else str(shown))
+    terminalreporter.write_line(f"report: {config.stash[CALL].report_dir / 'index.html'}")

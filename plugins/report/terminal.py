@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
+import unicodedata
 from collections import Counter
 
 from diagnostics.records import CHAIN, Diagnosis, Report
 from plugins.report.controls import minimum_loss_sentence
 from plugins.report.text import MINUS, interval, percent, plural, points, shown
 from plugins.report.waterfall import steps
-from plugins.report.words import MODE_NAMES, span, undecided_lines, verdict_word, weakest
+from plugins.report.words import MODE_NAMES, links, span, undecided_lines, verdict_word, weakest
 
 FLAG = "*"
 
 
-def _clean(text: str) -> str:
-    """One line, without control characters (names come from files and hubs), in signs every terminal has."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).replace(MINUS, "-").split())
+def one_line(text: str) -> str:
+    """One line without control characters, and without the signs that begin a command to a CI runner wherever they
+    stand: names come from files and hubs."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return re.sub(":(?=:)", ": ", line).replace("##[", "## [")
 
 
-def _wrap(text: str, width: int, indent: str = "  ") -> list[str]:
-    return textwrap.wrap(
-        _clean(text), width, initial_indent=indent, subsequent_indent=indent + "  ", break_on_hyphens=False
+def wrap(text: str, width: int, indent: str = "  ") -> list[str]:
+    """Lines of at most `width` columns, in signs every terminal has."""
+    # A placeholder goes before a sign of two columns; where a long word is cut between them, a line is one too wide.
+    signs = one_line(text).replace(MINUS, "-")
+    wide = "".join(f"\0{c}" if unicodedata.east_asian_width(c) in "WF" else c for c in signs)
+    lines = textwrap.wrap(
+        wide,
+        width if wide == signs else width - 1,
+        initial_indent=indent,
+        subsequent_indent=indent + "  ",
+        break_on_hyphens=False,
     )
+    return [line.replace("\0", "") for line in lines]
 
 
 def _head(diagnosis: Diagnosis) -> str:
@@ -57,7 +70,7 @@ def _counts_line(diagnosis: Diagnosis) -> str:
     return f"{read}{plural(diagnosis.n_images, 'image')} in {plural(diagnosis.n_groups, 'group')}{left_out}{made}"
 
 
-def _cause_line(diagnosis: Diagnosis) -> str | None:
+def cause_line(diagnosis: Diagnosis) -> str | None:
     cause = diagnosis.cause
     if cause is None:
         return None
@@ -70,34 +83,34 @@ def _cause_line(diagnosis: Diagnosis) -> str | None:
 
 
 def diagnosis_lines(diagnosis: Diagnosis, width: int) -> list[str]:
-    lines = _wrap(_head(diagnosis), width, "")
+    lines = wrap(_head(diagnosis), width, "")
     if diagnosis.error is not None:
-        return lines + _wrap(diagnosis.error, width)
+        return lines + wrap(diagnosis.error, width)
     if diagnosis.signal is None:
-        lines += _wrap("signal: not measured", width)
+        lines += wrap("signal: not measured", width)
     else:
         chain = [f"{place} {shown(getattr(diagnosis.signal, place), FLAG)}" for place in CHAIN]
-        lines += _wrap(" > ".join(chain), width)
+        lines += wrap(" > ".join(chain), width)
         if any(FLAG in part for part in chain):
-            lines += _wrap(f"{FLAG} below chance: shown as 0, counted in differences as it is", width)
+            lines += wrap(f"{FLAG} below chance: shown as 0, counted in differences as it is", width)
     if (line := _weakest_line(diagnosis)) is not None:
-        lines += _wrap(line, width)
+        lines += wrap(line, width)
     if diagnosis.verdict == "inconclusive":
-        lines += [part for line in undecided_lines(diagnosis) for part in _wrap(line, width)]
-    lines += _wrap(_counts_line(diagnosis), width)
+        lines += [part for line in undecided_lines(diagnosis) for part in wrap(line, width)]
+    lines += wrap(_counts_line(diagnosis), width)
     if (least := minimum_loss_sentence(diagnosis)) is not None:
-        lines += _wrap(least, width)
+        lines += wrap(least, width)
     for caution in diagnosis.cautions:
-        lines += _wrap(f"caution: {caution}", width)
-    if (line := _cause_line(diagnosis)) is not None:
-        lines += _wrap(line, width)
+        lines += wrap(f"caution: {caution}", width)
+    if (line := cause_line(diagnosis)) is not None:
+        lines += wrap(line, width)
     if diagnosis.regression is not None:
         verdict = diagnosis.regression.verdict.replace("_", " ")
-        lines += _wrap(f"against the baseline: {verdict}: {diagnosis.regression.reason}", width)
+        lines += wrap(f"against the baseline: {verdict}: {diagnosis.regression.reason}", width)
     return lines
 
 
-def _total_line(report: Report) -> str:
+def total_line(report: Report) -> str:
     counts = Counter(verdict_word(diagnosis) for diagnosis in report.diagnoses)
     parts = [
         f"{counts[word]} {word}" for word in ("fail", "error", "inconclusive", "pass", "not judged") if counts[word]
@@ -106,16 +119,30 @@ def _total_line(report: Report) -> str:
     return f"verdict: {verdict}" + (f" ({', '.join(parts)})" if len(report.diagnoses) > 1 else "")
 
 
-def summary_lines(report: Report, width: int = 80) -> list[str]:
-    """The whole report as plain lines no wider than `width`; colours are the caller's."""
+def _link_lines(diagnosis: Diagnosis, width: int) -> list[str]:
+    return [
+        part
+        for stage, _, link in links(diagnosis)
+        for part in wrap(f"{link.verdict} {span(stage)}: {link.reason}; read at {link.locus}", width)
+    ]
+
+
+def summary_lines(report: Report, width: int = 80, verbosity: int = 0) -> list[str]:
+    """The whole report as plain lines no wider than `width`; colours are the caller's. Below a verbosity of 0 only the
+    verdicts, above it every link."""
     if not report.diagnoses:
-        return _wrap("nothing was diagnosed", width, "")
-    lines = _wrap("signal in points: 0 is guessing, 100 is every image right", width, "")
+        return wrap("nothing was diagnosed", width, "")
+    if verbosity < 0:
+        heads = [line for diagnosis in report.diagnoses for line in wrap(_head(diagnosis), width, "")]
+        return [*heads, *wrap(total_line(report), width, "")]
+    lines = wrap("signal in points: 0 is guessing, 100 is every image right", width, "")
     for diagnosis in report.diagnoses:
         lines += diagnosis_lines(diagnosis, width)
-    lines += _wrap(_total_line(report), width, "")
+        if verbosity > 0:
+            lines += _link_lines(diagnosis, width)
+    lines += wrap(total_line(report), width, "")
     ungated = [d for d in report.diagnoses if d.regression is None and d.error is None]
     if ungated:
         which = "" if len(ungated) == len(report.diagnoses) else f" for {len(ungated)} of {len(report.diagnoses)}"
-        lines += _wrap(f"absolute gate only{which}: no baseline was compared", width, "")
+        lines += wrap(f"absolute gate only{which}: no baseline was compared", width, "")
     return lines

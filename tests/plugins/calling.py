@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-SETTLED = re.compile(r"^(PYTEST_|MEDPROBE_|COV_)")
+SETTLED = re.compile(r"^(PYTEST_|MEDPROBE_|COV_|GITHUB_)")
 """Variables of the outer run that would change the inner one."""
 
 HEAVY = ("torch", "timm", "transformers", "sklearn", "scipy", "statsmodels")

@@ -86,7 +86,13 @@ def test_junit_names_model_data_set_and_mode(first):
     assert len(cases) == len(first.outcomes()) >= 8
     for case in cases:
         properties = {p.get("name"): p.get("value") for p in case.iter("property")}
-        assert case.get("name").endswith(f"[{properties['model']}-{properties['dataset']}]")
+        assert case.get("name") == f"test_{properties['mode']}[{properties['model']}-{properties['dataset']}]"
+        diagnosis = first.diagnoses[properties["model"], properties["dataset"]]
+        assert properties["verdict"] == diagnosis["verdict"]
+        assert properties.get("primary_failure_mode") == diagnosis["primary_failure_mode"]
+        assert {name: float(value) for name, value in properties.items() if name.startswith("signal.")} == {
+            f"signal.{place}": pytest.approx(value, abs=5e-5) for place, value in diagnosis["signal"].items()
+        }
     failed = next(c for c in cases if c.get("name") == f"test_{CONNECTOR}[phantom-connector-small]")
     assert f"[{CONNECTOR}] phantom-connector on small: " in failed.find("failure").get("message")
 
@@ -178,7 +184,21 @@ def test_an_unreadable_image_is_counted_and_left_out(key, first, store, torn, tm
 
 @pytest.mark.parametrize("workers", ["0", "2"])
 def test_too_many_unreadable_images_are_an_error_of_that_data_set_alone(workers, first, store, torn, small, tmp_path):
-    run = medprobe(*("--dataset", torn, "--dataset", small, "--store", store, "-v", "-n", workers), report_dir=tmp_path)
+    run = medprobe(
+        *(
+            "--dataset",
+            torn,
+            "--dataset",
+            small,
+            "--store",
+            store,
+            "-v",
+            "-n",
+            workers,
+            f"--junitxml={tmp_path / 'junit.xml'}",
+        ),
+        report_dir=tmp_path,
+    )
     assert run.code == pytest.ExitCode.TESTS_FAILED
     jsonschema.validate(run.report, SCHEMA)
     assert run.report["verdict"] is None
@@ -189,4 +209,7 @@ def test_too_many_unreadable_images_are_an_error_of_that_data_set_alone(workers,
     assert run.diagnoses["phantom", "small"]["verdict"] == first.diagnoses["phantom", "small"]["verdict"]
     outcomes = run.outcomes()
     assert {o for name, o in outcomes.items() if name.endswith("[phantom-torn]")} == {"ERROR"}
+    cases = ElementTree.parse(tmp_path / "junit.xml").iter("testcase")
+    told = {tuple(p.get("value") for p in c.iter("property"))[:3] for c in cases if c.find("error") is not None}
+    assert told == {("phantom", "torn", mode) for mode in MODES}
     assert "FAILED" not in outcomes.values()

@@ -1,0 +1,104 @@
+"""What a CI service shows: a badge always; a job summary and annotations where GitHub runs the job."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from diagnostics.records import Diagnosis, Report
+from plugins.call import Call
+from plugins.options import CALL
+from plugins.report.files import write_text
+from plugins.report.markdown import LIMIT, job_summary
+from plugins.report.terminal import diagnosis_lines, one_line
+from plugins.report.words import MODE_NAMES, links
+from plugins.reporting import REGRESSION_VERDICTS, REPORT
+
+COLOURS = {"pass": "brightgreen", "fail": "red", "inconclusive": "yellow", None: "lightgrey"}
+LONGEST = 4000
+"""Characters of an annotation; the runner cuts longer ones."""
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    config = session.config
+    report = config.stash.get(REPORT, None)
+    if report is None:
+        return
+    write_text(config.stash[CALL].report_dir / "badge.json", badge(report))
+    if path := os.environ.get("GITHUB_STEP_SUMMARY"):
+        try:
+            append_summary(report, Path(path))
+        except OSError as error:
+            config.issue_config_time_warning(
+                pytest.PytestWarning(f"the job summary cannot be written to {path}: {error.strerror}"), stacklevel=1
+            )
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    report = config.stash.get(REPORT, None)
+    if report is not None and os.environ.get("GITHUB_ACTIONS"):
+        for line in commands(report, config.stash[CALL]):
+            terminalreporter.write_line(line)
+
+
+def badge(report: Report) -> str:
+    """JSON of a shields.io endpoint badge (https://shields.io/badges/endpoint-badge)."""
+    message: str = report.verdict or "error"
+    if len(report.diagnoses) == 1 and (mode := report.diagnoses[0].primary_failure_mode) and message == "fail":
+        message = f"fail, {MODE_NAMES[mode]}"
+    whole = {"schemaVersion": 1, "label": "medprobe", "message": message, "color": COLOURS[report.verdict]}
+    return json.dumps(whole) + "\n"
+
+
+def append_summary(report: Report, path: Path) -> None:
+    """Add the job summary to what the step has already written, within GitHub's limit for both."""
+    before = path.stat().st_size if path.exists() else 0
+    with path.open("a", encoding="utf-8", newline="\n") as file:
+        file.write(job_summary(report, LIMIT - before))
+
+
+def commands(report: Report, call: Call) -> list[str]:
+    """One workflow command a diagnosis that the gate does not pass, errors first: GitHub shows ten of each level."""
+    levels = {index: _level(diagnosis, call) for index, diagnosis in enumerate(report.diagnoses)}
+    return [
+        _command(level, report.diagnoses[index])
+        for wanted in ("error", "warning")
+        for index, level in levels.items()
+        if level == wanted
+    ]
+
+
+def _level(diagnosis: Diagnosis, call: Call) -> str | None:
+    """`error` where the run is red for it, `warning` where it is undecided or accepted, None where it passes."""
+    if diagnosis.error is not None:
+        return "error"
+    judged = [] if call.gate == "regression" else [(mode, link.verdict) for _, mode, link in links(diagnosis)]
+    red = [
+        verdict == "fail" or call.fail_inconclusive
+        for mode, verdict in judged
+        if verdict != "pass" and call.accepts(diagnosis.model, diagnosis.dataset, mode) is None
+    ]
+    compared = "pass" if diagnosis.regression is None else REGRESSION_VERDICTS[diagnosis.regression.verdict]
+    red.append(compared == "fail" or (compared == "inconclusive" and call.fail_inconclusive))
+    if any(red):
+        return "error"
+    return "warning" if {compared, *(verdict for _, verdict in judged)} != {"pass"} else None
+
+
+def _command(level: str, diagnosis: Diagnosis) -> str:
+    """A workflow command of GitHub Actions; its text stays one line and one field whatever it holds."""
+    text = "\n".join(diagnosis_lines(diagnosis, LONGEST))[:LONGEST]
+    title = one_line(f"medprobe: {diagnosis.model} on {diagnosis.dataset}")[:200]
+    return f"::{level} title={escape_property(title)}::{escape_data(text)}"
+
+
+def escape_data(text: str) -> str:
+    """As `@actions/core` does."""
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def escape_property(text: str) -> str:
+    return escape_data(text).replace(":", "%3A").replace(",", "%2C")

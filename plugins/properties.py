@@ -1,0 +1,36 @@
+"""What JUnit says of a check beside its outcome: whose link it is, and what the diagnosis found."""
+
+from __future__ import annotations
+
+import pytest
+
+from diagnostics.records import Diagnosis
+from plugins.diagnosing import mode_of, pair_of
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """What is known before the diagnosis, so that an error has it too."""
+    pair = pair_of(item)
+    if pair is not None:
+        item.user_properties += [("model", pair.model.name), ("dataset", pair.dataset.name), ("mode", mode_of(item))]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> None:
+    diagnosis = getattr(item, "funcargs", {}).get("diagnosis")
+    if isinstance(diagnosis, Diagnosis):
+        item.user_properties += found(diagnosis)
+
+
+def found(diagnosis: Diagnosis) -> list[tuple[str, object]]:
+    """Verdict of the diagnosis, primary failure mode or those that are tied, signal; what is null is left out."""
+    rows: list[tuple[str, object]] = [
+        ("revision", diagnosis.revision),
+        ("verdict", diagnosis.verdict),
+        ("primary_failure_mode", diagnosis.primary_failure_mode),
+        ("tied", " ".join(diagnosis.tied) or None),
+        ("regression", None if diagnosis.regression is None else diagnosis.regression.verdict),
+        *((f"signal.{place}", f"{value:.4f}") for place, value in diagnosis.signal or ()),
+    ]
+    return [(name, value) for name, value in rows if value is not None]

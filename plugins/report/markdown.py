@@ -1,0 +1,72 @@
+"""The report as a GitHub job summary: a sentence, and one table row a diagnosis."""
+
+from __future__ import annotations
+
+import re
+
+from diagnostics.records import CHAIN, Diagnosis, Report
+from plugins.report.terminal import cause_line, one_line, total_line
+from plugins.report.text import shown
+from plugins.report.words import MODE_NAMES, undecided_lines, verdict_word
+
+LIMIT = 1024 * 1024
+"""Bytes that GitHub takes of a step's summary; a longer one is dropped whole."""
+
+LONGEST = 600
+"""Characters of one cell; the rest is in the report."""
+
+COLUMNS = ("model", "data set", "verdict", "failure mode", " → ".join(CHAIN), "cause, baseline", "cautions")
+HEAD = f"| {' | '.join(COLUMNS)} |\n|{' --- |' * len(COLUMNS)}\n"
+
+
+def plain(text: str) -> str:
+    """One line that Markdown and HTML show as it is.
+
+    Signs are written as character references, which CommonMark (6.2) never takes for structure."""
+    line = one_line(text)
+    line = line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
+    return re.sub(r"[!-/:-@\[-`{-~]", lambda sign: sign[0] if sign[0] in ",%" else f"&#{ord(sign[0])};", line)
+
+
+def _failure_mode(diagnosis: Diagnosis) -> list[str]:
+    if diagnosis.error is not None:
+        return [diagnosis.error]
+    if diagnosis.primary_failure_mode is not None:
+        return [MODE_NAMES[diagnosis.primary_failure_mode]]
+    if diagnosis.tied:
+        return ["tied: " + ", ".join(MODE_NAMES[mode] for mode in diagnosis.tied)]
+    return undecided_lines(diagnosis) if diagnosis.verdict == "inconclusive" else []
+
+
+def row(diagnosis: Diagnosis) -> str:
+    signal, regression, cause = diagnosis.signal, diagnosis.regression, cause_line(diagnosis)
+    against = [] if cause is None else [cause]
+    if regression is not None:
+        against.append(f"{regression.verdict.replace('_', ' ')}: {regression.reason}")
+    cells = (
+        [diagnosis.model],
+        [diagnosis.dataset],
+        [verdict_word(diagnosis)],
+        _failure_mode(diagnosis),
+        ["not measured" if signal is None else " → ".join(shown(getattr(signal, place), "*") for place in CHAIN)],
+        against,
+        diagnosis.cautions,
+    )
+    # Cautions are many where a data set is odd; the ninth and later are in the report.
+    return f"| {' | '.join('<br>'.join(map(plain, cell[:8])) for cell in cells)} |\n"
+
+
+def job_summary(report: Report, room: int = LIMIT) -> str:
+    """Markdown of at most `room` bytes; what does not fit is counted in a last sentence. Empty where not even that
+    fits."""
+    text = f"### medprobe: {plain(total_line(report).removeprefix('verdict: '))}\n\n"
+    text += "Signal in points: 0 is guessing, 100 is every image right.\n\n" + HEAD
+    rows = [row(diagnosis) for diagnosis in report.diagnoses]
+    # The last sentence is shorter than 200 bytes.
+    left, kept = room - len(text.encode()) - 200, 0
+    while kept < len(rows) and (left := left - len(rows[kept].encode())) >= 0:
+        kept += 1
+    text += "".join(rows[:kept])
+    if kept < len(rows):
+        text += f"\n{len(rows) - kept:,} of {len(rows):,} diagnoses do not fit here; all are in report.json.\n"
+    return text if len(text.encode()) <= room else ""
