@@ -57,7 +57,7 @@ def diagnosis(request: pytest.FixtureRequest) -> Diagnosis:
     from diagnostics.diagnosis import diagnose
 
     path = handover_path(call, pair)
-    with reported(path.with_suffix(".progress"), pair.id) as progress:
+    with reported(path.parent, pair.id) as progress:
         result, predictions = diagnose(pair.model, pair.dataset.name, pair.dataset.manifest, call.settings, progress)
     if predictions is not None:
         result = _compared(call, pair, result, predictions)

@@ -1,4 +1,4 @@
-"""How far long work is, on one line below what pytest prints.
+"""How far long work is, on lines below what pytest prints.
 
 Whoever diagnoses, this process or an xdist worker, leaves its line in a file of the handover folder, and the controller
 draws them: xdist's own channel refuses events that it does not know.
@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import pytest
 
@@ -24,25 +24,34 @@ HANDOVER = ".handover"
 INTERVAL = 0.25
 """Seconds between two looks at the files, and between two lines of one process."""
 
-DRAWN = pytest.StashKey["Line"]()
-FRESH_LINE, SAVE, RESTORE = "\x1bD\x1b[A", "\x1b7", "\x1b8"
-"""Make room for a line below, scrolling at the end of the screen; keep the cursor; put it back."""
+ROWS = 8
+"""Most lines drawn at once."""
+
+DRAWN = pytest.StashKey["Lines"]()
+DOWN, SAVE, RESTORE, ERASE = "\x1bD", "\x1b7", "\x1b8", "\x1b[J"
+"""One line down, scrolling at the end of the screen; keep the cursor; put it back; erase all after it."""
+WRAP_OFF, WRAP_ON = "\x1b[?7l", "\x1b[?7h"
+"""Without wrapping, a line wider than the terminal is cut at its edge."""
 
 
 @contextmanager
-def reported(path: Path, name: str) -> Generator[Callable[[str, int, int], None]]:
-    """A callable (what, done, total) whose latest line stands in the file `path` while the block runs."""
-    started: dict[str, float] = {}
-    written = 0.0
+def reported(folder: Path, name: str) -> Generator[Callable[[str, int, int], None]]:
+    """A callable (what, done, total) whose latest line stands in this process's file while the block runs."""
+    path = _path(folder, os.environ.get("PYTEST_XDIST_WORKER", "main"))
+    work: tuple[str, int] | None = None
+    start = written = 0.0
+    first = last = 0
 
     def report(what: str, done: int, total: int) -> None:
-        nonlocal written
+        nonlocal work, start, written, first, last
         now = time.monotonic()
-        start = started.setdefault(what, now)
-        if now - written < INTERVAL and done not in (0, total):
+        # The pace of one kind of work says nothing of the next, nor of the same on other images.
+        if work != (what, total) or done < last:
+            work, start, first = (what, total), now, done
+        elif now - written < INTERVAL and done < total:
             return
-        written = now
-        write_text(path, f"{name}: {what} {done}/{total}{_left(now - start, done, total)}")
+        last, written = done, now
+        write_text(path, f"{name}: {what} {done}/{total}{_left(now - start, done - first, total - done)}")
 
     try:
         yield report
@@ -50,26 +59,29 @@ def reported(path: Path, name: str) -> Generator[Callable[[str, int, int], None]
         path.unlink(missing_ok=True)
 
 
-def _left(passed: float, done: int, total: int) -> str:
+def _path(folder: Path, process: str) -> Path:
+    return folder / f"{process}.progress"
+
+
+def _left(passed: float, done: int, to_do: int) -> str:
     """`, 40 s left`, at the pace so far; empty where there is none yet or nothing is left."""
-    seconds = passed / done * (total - done) if done else 0
+    seconds = passed / done * to_do if done else 0
     if seconds < 0.5:
         return ""
     return f", {seconds:.0f} s left" if seconds < 100 else f", {seconds / 60:.0f} min left"
 
 
 def lines(folder: Path) -> list[str]:
-    """What the processes at work say, the one that spoke last first."""
+    """What the processes at work say."""
     found = []
-    for path in folder.glob("*.progress"):
-        try:
-            found.append((path.stat().st_mtime, one_line(path.read_text("utf-8"))))
-        except OSError:
-            continue
-    return [text for _, text in sorted(found, reverse=True)]
+    for path in sorted(folder.glob("*.progress")):
+        # A process ends its work between the two looks.
+        with suppress(FileNotFoundError):
+            found.append(one_line(path.read_text("utf-8")))
+    return found
 
 
-class Line(threading.Thread):
+class Lines(threading.Thread):
     """Draws the lines of `folder` on `terminal` until it is stopped."""
 
     def __init__(self, folder: Path, terminal: TextIO) -> None:
@@ -78,28 +90,28 @@ class Line(threading.Thread):
         self._terminal = terminal
         self._lock = threading.Lock()
         self._ended = threading.Event()
-        self._drawn = ""
+        self._drawn: list[str] = []
 
     def run(self) -> None:
         while not self._ended.wait(INTERVAL):
             self.draw()
 
     def draw(self) -> None:
-        text = " | ".join(lines(self._folder))
+        found = lines(self._folder)[:ROWS]
         with self._lock:
-            if text == self._drawn or self._ended.is_set():
+            if found == self._drawn or self._ended.is_set():
                 return
-            # Without wrapping, a line wider than the terminal is cut at its edge.
-            shown = f"\x1b[B\r\x1b[?7l{text}\x1b[K\x1b[?7h" if text else "\x1b[J"
-            self._write(f"{FRESH_LINE}{SAVE}{shown}{RESTORE}")
-            self._drawn = text
+            room = f"{DOWN * len(found)}\x1b[{len(found)}A" if found else ""
+            rows = "".join(f"\x1b[B\r{text}" for text in found)
+            self._write(f"{room}{SAVE}{ERASE}{WRAP_OFF}{rows}{WRAP_ON}{RESTORE}")
+            self._drawn = found
 
     def clear(self) -> None:
         """Nothing below the cursor, before someone else writes there."""
         with self._lock:
             if self._drawn:
-                self._write("\x1b[J")
-                self._drawn = ""
+                self._write(ERASE)
+                self._drawn = []
 
     def stop(self) -> None:
         self._ended.set()
@@ -125,27 +137,33 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         return
     # Capture will replace file descriptor 2 while a test runs, but not this copy of it.
     terminal = open(os.dup(2), "w", encoding="utf-8", errors="replace")  # noqa: SIM115
-    config.stash[DRAWN] = Line(config.stash[CALL].report_dir / HANDOVER, terminal)
+    config.stash[DRAWN] = Lines(config.stash[CALL].report_dir / HANDOVER, terminal)
     config.stash[DRAWN].start()
     config.pluginmanager.register(_Clearing(config.stash[DRAWN]))
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    if (line := session.config.stash.get(DRAWN, None)) is not None:
-        line.stop()
+    if (drawn := session.config.stash.get(DRAWN, None)) is not None:
+        drawn.stop()
 
 
 class _Clearing:
-    """Takes the line away before the terminal reporter writes where it stands."""
+    """Takes the lines away before the terminal reporter writes where they stand."""
 
-    def __init__(self, line: Line) -> None:
-        self._line = line
+    def __init__(self, lines: Lines) -> None:
+        self._lines = lines
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logstart(self) -> None:
-        self._line.clear()
+        self._lines.clear()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self) -> None:
-        self._line.clear()
+        self._lines.clear()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """A worker that crashed took no line away."""
+    _path(node.config.stash[CALL].report_dir / HANDOVER, node.gateway.id).unlink(missing_ok=True)

@@ -19,13 +19,17 @@ COLUMNS = ("model", "data set", "verdict", "failure mode", " → ".join(CHAIN), 
 HEAD = f"| {' | '.join(COLUMNS)} |\n|{' --- |' * len(COLUMNS)}\n"
 
 
+STRUCTURE = re.compile(r"""(?!(?<=\d)\.(?=\d))[!"#$&*+./:<=>?@\[\\\]^_`{|}~]""")
+"""Signs that begin something in Markdown or HTML, and those that make bare addresses links."""
+
+
 def plain(text: str) -> str:
-    """One line that Markdown and HTML show as it is.
+    """One line of a cell that Markdown and HTML show as it is.
 
     Signs are written as character references, which CommonMark (6.2) never takes for structure."""
     line = one_line(text)
     line = line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
-    return re.sub(r"[!-/:-@\[-`{-~]", lambda sign: sign[0] if sign[0] in ",%" else f"&#{ord(sign[0])};", line)
+    return STRUCTURE.sub(lambda sign: f"&#{ord(sign[0])};", line)
 
 
 def _failure_mode(diagnosis: Diagnosis) -> list[str]:
@@ -59,7 +63,7 @@ def row(diagnosis: Diagnosis) -> str:
 def job_summary(report: Report, room: int = LIMIT) -> str:
     """Markdown of at most `room` bytes; what does not fit is counted in a last sentence. Empty where not even that
     fits."""
-    text = f"### medprobe: {plain(total_line(report).removeprefix('verdict: '))}\n\n"
+    text = f"### medprobe {plain(total_line(report))}\n\n"
     text += "Signal in points: 0 is guessing, 100 is every image right.\n\n" + HEAD
     rows = [row(diagnosis) for diagnosis in report.diagnoses]
     # The last sentence is shorter than 200 bytes.

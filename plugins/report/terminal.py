@@ -123,7 +123,11 @@ def _link_lines(diagnosis: Diagnosis, width: int) -> list[str]:
     return [
         part
         for stage, _, link in links(diagnosis)
-        for part in wrap(f"{link.verdict} {span(stage)}: {link.reason}; read at {link.locus}", width)
+        for part in wrap(
+            f"{link.verdict} {span(stage)}: loses {points(link.loss)} points ({interval(link.ci)}); {link.reason}; "
+            f"read at {link.locus}",
+            width,
+        )
     ]
 
 

@@ -116,7 +116,7 @@ def test_where_github_runs_it_a_summary_and_an_annotation_are_left(store: Path, 
     )
     assert run.code == 1
     text = summary.read_text("utf-8")
-    assert text.startswith("### medprobe: fail")
+    assert text.startswith("### medprobe verdict&#58; fail")
     assert text.count("small |") == 2
     commands = [line for line in run.out.splitlines() if line.startswith("::")]
     assert any(line.startswith("::error title=medprobe%3A phantom-connector on small::") for line in commands)

@@ -13,46 +13,57 @@ from pathlib import Path
 import pytest
 
 from plugins import progress
-from plugins.progress import Line, lines, reported
+from plugins.progress import Lines, lines, reported
 from tests.plugins.calling import ROOT
+
+ROW = re.compile(r"\x1b\[B\r([^\x1b]+)")
 
 
 def test_the_line_has_the_time_left_and_goes_with_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter([0, 10, 10.1, 20, 30, 40])
+    clock = iter([0, 10, 10.1, 20, 30, 1000, 1010, 1020, 1021])
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw3")
     seen = []
-    with reported(tmp_path / "0.progress", "m-d") as report:
+    with reported(tmp_path, "m-d") as report:
         for done in (0, 5, 6, 10, 100):
             report("extracting", done, 100)
             seen += lines(tmp_path)
-        report("probing", 3, 3)
-        seen += lines(tmp_path)
+        assert [path.name for path in tmp_path.iterdir()] == ["gw3.progress"]
+        for what, done in (("extracting", 20), ("extracting", 30), ("extracting", 60), ("probing", 99)):
+            report(what, done, 100)
+            seen += lines(tmp_path)
     assert seen == [
         "m-d: extracting 0/100",
         "m-d: extracting 5/100, 3 min left",
         "m-d: extracting 5/100, 3 min left",
         "m-d: extracting 10/100, 3 min left",
         "m-d: extracting 100/100",
-        "m-d: probing 3/3",
+        "m-d: extracting 20/100",
+        "m-d: extracting 30/100, 70 s left",
+        "m-d: extracting 60/100, 20 s left",
+        "m-d: probing 99/100",
     ]
     assert lines(tmp_path) == []
 
 
-def test_two_processes_share_the_line_and_what_was_drawn_is_taken_away(tmp_path: Path) -> None:
+def test_each_process_has_a_line_and_what_was_drawn_is_taken_away(tmp_path: Path) -> None:
     screen = (tmp_path / "screen").open("w+", encoding="utf-8")
-    line = Line(tmp_path, screen)
-    with reported(tmp_path / "0.progress", "a") as first, reported(tmp_path / "1.progress", "b\x1b[31m") as second:
-        first("extracting", 1, 4)
-        second("probing", 2, 4)
-        os.utime(tmp_path / "0.progress", (1, 1))
-        line.draw()
-        line.draw()
-        line.clear()
-    line.draw()
-    line.stop()
-    text = (tmp_path / "screen").read_text("utf-8")
-    assert text.count("b [31m: probing 2/4 | a: extracting 1/4") == 1, "and no colour of the name's own"
-    assert text.endswith("\x1b[J")
+    drawn = Lines(tmp_path, screen)
+    (tmp_path / "gw0.progress").write_text("a: extracting 1/4")
+    (tmp_path / "gw1.progress").write_text("b\x1b[31m: probing 2/4")
+    drawn.draw()
+    drawn.draw()
+    (tmp_path / "gw0.progress").unlink()
+    drawn.draw()
+    drawn.clear()
+    drawn.stop()
+    text = (tmp_path / "screen").read_bytes().decode()
+    assert [ROW.findall(part) for part in text.split("\x1b8")] == [
+        ["a: extracting 1/4", "b [31m: probing 2/4"],
+        ["b [31m: probing 2/4"],
+        [],
+    ], "each once, and no colour of a name's own"
+    assert text.endswith("\x1b8\x1b[J")
 
 
 def on_a_terminal(arguments: list[str], folder: Path, cwd: Path = ROOT) -> tuple[int, str]:
@@ -89,7 +100,6 @@ def on_a_terminal(arguments: list[str], folder: Path, cwd: Path = ROOT) -> tuple
     return run.wait(), screen.decode("utf-8", "replace")
 
 
-DRAWN = re.compile(r"\x1b\[B\r\x1b\[\?7l([^\x1b]+)\x1b\[K")
 WORK = """
 import time
 from plugins.options import CALL
@@ -97,7 +107,7 @@ from plugins.progress import HANDOVER, reported
 
 def test_work(request):
     folder = request.config.stash[CALL].report_dir / HANDOVER
-    with reported(folder / "0.progress", "model-data") as report:
+    with reported(folder, "model-data") as report:
         for done in range(12):
             report("extracting", done, 12)
             time.sleep(0.1)
@@ -113,7 +123,7 @@ def test_a_worker_s_line_is_drawn_by_the_controller(workers: str, option: str, t
     arguments = [*plugins, "-n", workers, option]
     code, screen = on_a_terminal(arguments, tmp_path / "reports", tmp_path)
     assert code == 0, screen
-    shown = DRAWN.findall(screen)
+    shown = ROW.findall(screen)
     assert len(shown) >= 2 if option == "-v" else not shown, screen
     assert all(re.fullmatch(r"model-data: extracting \d+/12(, \d+ s left)?", text) for text in shown), shown
     assert screen.rindex("\x1b[J") < screen.index("1 passed") if shown else "\x1b[J" not in screen
@@ -123,7 +133,7 @@ def test_extraction_and_probing_are_shown(small: Path, tmp_path: Path) -> None:
     arguments = ["--dataset", str(small), "--store", str(tmp_path / "store"), "-n", "1"]
     code, screen = on_a_terminal(arguments, tmp_path / "reports")
     assert code == 0, screen
-    shown = DRAWN.findall(screen)
+    shown = ROW.findall(screen)
     for work in ("extracting", "probing|permuting labels"):
         assert any(re.match(rf"phantom-small: ({work}) \d+/\d+", text) for text in shown), shown
     assert "\x1b[32m" in screen, "the verdict's colour"
