@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -161,6 +161,7 @@ def test_no_name_breaks_out_of_the_command(model: str, dataset: str, error: str)
 
 
 @given(st.lists(TEXTS, min_size=3, max_size=3))
+@example(["::add-mask::e"] * 3)
 @settings(deadline=None, max_examples=50)
 def test_no_name_gives_the_log_a_command(texts: list[str]) -> None:
     """A runner reads `::command::` at the start of a line, and `##[command]` anywhere in it."""
