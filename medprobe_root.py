@@ -22,6 +22,7 @@ PATH_OPTIONS = (
     "--processor",
     "--modules",
     "--adapter",
+    "--against",
     "--thresholds",
     "--baseline",
     "--save-baseline",
@@ -31,7 +32,8 @@ PATH_OPTIONS = (
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None]:
     call = early_config.invocation_params
-    strayed = early_config.rootpath != HOME and call.dir.resolve() == HOME
+    settled = early_config.known_args_namespace.inifilename is not None  # a -c of the caller's own
+    strayed = not settled and early_config.rootpath != HOME and call.dir.resolve() == HOME
     if strayed and any(str(argument).split("=")[0] in PATH_OPTIONS for argument in call.args):
         raise SystemExit(int(pytest.main(["-c", str(HOME / "pyproject.toml"), *map(str, call.args)])))
     return (yield)
