@@ -16,10 +16,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     models = {pair.id: pair.model.name for pair in config.stash[CALL].pairs}
 
     class ByModel(LoadScopeScheduling):  # type: ignore[misc]
-        """One scope a model; every other test is a scope of its own."""
+        """One scope a model; every other test goes with its file, whose fixtures are then made once."""
 
         def _split_scope(self, nodeid: str) -> str:
             parameters = nodeid.rpartition("[")[2].removesuffix("]")
-            return models.get(parameters, nodeid)
+            return models.get(parameters, nodeid.partition("::")[0])
 
     return ByModel(config, log)
