@@ -188,7 +188,7 @@ class Reference(Record):
     origin: str
     """Where its weights came from and how it was read, in words."""
     raised_by: str | None
-    """The later locus that read more than the reference and so raised it (rule 6), if one did."""
+    """The later locus that read more than the reference and so raised it, if one did."""
 
 
 class Change(Record):
