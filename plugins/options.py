@@ -86,7 +86,10 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
             "the twin on all images (default: quick)",
         },
     ),
-    ("--seed", {"type": int, "default": 0, "help": "of folds, resampling and training of probes (default: 0)"}),
+    (
+        "--seed",
+        {"type": int, "default": 0, "metavar": "N", "help": "of folds, resampling and training of probes (default: 0)"},
+    ),
     (
         "--batch-size",
         {
