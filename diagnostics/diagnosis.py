@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -174,6 +175,7 @@ def _settings(evidence: Evidence) -> dict[str, Any]:
     return {
         "probe": settings.probe,
         "reference": settings.reference,
+        "adapter": None if settings.adapter is None else Path(os.path.abspath(settings.adapter)).name,
         "seed": settings.seed,
         "n_folds": settings.n_folds,
         "fold_seeds": settings.fold_seeds,

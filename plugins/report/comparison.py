@@ -1,0 +1,99 @@
+"""Models by data sets, from the `report.json` of one or many runs and machines, without any model:
+
+    python -m plugins.report.comparison REPORT.json... --out DIR
+
+writes `comparison.html`, and the same table as `comparison.csv` and `comparison.md`. Exit code 4: a file cannot be read
+or written, or holds no diagnosis.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from base64 import b64encode
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from diagnostics.records import Report
+from plugins.report import matrix
+from plugins.report.entries import Entry, cautions, lineage, merge
+from plugins.report.files import write_text
+from plugins.report.rendering import TEMPLATES, environment
+from plugins.report.table import csv_text, markdown_text, rows_of
+
+
+class ComparisonError(ValueError):
+    """Reports cannot be compared; one sentence with what was looked for, where, and what to do."""
+
+
+def load(path: Path) -> Report:
+    """Raises ComparisonError."""
+    try:
+        return Report.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise ComparisonError(
+            f"the report {path} cannot be read ({error.strerror}); name the report.json in a run's --report-dir"
+        ) from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "its start"
+        raise ComparisonError(
+            f"the report {path} cannot be read: wrong at {where}: {first['msg']}; name the report.json in a run's "
+            "--report-dir, made by this version of medprobe"
+        ) from None
+
+
+def write(entries: list[Entry], folder: Path, notes: Sequence[str] = ()) -> list[Path]:
+    """Writes the page and the two tables. `notes` are shown above the table."""
+    ordered = lineage(entries)
+    script = (TEMPLATES / "sort.js").read_text("utf-8")
+    jinja = environment()
+    html = jinja.get_template("comparison.html").render(
+        **matrix.view(entries, ordered),
+        notes=[*notes, *cautions(entries)],
+        script=script,
+        # Of the text between the tags, so that this script runs and no other.
+        script_hash=b64encode(sha256(script.encode()).digest()).decode(),
+    )
+    rows = rows_of(entries, ordered)
+    texts = {"html": html, "csv": csv_text(rows), "md": markdown_text(rows)}
+    return [write_text(folder / f"comparison.{ending}", text) for ending, text in texts.items()]
+
+
+def compare(paths: Sequence[Path], folder: Path) -> tuple[list[Path], list[str]]:
+    """Writes the comparison of the reports; the files, and what is to be said. Raises ComparisonError."""
+    entries, notes = merge((str(path), map(Entry, load(path).diagnoses)) for path in paths)
+    if not entries:
+        raise ComparisonError(f"nothing was diagnosed in {', '.join(map(str, paths))}; name the report of another run")
+    try:
+        return write(entries, folder, notes), [*notes, *cautions(entries)]
+    except OSError as error:
+        raise ComparisonError(
+            f"the comparison cannot be written to {folder} ({error.strerror}); name another folder with --out"
+        ) from None
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m plugins.report.comparison", description=(__doc__ or "").split(":\n")[0] + "."
+    )
+    parser.add_argument("reports", type=Path, nargs="+", metavar="REPORT.json", help="what runs wrote to --report-dir")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write comparison.* to")
+    given = parser.parse_args(arguments)
+    try:
+        written, said = compare(given.reports, given.out)
+    except ComparisonError as error:
+        print(error, file=sys.stderr)
+        return 4
+    for line in said:
+        print(line, file=sys.stderr)
+    for path in written:
+        print(path)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

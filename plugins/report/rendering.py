@@ -1,0 +1,32 @@
+"""The templates and what they may call: everything is escaped, and a name that is not given is an error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from plugins.report import text, view
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def environment() -> Any:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    found = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.filters |= {
+        "points": text.points,
+        "shown": text.shown,
+        "share": text.percent,
+        "number": text.number,
+        "interval": text.interval,
+        "plain": view.plain,
+    }
+    found.globals |= {"MARKS": view.MARKS, "MISSING": text.MISSING}
+    return found

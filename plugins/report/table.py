@@ -1,0 +1,132 @@
+"""The comparison as one row a diagnosis: for the page, for Markdown, and with every digit for programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from dataclasses import dataclass
+
+from diagnostics.records import CHAIN, Diagnosis, Health
+from plugins.report.entries import Checkpoint, Entry, Row
+from plugins.report.text import known, number, shown
+from plugins.report.view import overview
+from plugins.report.words import verdict_word
+
+BLANK = "\N{EN DASH}"
+HEALTH = {
+    "vision": "vision",
+    "connector": "connector",
+    "llm_mean": "llm mean",
+    "llm_last": "llm last",
+    "answer": "answer",
+}
+"""Feature Health Scores in the order of the profile, with the words shown; the answer's is its accuracy."""
+HEAD = (
+    *("model", "data set", "images", "verdict", "primary failure mode"),
+    *CHAIN,
+    *(f"FHS {name}" for name in HEALTH.values()),
+)
+FIRST_NUMBER = 5
+"""The column of `HEAD` from which all are numbers."""
+
+
+@dataclass(frozen=True)
+class Line:
+    entry: Entry
+    before: Checkpoint | None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """`value` is what it is sorted by: a number, a text, or none, which comes last."""
+
+    text: str
+    value: float | str | None
+
+
+def datasets_of(entries: list[Entry]) -> list[str]:
+    return list(dict.fromkeys(entry.dataset for entry in entries))
+
+
+def rows_of(entries: list[Entry], ordered: list[Row]) -> list[Line]:
+    """The diagnoses in the order of the checkpoints, then of the data sets."""
+    found = {(entry.checkpoint, entry.dataset): entry for entry in entries}
+    return [
+        Line(found[row.checkpoint, dataset], row.before)
+        for row in ordered
+        for dataset in datasets_of(entries)
+        if (row.checkpoint, dataset) in found
+    ]
+
+
+def finite(value: float | None) -> float | None:
+    return value if known(value) else None
+
+
+def signals(diagnosis: Diagnosis) -> list[float | None]:
+    """Signal at each place of the chain."""
+    return [finite(getattr(diagnosis.signal, place)) if diagnosis.signal else None for place in CHAIN]
+
+
+def health_scores(health: Health | None) -> list[float | None]:
+    return [finite(getattr(health, name)) if health else None for name in HEALTH]
+
+
+def mode_text(diagnosis: Diagnosis) -> str:
+    return str(overview(diagnosis)["mode"])
+
+
+def cells(line: Line, order: int) -> list[Cell]:
+    """One row of the page's table, a cell for each of `HEAD`; models are sorted by `order`, their place in it."""
+    diagnosis = line.entry.diagnosis
+    return [
+        Cell(str(line.entry.checkpoint), order),
+        Cell(diagnosis.dataset, diagnosis.dataset),
+        Cell(f"{diagnosis.n_images:,}", diagnosis.n_images) if diagnosis.n_images else Cell(BLANK, None),
+        Cell(verdict_word(diagnosis), verdict_word(diagnosis)),
+        Cell(mode_text(diagnosis) or BLANK, mode_text(diagnosis) or None),
+        *(Cell(shown(value, "*", BLANK), value) for value in signals(diagnosis)),
+        *(Cell(number(value, missing=BLANK), value) for value in health_scores(diagnosis.health)),
+    ]
+
+
+def csv_text(lines: list[Line]) -> str:
+    """Every number with all its digits, signal as 1.0 for every image right; what was not measured is empty."""
+    rows = [_record(line) for line in lines]
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return buffer.getvalue()
+
+
+def _record(line: Line) -> dict[str, object]:
+    diagnosis, checkpoint = line.entry.diagnosis, line.entry.checkpoint
+    found: dict[str, object] = {
+        **checkpoint._asdict(),
+        "before": line.before,
+        "dataset": diagnosis.dataset,
+        "n_images": diagnosis.n_images or None,
+        "verdict": diagnosis.verdict,
+        "primary_failure_mode": diagnosis.primary_failure_mode,
+        "tied": " ".join(diagnosis.tied),
+    }
+    for place, value in zip(CHAIN, signals(diagnosis), strict=True):
+        low, high = diagnosis.signal_ci.get(place, (None, None))
+        found |= {f"signal_{place}": value, f"signal_{place}_low": finite(low), f"signal_{place}_high": finite(high)}
+    scores = zip(HEALTH, health_scores(diagnosis.health), strict=True)
+    return found | {f"fhs_{name}": value for name, value in scores} | {"error": diagnosis.error}
+
+
+def markdown_text(lines: list[Line]) -> str:
+    """Signal in points, as on the page."""
+    rows = [[_escaped(cell.text) for cell in cells(line, order)] for order, line in enumerate(lines)]
+    rule = ["---" if index < FIRST_NUMBER and index != 2 else "---:" for index in range(len(HEAD))]
+    table = "\n".join(f"| {' | '.join(row)} |" for row in [list(HEAD), rule, *rows])
+    return f"{table}\n\nSignal in points: 0 is guessing, 100 every image right. \\* below chance.\n"
+
+
+def _escaped(text: str) -> str:
+    """Text that Markdown shows as it is, in one line."""
+    return re.sub(r"([\\`*_\[\]<>|~&])", r"\\\1", " ".join(text.split()))
