@@ -86,14 +86,16 @@ def test_every_picture_has_words_and_every_heading_a_scope(tmp_path: Path) -> No
 
 
 def test_names_are_escaped(tmp_path: Path) -> None:
-    evil = samples.SCRIPT_NAME
+    evil = f"{samples.SCRIPT_NAME} | *x*"
     bad = named(evil, evil, evil, evil, samples.connector_fail)
     path = saved(tmp_path, bad, samples.failed())
     main([path, "--out", str(tmp_path)])
     page = Page((tmp_path / "comparison.html").read_text("utf-8"))
     assert page.tags.count("script") == 1
     assert evil in page.text
-    assert "<script" not in re.sub(r"\\.", "", (tmp_path / "comparison.md").read_text("utf-8"))
+    plain = re.sub(r"\\.", "", (tmp_path / "comparison.md").read_text("utf-8"))
+    assert not re.search(r"<|\*", plain)
+    assert {line.count("|") for line in plain.splitlines() if line.startswith("|")} == {16}
 
 
 def test_a_failing_link_is_framed_from_where_it_fell() -> None:
