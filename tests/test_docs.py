@@ -1,0 +1,336 @@
+"""README and docs say what is there: links, commands, settings files, keys, error sentences."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import re
+import shlex
+import tomllib
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from diagnostics.records import FAILURE_MODES
+from diagnostics.thresholds import Thresholds
+from fixtures.datasets.manifest import Manifest
+from fixtures.models.registry import MODULES
+from plugins.call import Config
+from plugins.options import OPTIONS
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = {
+    path.relative_to(ROOT).as_posix(): path for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+}
+MODELS, NUMBERS = "docs/models.md", "docs/numbers.md"
+FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+INDENTED = re.compile(r"(?:^(?: {4}.*)?\n)*^ {4}.*$", re.MULTILINE)
+COMMAND = re.compile(r"(?:\.venv/bin/)?(pytest|python|pip|make|allure|npm)(?= |$)")
+
+
+def text(page: str) -> str:
+    return PAGES[page].read_text("utf-8")
+
+
+def without_fences(page: str) -> str:
+    return FENCED.sub("", text(page))
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", FENCED.sub("", page.read_text("utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    broken = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", without_fences(page)):
+        if re.match(r"\w+:", link):
+            continue
+        name, _, anchor = link.partition("#")
+        target = (PAGES[page].parent / name) if name else PAGES[page]
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            broken.append(link)
+    assert not broken
+
+
+def test_every_page_is_linked() -> None:
+    linked = {Path(link).name for page in PAGES for link in re.findall(r"\]\(([^)#\s]+\.md)", text(page))}
+    assert {path.name for path in PAGES.values()} - {"README.md"} <= linked
+
+
+def commands(page: str) -> Iterator[str]:
+    """Every command of a page: lines of fenced and indented blocks, and code in a line of prose."""
+    prose = without_fences(page)
+    blocks = [body for kind, body in FENCED.findall(text(page)) if kind != "toml"] + INDENTED.findall(prose)
+    # A shell's and a folded YAML line go on with options.
+    lines = [line.strip() for block in blocks for line in re.sub(r"\\?\n\s*(?=--)", " ", block).splitlines()]
+    spans = [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", INDENTED.sub("", prose))]
+    yield from (line for line in [*lines, *spans] if COMMAND.match(line))
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> Any:
+        raise ValueError(message)
+
+
+@cache
+def pytest_parser() -> Parser:
+    """The suite's options, and those of others that the docs name."""
+    parser = Parser(allow_abbrev=False, add_help=False)
+    parser.add_argument("paths", nargs="*")
+    for name, settings in OPTIONS:
+        parser.add_argument(name, **settings)
+    parser.add_argument("--junit-xml")
+    parser.add_argument("-n")
+    parser.add_argument("--alluredir")
+    parser.add_argument("--clean-alluredir", action="store_true")
+    return parser
+
+
+def source_of(words: list[str]) -> tuple[Path, list[str]]:
+    """The file that `python WORDS` runs, and its arguments."""
+    if words[0] == "-m":
+        return ROOT / Path(*words[1].split(".")).with_suffix(".py"), words[2:]
+    return ROOT / words[0], words[1:]
+
+
+def options_of(source: Path) -> set[str]:
+    """The options that a file adds to its parser; it is not run, since not every file has one."""
+    calls = (node for node in ast.walk(ast.parse(source.read_text("utf-8"))) if isinstance(node, ast.Call))
+    added = (call for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr == "add_argument")
+    return {arg.value for call in added for arg in call.args if isinstance(arg, ast.Constant)}
+
+
+def complaint(command: str) -> str | None:
+    """What is wrong with a command, None if nothing is. Words in brackets are optional, and taken as given."""
+    words = shlex.split(re.sub(r"[\[\]](?=--|$| )|(?<= )\[", "", command), comments=True)
+    program, arguments = Path(words[0]).name, words[1:]
+    if program == "pytest":
+        try:
+            pytest_parser().parse_args(arguments)
+        except ValueError as error:
+            return str(error)
+    if program == "python":
+        source, given = source_of(arguments)
+        if not source.is_file():
+            return f"there is no {source.relative_to(ROOT)}"
+        unknown = {word for word in given if word.startswith("-")} - options_of(source)
+        return f"{source.relative_to(ROOT)} has no {', '.join(sorted(unknown))}" if unknown else None
+    if program == "make":
+        targets = set(re.findall(r"^([\w./]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+        return None if set(arguments) <= targets else f"Makefile has no {arguments}"
+    if program == "pip":
+        extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+        asked = {extra for word in arguments for extra in re.findall(r"^\.\[(\w+)\]$", word)}
+        return None if asked <= set(extras) else f"there is no extra {asked - set(extras)}"
+    return None
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_can_be_called(page: str) -> None:
+    wrong = {command: said for command in commands(page) if (said := complaint(command)) is not None}
+    assert not wrong
+
+
+def test_commands_are_found_and_refused() -> None:
+    found = list(commands("README.md"))
+    assert "make test        # sets everything up in .venv and runs the suite's own tests" in found
+    assert sum(command.startswith(".venv/bin/pytest") for command in found) >= 4
+    gates = [command for command in commands("docs/ci.md") if "--baseline" in command]
+    assert len([command for command in gates if command.endswith("reports/junit.xml")]) == 2
+    assert complaint("pytest --modell phantom") is not None
+    assert complaint("pytest --probe forest") is not None
+    assert complaint("python -m diagnostics.compare a.json b.json --fast") is not None
+    assert complaint("python -m diagnostics.nothing") is not None
+    assert complaint("pip install '.[nothing]'") is not None
+
+
+def modules(table: dict[str, Any]) -> None:
+    if not set(table) <= set(MODULES):
+        raise ValueError("no modules file")
+
+
+KINDS: tuple[tuple[set[str], Callable[[dict[str, Any]], object]], ...] = (
+    ({"classes"}, Manifest.model_validate),
+    ({"accepted"}, Config.model_validate),
+    ({"retention", "override", "health", "regression"}, Thresholds.model_validate),
+    (set(MODULES), modules),
+)
+"""Keys that tell a file's kind, and what validates it."""
+
+TOML = [(page, body) for page in PAGES for kind, body in FENCED.findall(text(page)) if kind == "toml"]
+
+
+@pytest.mark.parametrize(("page", "body"), TOML, ids=[f"{page}-{i}" for i, (page, _) in enumerate(TOML)])
+def test_settings_files_are_valid(page: str, body: str) -> None:
+    table = tomllib.loads(body)
+    validate = next(check for keys, check in KINDS if keys & set(table))
+    validate(table)
+
+
+def fields(model: Any) -> set[str]:
+    return set(model.model_fields)
+
+
+def test_the_whole_manifest_is_shown() -> None:
+    from fixtures.datasets.manifest import Groups, GroupTable, ImageClass, Subset
+
+    shown = next(tomllib.loads(body) for page, body in TOML if page == "docs/datasets.md")
+    groups, classes = shown["groups"], {key for entry in shown["classes"] for key in entry}
+    assert set(shown) == fields(Manifest)
+    assert classes == fields(ImageClass)
+    assert set(groups) == fields(Groups)
+    assert set(groups["tables"][0]) == fields(GroupTable)
+    assert set(shown["subset"]) == fields(Subset)
+
+
+SCHEMA = json.loads((ROOT / "docs" / "report.schema.json").read_text("utf-8"))
+KEY = re.compile(r"[a-z_0-9]+(?:\.(?:[a-z_0-9]+|\*))*")
+
+
+def variants(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The records a schema stands for, with their names, whether it is one, a list, a table or a choice of them."""
+    if "$ref" in schema:
+        name = schema["$ref"].rsplit("/", 1)[-1]
+        yield name, SCHEMA["$defs"][name]
+    for inner in (schema.get("items"), schema.get("additionalProperties"), *schema.get("anyOf", [])):
+        if isinstance(inner, dict):
+            yield from variants(inner)
+
+
+def fits(schema: dict[str, Any], path: list[str], passed: set[tuple[str, str]]) -> bool:
+    """Whether a dotted path leads through a schema; a star is every property. Adds (record, property) to `passed`."""
+    if not path:
+        return True
+    found = False
+    for name, record in variants(schema):
+        for key, value in record.get("properties", {}).items():
+            if path[0] in (key, "*") and fits(value, path[1:], passed):
+                passed.add((name, key))
+                found = True
+    return found
+
+
+def enumerated(schema: Any) -> set[str]:
+    if isinstance(schema, list):
+        return {word for item in schema for word in enumerated(item)}
+    if not isinstance(schema, dict):
+        return set()
+    own = {word for word in schema.get("enum", []) if isinstance(word, str)}
+    return own | {word for value in schema.values() for word in enumerated(value)}
+
+
+def named_keys() -> set[str]:
+    return {span for span in re.findall(r"`([^`\n]+)`", text(NUMBERS)) if KEY.fullmatch(span)}
+
+
+def test_keys_of_the_numbers_exist() -> None:
+    values, top = enumerated(SCHEMA), set(SCHEMA["properties"])
+    unknown = {
+        key
+        for key in named_keys() - {"ci", *values, *top}
+        if not fits({"$ref": "#/$defs/Diagnosis"}, key.split("."), set())
+    }
+    assert not unknown
+
+
+def test_every_key_of_the_report_is_explained() -> None:
+    passed: set[tuple[str, str]] = set()
+    for key in named_keys():
+        fits({"$ref": "#/$defs/Diagnosis"}, key.split("."), passed)
+    assert set(SCHEMA["properties"]) <= named_keys()
+    # Of records under several keys (rewordings, the twin's exits) one is enough.
+    explained = {name: {key for record, key in passed if record == name} for name in SCHEMA["$defs"]}
+    unexplained = {
+        name: missing
+        for name, record in SCHEMA["$defs"].items()
+        if (missing := set(record["properties"]) - explained[name])
+    }
+    assert not unexplained
+
+
+def test_every_part_of_the_page_is_explained() -> None:
+    page = (ROOT / "plugins" / "report" / "templates" / "diagnosis.html").read_text("utf-8")
+    parts = set(re.findall(r"<h2>([^<]+)</h2>", page))
+    assert len(parts) > 10
+    assert parts <= set(re.findall(r"^## (.+)$", text("docs/reading.md"), re.MULTILINE))
+
+
+@cache
+def sentences() -> str:
+    """Every string of the code that says what is wrong, values as dots."""
+    found = []
+    for source in [*ROOT.glob("fixtures/**/*.py"), *ROOT.glob("diagnostics/*.py"), ROOT / "plugins" / "call.py"]:
+        for node in ast.walk(ast.parse(source.read_text("utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                parts = (v.value if isinstance(v, ast.Constant) else "\N{HORIZONTAL ELLIPSIS}" for v in node.values)
+                found.append("".join(map(str, parts)))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.append(node.value)
+    return "\n".join(found)
+
+
+def test_error_sentences_are_those_of_the_code() -> None:
+    table = text(MODELS).partition("## What an error says")[2]
+    said = re.findall(r"^\| (.+?) \| .+ \|$", table, re.MULTILINE)[1:]
+    assert len(said) > 15
+    ellipsis = "\N{HORIZONTAL ELLIPSIS}"
+    assert not [s for s in said if s.removeprefix(ellipsis).removesuffix(ellipsis).strip() not in sentences()]
+
+
+def test_parts_named_by_hand_are_those_of_the_code() -> None:
+    table = text(MODELS).partition("## What is found by itself")[2].partition("\n## ")[0]
+    cells = " ".join(re.findall(r"^\| (`.+?) \|", table, re.MULTILINE))
+    assert set(re.findall(r"`(\w+)`", cells)) == set(MODULES)
+
+
+def test_health_scores_of_the_numbers_are_those_of_the_formula() -> None:
+    from diagnostics.scores import feature_health_score
+
+    rows = re.findall(r"^\| ([.\d, ]+) \| (\d\.\d\d) \|$", text(NUMBERS), re.MULTILINE)
+    assert len(rows) == 3
+    for curve, score in rows:
+        assert feature_health_score([float(p) for p in curve.split(", ")], 1000) == pytest.approx(
+            float(score), abs=0.005
+        )
+
+
+def test_causes_of_the_limits_are_those_of_the_matrix() -> None:
+    runs = json.loads((ROOT / "benchmarks" / "causes.json").read_text("utf-8"))["runs"]
+    better = [run for run in runs if not run["error"] and run["difference_ci"] and run["difference_ci"][0] > 0]
+
+    def of(kind: str, among: list[dict[str, Any]] = better) -> list[dict[str, Any]]:
+        return [run for run in among if run["kind"] == kind]
+
+    stage_of: dict[str | None, str] = {mode: stage for stage, mode in FAILURE_MODES.items()}
+    shifted, joined, seeds = of("shifted"), of("co-adapted"), of("other seed")
+    by_probes = sum(stage_of.get(run["probes"]) == run["module"] for run in shifted)
+    right = [sum(run["named"] == run["module"] for run in kind) for kind in (shifted, joined)]
+    wrong = [run for run in of("co-adapted", runs) if run["named"] not in ("none", run["module"])]
+    unnamed = sum(run["named"] == "none" for run in seeds)
+    limits = " ".join(text("docs/limits.md").split())
+    for sentence in (
+        f"of {len(shifted)} such pairs probes name the module in {by_probes}, swapping modules in {right[0]}",
+        f"{unnamed} of {len(seeds)} times none is named",
+        f"{right[1]} of {len(joined)} are named right, and {len(wrong)} of {len(of('co-adapted', runs))} wrongly",
+    ):
+        assert sentence in limits
+
+
+def test_the_example_is_the_one_of_the_readme() -> None:
+    readme, reading = text("README.md"), text("docs/reading.md")
+    chain = re.search(r"reference [\d.]+ > .+", readme)
+    loss = re.search(r"loses ([\d.]+ points \([\d.]+ to [\d.]+\))", readme)
+    least = re.search(r"with (\d+ images in \d+ groups) a loss under ([\d.]+) points", readme)
+    assert chain
+    assert chain[0] in reading
+    assert loss
+    assert loss[1] in reading
+    assert least
+    assert f"{least[2]} points for the {least[1]}" in reading
