@@ -119,7 +119,7 @@ def test_an_unknown_tag_names_the_known_ones() -> None:
 def test_without_timm_the_mend_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     assert presets.resolve(presets.DEFAULT) == presets.DEFAULT
-    with pytest.raises(presets.UnknownReference, match=r"pip install 'medprobe\[references\]'"):
+    with pytest.raises(presets.UnknownReference, match=r"pip install timm"):
         presets.resolve("cnn")
 
 
