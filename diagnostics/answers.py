@@ -19,6 +19,9 @@ their ends, the answers exclude each other again. In a small model taught to say
 sum alone, 0.71 by the mean over tokens, 1.00 by the sum with the ends.
 """
 
+REASONING_TOKENS = 512
+"""Room for a reasoning block and the answer after it."""
+
 _THINKING = (
     re.compile(r"<think>.*?</think>", re.DOTALL),
     re.compile(r".*</think>", re.DOTALL),
@@ -64,6 +67,11 @@ _REFUSAL = re.compile(
     r"无法|不能(?:提供|诊断|判断|确定)|请咨询"
 )
 _HEDGE = re.compile(r"(?:not|n['\u2019]t) (?:be )?(?:rule[ds]? out|excluded?)|nicht (?:auszuschliessen|ausgeschlossen)")
+
+
+def unfinished(text: str) -> bool:
+    """Whether the text breaks off inside its reasoning."""
+    return _UNFINISHED.search(text) is not None
 
 
 def strip_thinking(text: str) -> str:

@@ -20,6 +20,7 @@ from PIL.Image import Image
 from torch import Tensor, nn
 from transformers import Cache
 
+from diagnostics.answers import REASONING_TOKENS, unfinished
 from diagnostics.pooling import (
     RowCountError,
     Rows,
@@ -116,6 +117,10 @@ class Extractor:
             raise RowCountError("the model gave no prefill to read")
         prompt_length = batch["input_ids"].shape[1]
         texts = [self._decode(row[prompt_length:]) for row in generated]
+        if self._max_new_tokens < REASONING_TOKENS and any(map(unfinished, texts)):
+            # The model reasons first, which nobody said: from here on it has the room for it.
+            self._max_new_tokens = REASONING_TOKENS
+            return self.read(images)
         return Batch(self._gather(recorder), recorder.options, recorder.random, texts)
 
     @torch.inference_mode()

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diagnostics import store
-from diagnostics.answers import OPTION_SCORE
+from diagnostics.answers import OPTION_SCORE, REASONING_TOKENS
 from diagnostics.loader import Loader
 from diagnostics.settings import Settings
 from fixtures.datasets.dataset import Dataset, ImageFile
@@ -22,9 +22,6 @@ from fixtures.models.registry import ModelSpec
 
 SHARD = 256
 """Images in a shard: what an interruption costs at most."""
-
-REASONING_TOKENS = 512
-"""Room for a reasoning block and the answer after it."""
 
 OPTIONS, RANDOM_TOKENS = "options", "random_tokens"
 """Arrays that are no loci: log-likelihoods of the options, and of random tokens where an answer would start."""

@@ -237,6 +237,29 @@ def test_an_answer_that_begins_another_is_scored_with_its_end(loaded: Any, toget
         assert score == pytest.approx(expected.item(), rel=1e-3, abs=1e-3)
 
 
+def test_a_model_that_reasons_unannounced_is_asked_again_with_room(
+    checkpoints: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from diagnostics import extraction
+    from fixtures.models.loading import load
+    from fixtures.models.registry import resolve
+
+    loaded = load(resolve(str(checkpoints["llava"])), dtype="float32")
+    loaded.model.generation_config.eos_token_id = None
+    asked: list[int] = []
+
+    def decode(_: Any, tokens: Any) -> str:
+        asked.append(len(tokens))
+        return "<think>round" if len(tokens) < 9 else "<think>round</think>normal"
+
+    monkeypatch.setattr(extraction, "REASONING_TOKENS", 9)
+    monkeypatch.setattr(extraction.Extractor, "_decode", decode)
+    with extraction.Extractor(loaded, PROMPT, OPTIONS, max_new_tokens=2).hooked() as extractor:
+        texts = [extractor.read(pictures()[:1]).texts for _ in range(2)]
+    assert texts == [["<think>round</think>normal"]] * 2
+    assert asked == [2, 9, 9]
+
+
 def test_hooks_are_gone_afterwards(loaded: Any) -> None:
     from diagnostics.extraction import Extractor
 
