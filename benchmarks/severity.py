@@ -27,7 +27,7 @@ sys.path.insert(0, str(HERE.parent))
 SEED = 2_000_003
 """Of the images: neither of training (TRAINING_SEED and a little more) nor of a diagnosis (a little more than 0)."""
 PLACES = ("vision", "connector", "llm", "answer")
-KNOBS = (1.0, 0.5, 0.25)
+KNOBS = (1.0, 0.75, 0.5, 0.25)
 N_RESAMPLES = 2000
 ROUNDING = 1e-6
 """A feature that varies less, relative to its size, varies by the order of summation only."""
@@ -223,7 +223,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--base", default="phantom", help="a model trained on phantom images (default: %(default)s)")
     parser.add_argument("--images", type=int, default=600)
-    parser.add_argument("--only", action="append", help="a fault; repeatable; default: all, at three knobs")
+    parser.add_argument("--only", action="append", help="a fault; repeatable; default: all, at four knobs")
     parser.add_argument("--out", type=Path, default=HERE / "severity.json")
     parser.add_argument("--page", type=Path, default=HERE.parent / "docs" / "severity.md")
     given = parser.parse_args()
