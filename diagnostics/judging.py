@@ -142,25 +142,17 @@ def judge(
     readable["reference"] = readable["reference"] and null_p < ALPHA / 4
     links: dict[Stage, LinkJudgement] = {}
     losses: dict[Stage, Floats] = {}
+    verdict: VerdictValue
     for before, stage in zip(CHAIN, STAGES, strict=False):
         tau = thresholds[stage]
         losses[stage] = drawn[before] - drawn[stage]
         margin = drawn[stage] - tau * drawn[before]
-        verdict: VerdictValue = "inconclusive"
         if not readable["reference"]:
-            reached = f"permuted labels reach as well (p {null_p:.2g})" if null_p >= ALPHA / 4 else "may be chance"
-            reason = (
-                f"these images do not carry the labels: the reference reads {100 * point['reference']:.1f} points of "
-                f"signal, which {reached}"
-            )
+            verdict, reason = "inconclusive", _unreadable(point["reference"], null_p)
         elif not readable[before]:
-            reason = f"nothing left to lose: the {before} holds no signal above chance"
-        elif np.quantile(margin, 1 - ALPHA / 4) < 0:
-            verdict, reason = "fail", f"less than {tau:.0%} of the signal at the {before} is handed on"
-        elif np.quantile(margin, ALPHA) > 0:
-            verdict, reason = "pass", f"at least {tau:.0%} of the signal at the {before} is handed on"
+            verdict, reason = "inconclusive", f"nothing left to lose: the {before} holds no signal above chance"
         else:
-            reason = f"these images cannot tell whether {tau:.0%} of the signal at the {before} is handed on"
+            verdict, reason = _handed_on(margin, tau, before)
         if readable["reference"]:
             verdict, reason = _with_limits(verdict, reason, [e for e in limits if LIMITED[e.curve] == stage])
         retention = max(point[stage], 0) / point[before] if readable[before] and point[before] > 0 else None
@@ -181,6 +173,23 @@ def judge(
         signal_ci={place: interval(drawn[place]) for place in CHAIN},
         minimum_loss=float(POWER_Z * max(loss.std() for loss in losses.values())),
     )
+
+
+def _unreadable(reference: float, null_p: float) -> str:
+    reached = f"permuted labels reach as well (p {null_p:.2g})" if null_p >= ALPHA / 4 else "may be chance"
+    return (
+        f"these images do not carry the labels: the reference reads {100 * reference:.1f} points of signal, "
+        f"which {reached}"
+    )
+
+
+def _handed_on(margin: Floats, tau: float, before: str) -> tuple[VerdictValue, str]:
+    """Whether resamples of s(after) - tau s(before) lie on one side of 0, and how it is said."""
+    if np.quantile(margin, 1 - ALPHA / 4) < 0:
+        return "fail", f"less than {tau:.0%} of the signal at the {before} is handed on"
+    if np.quantile(margin, ALPHA) > 0:
+        return "pass", f"at least {tau:.0%} of the signal at the {before} is handed on"
+    return "inconclusive", f"these images cannot tell whether {tau:.0%} of the signal at the {before} is handed on"
 
 
 def _with_limits(verdict: VerdictValue, reason: str, limits: Sequence[HealthLimit]) -> tuple[VerdictValue, str]:
