@@ -21,6 +21,8 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
+from benchmarks.detection import SHIFTS  # noqa: E402
+
 N_PATIENTS, IMAGES_PER_PATIENT, IMAGE_SEED = 60, 2, 31
 MODULES = ("vision", "connector", "llm", "answer")
 NOTHING = "none"
@@ -31,21 +33,7 @@ tower would else be the same.
 
 KINDS: dict[str, tuple[tuple[str | None, str | None], ...]] = {
     "destroyed": tuple((fault, None) for fault in MODULES),
-    "shifted": tuple(
-        (fault, None)
-        for fault in (
-            "vision.permuted",
-            "connector.rotated",
-            "connector.permuted",
-            "connector.offset",
-            "connector.squeezed",
-            "llm.flipped_signs",
-            "llm.stretched",
-            "answer.swapped_words",
-            "answer.biased",
-            "answer.permuted",
-        )
-    ),
+    "shifted": tuple((fault, None) for fault in SHIFTS),
     "co-adapted": tuple(
         (fault, CO_ADAPTED)
         for fault in ("vision.permuted", "connector.rotated", "llm.deaf", "llm.flipped_signs", "answer.swapped_words")
