@@ -39,6 +39,10 @@ def test_every_verdict_of_the_matrix_is_repeated_from_its_predictions():
     assert json.loads(json.dumps(detection.summary(found["runs"]))) == found["summary"]
 
 
+def test_an_answer_that_names_no_class_is_kept_as_such():
+    assert detection.decoded(detection.encoded([0, -1, 2])).tolist() == [0, -1, 2]
+
+
 def test_the_design_covers_every_stage_on_every_base():
     cells = design(BASES)
     assert len({cell.key for cell in cells}) == len(cells)
