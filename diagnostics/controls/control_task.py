@@ -34,6 +34,7 @@ def task(labels: Ints, groups: Ints, n_folds: int, seed: int) -> tuple[Ints, Int
 
 
 def run(evidence: Evidence) -> ControlTask:
+    """Selectivity at every locus of an exit, or why the task does not apply."""
     e = evidence
     _, group, sizes = np.unique(e.groups, return_inverse=True, return_counts=True)
     shared = float(np.mean(sizes[group] > 1))
