@@ -13,25 +13,10 @@ from PIL import Image
 
 from diagnostics.records import STAGES
 from tests.conftest import SMALL
+from tests.families import FAMILIES
 
 PROMPT = "Does this chest radiograph show pneumonia? Answer normal or pneumonia."
 OPTIONS = ("normal", "no sign of pneumonia")
-FAMILIES = [
-    "llava",
-    "llava_clip",
-    "gemma3",
-    "paligemma",
-    "qwen2_vl",
-    "qwen2_5_vl",
-    "qwen3_vl",
-    "qwen3_5",
-    "video_llama_3",
-    "llava_next",
-    "llava_onevision",
-    "internvl",
-    "idefics3",
-    "smolvlm",
-]
 TIED = ("llava", "gemma3", "qwen2_vl")
 
 

@@ -9,24 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.families import FAMILIES
+
 PROMPT = "Does this chest radiograph show pneumonia? Answer normal or pneumonia."
 OPTIONS = ("normal", "no sign of pneumonia")
-FAMILIES = [
-    "llava",
-    "llava_clip",
-    "gemma3",
-    "paligemma",
-    "qwen2_vl",
-    "qwen2_5_vl",
-    "qwen3_vl",
-    "qwen3_5",
-    "video_llama_3",
-    "llava_next",
-    "llava_onevision",
-    "internvl",
-    "idefics3",
-    "smolvlm",
-]
 WITH_CLASS_TOKEN = ("llava_clip", "llava_next", "internvl")
 IMAGE_INPUTS = {
     "pixel_values",

@@ -9,22 +9,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-FAMILIES = [
-    "llava",
-    "llava_clip",
-    "gemma3",
-    "paligemma",
-    "qwen2_vl",
-    "qwen2_5_vl",
-    "qwen3_vl",
-    "qwen3_5",
-    "video_llama_3",
-    "llava_next",
-    "llava_onevision",
-    "internvl",
-    "idefics3",
-    "smolvlm",
-]
+from tests.families import FAMILIES
+
 PROMPT = "Does this chest radiograph show pneumonia? Answer normal or pneumonia."
 
 
