@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from diagnostics import store
 from diagnostics.measurement import OPTIONS, Measurement, Progress
-from diagnostics.probing import Reading, read
+from diagnostics.probing import PROBES, Reading, read
 from diagnostics.records import STAGES
 from diagnostics.settings import Settings
 from fixtures.datasets.dataset import Dataset
@@ -43,6 +43,7 @@ class Reader:
             "data": self.dataset.fingerprint,
             "rows": hashlib.sha256(" ".join(image.digest for image in self.measured.images).encode()).hexdigest(),
             "probe": self.settings.probe,
+            "probes": PROBES,
             "seed": self.seed,
             "n_folds": self.settings.n_folds,
         }

@@ -42,6 +42,24 @@ def test_noise_stays_at_chance(width: int, per_group: int) -> None:
     assert np.mean(inner) < 0.65
 
 
+@pytest.mark.parametrize("k", [3, 4])
+@pytest.mark.parametrize("own", [0.0, 1e-3, 0.1, 1.0])
+@pytest.mark.parametrize("told", [0.0, 1.5])
+def test_columns_that_say_the_same_are_not_read_more_inside_than_out(k: int, own: float, told: float) -> None:
+    """As of option likelihoods that rise and fall together: one column in effect, for three or four classes."""
+    outer, inner = [], []
+    for seed in range(5):
+        labels, groups, fold = patients(48, 4, k)
+        rng = np.random.default_rng(seed)
+        common = rng.normal(size=(len(labels), 1)) + told * labels[:, None]
+        x = (common + own * rng.normal(size=(len(labels), 3))).astype(np.float32)
+        reading = probing.read_ridge(x, labels, groups, fold)
+        outer.append(accuracy(reading, labels))
+        inner.append(reading.inner_accuracy.mean())
+    assert np.mean(inner) - np.mean(outer) < 0.15
+    assert np.mean(outer) > (1 / k + 0.25 if told else 0.2)
+
+
 @pytest.mark.parametrize("probe", ["ridge", "mlp"])
 @pytest.mark.parametrize("value", [0.0, 1.0, 1234.567, 1e-6])
 def test_constant_features_are_at_chance(probe: probing.ProbeName, value: float) -> None:
