@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from diagnostics.probing import Reading
+from diagnostics.probing import Reading, constant_columns
 from diagnostics.scores import balanced_accuracy
 
 REGIONS = 16
@@ -54,7 +54,7 @@ def _components(states: NDArray[np.float32], training: NDArray[np.bool_]) -> Ten
     x = states.astype(np.float64)
     seen = x[training].reshape(-1, x.shape[2])
     mean, deviation = seen.mean(axis=0), seen.std(axis=0)
-    constant = deviation <= 1e-6 * np.maximum(np.abs(mean), 1e-12)
+    constant = constant_columns(mean, deviation)
     scale = np.where(constant, 0.0, 1 / np.where(constant, 1.0, deviation))
     seen = (seen - mean) * scale
     values, vectors = np.linalg.eigh(seen.T @ seen / len(seen))

@@ -71,6 +71,15 @@ def test_constant_features_are_at_chance(probe: probing.ProbeName, value: float)
     assert reading.inner_accuracy.max() <= 0.5  # else a dead locus would be chosen to speak for an exit
 
 
+def test_what_rounding_leaves_of_the_labels_is_not_read() -> None:
+    labels, groups, fold = patients(40, 2)
+    rng = np.random.default_rng(9)
+    x = np.tile(rng.normal(size=20), (len(labels), 1)) * np.array([1e-3, *np.ones(19)])
+    x = (x + 1e-6 * rng.normal(size=x.shape) * (1 + 3 * labels[:, None])).astype(np.float32)
+    reading = probing.read_ridge(x, labels, groups, fold)
+    assert reading.inner_accuracy.max() <= 0.5
+
+
 @pytest.mark.parametrize("width", [5, 400])
 @pytest.mark.parametrize("k", [2, 3])
 def test_separable_features_are_read(width: int, k: int) -> None:
