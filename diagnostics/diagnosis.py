@@ -37,6 +37,7 @@ from diagnostics.records import (
 )
 from diagnostics.repeats import exits_by_fold_seed
 from diagnostics.settings import Settings
+from diagnostics.treatments.trial import treat
 from fixtures.datasets.dataset import open_dataset
 from fixtures.models.registry import ModelSpec
 
@@ -102,6 +103,7 @@ def _conclude(evidence: Evidence) -> Diagnosis:
         cautions=[*dataset.notes, *cautions],
         controls=controls,
         cause=cause,
+        treatments=treat(evidence) if evidence.settings.treat else None,
         settings=_settings(evidence),
         timing={
             **evidence.timing,

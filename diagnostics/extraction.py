@@ -365,6 +365,17 @@ def _end_tokens(model: Any) -> list[int]:
     return list(ends) if isinstance(ends, list) else [] if ends is None else [ends]
 
 
+def prefill(model: Any, batch: Any) -> tuple[dict[str, Any], Any]:
+    """Arguments and output of the pass that `generate` makes over the prompt."""
+    made: list[tuple[dict[str, Any], Any]] = []
+    handle = model.register_forward_hook(lambda _m, _a, kwargs, out: made.append((kwargs, out)), with_kwargs=True)
+    try:
+        model.generate(**batch, max_new_tokens=1, do_sample=False, num_beams=1, use_cache=True)
+    finally:
+        handle.remove()
+    return made[0]
+
+
 def score_options(model: Any, options: Options, batch: Any, kwargs: dict[str, Any], output: Any) -> NDArray[np.float32]:
     """Log-likelihood of each whole answer after the prompt, [n_images, n_options].
 

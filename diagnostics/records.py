@@ -173,6 +173,50 @@ class AnswerReading(Record):
     """How an option's likelihood was made from its tokens."""
 
 
+RemedyName = Literal[
+    "calibration",
+    "batch_prior",
+    "blank_prior",
+    "blank_contrast",
+    "noise_contrast",
+    "image_guidance",
+    "option_order",
+    "prompts",
+    "options_probe",
+    "llm_probe",
+    "connector_probe",
+]
+"""Remedies that need no training of the model: offsets of the options fitted on labelled images; the options' prior
+taken off, read from the other images or from a blank one; contrast with a blank or noised image; guidance away from the
+question without a picture; the mean over both orders of the options and over paraphrases; probes on the option
+likelihoods, at the last layer and at the decoder's input used as the answer.
+"""
+
+
+class Treatment(Record):
+    """What one remedy gives: signal and change against the answer as said, null where `reason` says why not tried."""
+
+    name: RemedyName
+    signal: float | None = None
+    change: Difference | None = None
+    helps: bool | None = None
+    """Whether signal and change are above 0 with all remedies counted."""
+    passes: float
+    """Forward passes an image beside the model's own; a blank picture or none is asked once for all."""
+    labelled: bool
+    """Whether it learns from labelled images, of other folds here."""
+    reason: str | None = None
+
+
+class Treatments(Record):
+    """Remedies tried on the same `n_images`. `lost` is the reference's signal less `said`, which counts from 0."""
+
+    n_images: int
+    said: float
+    lost: float
+    trials: list[Treatment]
+
+
 class Exit(Record):
     """Which loci an exit's held-out predictions were taken from, and in how many folds each."""
 
@@ -412,6 +456,7 @@ class Diagnosis(Record):
     controls: Controls | None = None
     regression: Regression | None = None
     cause: Cause | None = None
+    treatments: Treatments | None = None
     settings: dict[str, Any] = Field(default_factory=dict)
     """What a repetition needs: probe, seed, folds, dtype, device, batch size, prompt, fingerprints."""
     timing: dict[str, float] = Field(default_factory=dict)

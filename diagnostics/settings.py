@@ -23,6 +23,8 @@ class Settings:
     probe: Literal["ridge", "mlp"] = "ridge"
     reference: str = presets.DEFAULT
     controls: Literal["quick", "full"] = "quick"
+    treat: bool = False
+    """Whether remedies are tried."""
     seed: int = 0
     n_folds: int = 5
     fold_seeds: int = 1

@@ -34,6 +34,7 @@ PASSED_ON = (
     "probe",
     "reference",
     "controls",
+    "treat",
     "seed",
     "dtype",
     "device_map",

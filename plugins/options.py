@@ -87,6 +87,10 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         },
     ),
     (
+        "--treat",
+        {"action": "store_true", "help": "try remedies that need no training, and say what each gives back"},
+    ),
+    (
         "--seed",
         {"type": int, "default": 0, "metavar": "N", "help": "of folds, resampling and training of probes (default: 0)"},
     ),

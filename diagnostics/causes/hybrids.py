@@ -24,7 +24,7 @@ from torch import nn
 
 from diagnostics.batches import read_all
 from diagnostics.causes.pieces import Assembly, Choice
-from diagnostics.extraction import options_of, prepared, score_options
+from diagnostics.extraction import options_of, prefill, prepared, score_options
 from fixtures.models.anatomy import Anatomy
 from fixtures.models.loading import LoadedModel
 
@@ -52,7 +52,7 @@ class Hybrids:
         # transformers puts the hooks that record hidden states on a model's blocks in its first run, and blocks that
         # have none would be missing from a hybrid's.
         for loaded in both:
-            _prefill(loaded.model, prepared(loaded, [new_image("RGB", (64, 64))], self._prompt))
+            prefill(loaded.model, prepared(loaded, [new_image("RGB", (64, 64))], self._prompt))
         undo = [
             _replace_forward(loaded.model.get_submodule(path), functools.partial(self._memory.remember, path, depth))
             for loaded in both
@@ -86,20 +86,9 @@ class Hybrids:
         for choice in sorted(set(choices)):
             self._assembly.assemble(choice)
             self._memory.begin(choice)
-            found[choice] = score_options(model, self._options, batch, *_prefill(model, batch))
+            found[choice] = score_options(model, self._options, batch, *prefill(model, batch))
         self._memory.forget()
         return np.stack([found[choice] for choice in choices])
-
-
-def _prefill(model: Any, batch: Any) -> tuple[dict[str, Any], Any]:
-    """Arguments and output of the pass that `generate` makes over the prompt."""
-    made: list[tuple[dict[str, Any], Any]] = []
-    handle = model.register_forward_hook(lambda _m, _a, kwargs, out: made.append((kwargs, out)), with_kwargs=True)
-    try:
-        model.generate(**batch, max_new_tokens=1, do_sample=False, num_beams=1, use_cache=True)
-    finally:
-        handle.remove()
-    return made[0]
 
 
 def _remembered(anatomy: Anatomy) -> list[tuple[str, int]]:

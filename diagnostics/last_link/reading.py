@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from diagnostics.answers import OPTION_SCORE, refuses
+from diagnostics.asking import ask, blank, images_at, likeliest
 from diagnostics.evidence import Evidence, said_classes
 from diagnostics.judging import interval
 from diagnostics.last_link.calibration import calibrated
 from diagnostics.last_link.rewording import reversed_options
-from diagnostics.measurement import OPTIONS, RANDOM_TOKENS, measure
+from diagnostics.measurement import OPTIONS, RANDOM_TOKENS
 from diagnostics.probing import read
 from diagnostics.readings import OPTIONS_LOCUS
 from diagnostics.records import AnswerReading, Difference, Rewording, Steps
-from fixtures.datasets.dataset import ImageFile
-
-BLANK = 128
-"""The grey value of a blank picture: the middle of the scale, which processors map near 0."""
 
 Ints = NDArray[np.int64]
 
@@ -91,47 +83,20 @@ def _same_when_swapped(evidence: Evidence) -> float:
 
 def _same_when_blank(evidence: Evidence, rows: Ints) -> float:
     """Share of the images at `rows` whose likeliest option stays the same when every pixel is mid-grey."""
-    from fixtures.datasets.images import open_image
-
-    images = [evidence.measured.images[row] for row in rows]
-    sizes = [open_image(image).size for image in images]
-    blanks = {size: _blank(evidence.settings.store / "blank", size, images[0]) for size in dict.fromkeys(sizes)}
-    likeliest = _asked(evidence, list(blanks.values()), evidence.dataset.prompt)[0]
-    of_size = dict(zip(blanks, likeliest, strict=True))
-    return float(np.mean([of_size[size] == evidence.likeliest[row] for size, row in zip(sizes, rows, strict=True)]))
-
-
-def _blank(folder: Path, size: tuple[int, int], like: ImageFile) -> ImageFile:
-    """A mid-grey picture in the store, so that it is measured once."""
-    import hashlib
-
-    path = folder / f"{size[0]}x{size[1]}.png"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        draft = path.with_suffix(".draft")
-        Image.new("RGB", size, (BLANK,) * 3).save(draft, "png")
-        draft.replace(path)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return replace(like, path=path, member=None, digest=digest, id=digest)
+    blanks = ask(evidence, [blank(image) for image in images_at(evidence, rows)])
+    return float(np.mean(likeliest(blanks) == evidence.likeliest[rows]))
 
 
 def _reworded(evidence: Evidence, rows: Ints, prompt: str) -> Rewording:
     """The question in the words of `prompt`, asked of the images at `rows`."""
-    likeliest, said = _asked(evidence, [evidence.measured.images[row] for row in rows], prompt)
+    asked = ask(evidence, images_at(evidence, rows), prompt)
+    option, said = likeliest(asked), said_classes(asked.texts(), evidence.dataset)
     return Rewording(
         prompt=prompt,
         n_images=len(rows),
-        agreement=float(np.mean(likeliest == evidence.likeliest[rows])),
+        agreement=float(np.mean(option == evidence.likeliest[rows])),
         said=evidence.signal(said, rows),
-        likeliest=evidence.signal(likeliest, rows),
+        likeliest=evidence.signal(option, rows),
         said_as_asked=evidence.signal(evidence.said[rows], rows),
         likeliest_as_asked=evidence.signal(evidence.likeliest[rows], rows),
     )
-
-
-def _asked(evidence: Evidence, images: Sequence[ImageFile], prompt: str) -> tuple[Ints, Ints]:
-    """The likeliest and the said class of each of `images` under `prompt`."""
-    asked = replace(evidence.dataset, prompt=prompt, images=tuple(images), unreadable=())
-    measured = measure(evidence.spec, asked, evidence.settings, evidence.loader, evidence.progress)
-    likeliest = measured.array(OPTIONS).argmax(axis=1).astype(np.int64)
-    return likeliest, said_classes(measured.texts(), evidence.dataset)

@@ -1,0 +1,165 @@
+"""What each remedy gives back of what each planted fault takes.
+
+    python benchmarks/treatments.py --bases DIR --work DIR [--base NAME ...]
+
+`--bases` holds checkpoints FAMILY-SEED, each trained by `python -m fixtures.phantoms.train --out DIR/FAMILY-SEED
+--family FAMILY --seed SEED`. Cells found in WORK/treatments.jsonl are not run again. Writes benchmarks/treatments.json
+and docs/treatments-matrix.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+from benchmarks.detection import DESTROYS, SHIFTS, images  # noqa: E402
+
+BASES = ("phantom", "llava-2", "gemma3-2", "internvl-1", "qwen2_5_vl-1")
+IMAGE_SEED = 8101
+"""Images that nothing was built on."""
+FAULTS: tuple[tuple[str, str | None], ...] = (
+    ("healthy", None),
+    *(("destroys", f"{stage}.{name}") for stage, names in DESTROYS.items() for name in names),
+    *(("shifts", name) for name in SHIFTS),
+)
+REMEDIES = {
+    "calibration": "calibration",
+    "batch_prior": "batch prior",
+    "blank_prior": "blank prior",
+    "blank_contrast": "contrast, blank",
+    "noise_contrast": "contrast, noise",
+    "image_guidance": "guidance",
+    "option_order": "both orders",
+    "options_probe": "probe: options",
+    "llm_probe": "probe: llm",
+    "connector_probe": "probe: connector",
+}
+AFTER = {"vision": (), "connector": (), "llm": ("connector_probe",), "answer": ("connector_probe", "llm_probe")}
+"""The remedies that read before the struck stage's output: what is destroyed there is not lost to them."""
+
+PAGE = """\
+# What each remedy gives back
+
+Faults planted in {n_bases} small models ({bases}), {n_images} phantom images a model that nothing was built on, by
+
+    python benchmarks/treatments.py --bases DIR --work DIR
+
+*Lost* is the reference's signal less that of the answer as said, in points, averaged over the models; the columns say
+how many of these points each remedy gives back, averaged too, and behind the stroke in how many models it *helps*: its
+signal and what it adds are above 0 with all remedies counted. `-` where it was not tried. What the names mean, and what
+each costs: [treatments.md](treatments.md).
+
+| fault | kind | lost | {heads} |
+|---|---|---|{rules}|
+{lines}
+
+What was destroyed must not come back: of {n_destroyed} remedies tried on destroyed information, {n_false} claim to
+help.
+The probe at the decoder's input is not among them where a later stage was struck, nor that of the last layer where
+the answer was: what they read lies before the fault.
+"""
+
+
+def run(base: str, kind: str, fault: str | None, bases: Path, work: Path) -> dict[str, Any]:
+    """One cell; a mechanism that this model has no place for is a row of its own kind."""
+    from diagnostics.evidence import gather
+    from diagnostics.settings import Settings
+    from diagnostics.treatments.trial import treat
+    from fixtures.datasets.dataset import open_dataset
+    from fixtures.models.registry import ModelSpec, resolve
+    from fixtures.phantoms.faults import FaultError
+
+    cell = {"base": base, "kind": kind, "fault": fault}
+    source = resolve("phantom").source if base == "phantom" else str(bases / base)
+    spec = ModelSpec(source, name=base, source=source, fault=fault)
+    started = time.perf_counter()
+    try:
+        evidence = gather(spec, open_dataset(images(work, IMAGE_SEED), None), Settings(store=work / "store"), quiet)
+        treated = treat(evidence)
+    except FaultError as error:
+        return cell | {"cannot": str(error)}
+    return cell | {
+        "n_images": treated.n_images,
+        "said": round(treated.said, 3),
+        "lost": round(treated.lost, 3),
+        "trials": {
+            trial.name: {"change": round(trial.change.change, 3), "helps": trial.helps}
+            for trial in treated.trials
+            if trial.change is not None
+        },
+        "seconds": round(time.perf_counter() - started, 1),
+    }
+
+
+def quiet(*_: object) -> None:
+    """Progress is not shown."""
+
+
+def counted_as_destroyed(row: dict[str, Any]) -> list[str]:
+    """The remedies of a row that had nothing left to give back."""
+    if row["kind"] != "destroys":
+        return []
+    return [name for name in row["trials"] if name not in AFTER[row["fault"].partition(".")[0]]]
+
+
+def page(rows: Sequence[dict[str, Any]]) -> str:
+    tried = [row for row in rows if "cannot" not in row]
+    lines = []
+    for kind, fault in FAULTS:
+        cells = [row for row in tried if row["fault"] == fault and row["kind"] == kind]
+        if not cells:
+            continue
+        columns = []
+        for name in REMEDIES:
+            found = [cell["trials"][name] for cell in cells if name in cell["trials"]]
+            points = 100 * float(np.mean([trial["change"] for trial in found])) if found else 0.0
+            columns.append(f"{points:.0f} / {sum(t['helps'] for t in found)} of {len(found)}" if found else "-")
+        lost = 100 * float(np.mean([cell["lost"] for cell in cells]))
+        lines.append(f"| {fault or 'none'} | {kind} | {lost:.0f} | " + " | ".join(columns) + " |")
+    nothing_left = [(row, name) for row in tried for name in counted_as_destroyed(row)]
+    bases = list(dict.fromkeys(row["base"] for row in tried))
+    return PAGE.format(
+        n_bases=len(bases),
+        bases=", ".join(bases),
+        n_images=tried[0]["n_images"],
+        heads=" | ".join(REMEDIES.values()),
+        rules="|".join("---" for _ in REMEDIES),
+        lines="\n".join(lines),
+        n_destroyed=len(nothing_left),
+        n_false=sum(row["trials"][name]["helps"] for row, name in nothing_left),
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bases", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--base", action="append", help=f"default: {', '.join(BASES)}")
+    arguments = parser.parse_args()
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    path = arguments.work / "treatments.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    done = {(row["base"], row["fault"]) for row in rows}
+    for base in arguments.base or BASES:
+        for kind, fault in FAULTS:
+            if (base, fault) not in done:
+                rows.append(run(base, kind, fault, arguments.bases, arguments.work))
+                with path.open("a") as file:
+                    file.write(json.dumps(rows[-1]) + "\n")
+                print(rows[-1]["base"], rows[-1]["fault"], rows[-1].get("seconds"), flush=True)
+    (HERE / "treatments.json").write_text(json.dumps({"image_seed": IMAGE_SEED, "rows": rows}, indent=1) + "\n")
+    (HERE.parent / "docs" / "treatments-matrix.md").write_text(page(rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+"""Further questions about images already measured: in other words, or with the picture changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diagnostics.evidence import Evidence
+from diagnostics.measurement import OPTIONS, Measurement, measure
+from fixtures.datasets.alterations import Blank
+from fixtures.datasets.dataset import ImageFile
+from fixtures.datasets.images import open_image
+
+Ints = NDArray[np.int64]
+
+
+def ask(evidence: Evidence, images: Sequence[ImageFile], prompt: str | None = None) -> Measurement:
+    """What the model answers about `images`, under `prompt` or as the data set asks."""
+    asked = replace(
+        evidence.dataset, prompt=prompt or evidence.dataset.prompt, images=tuple(images), unreadable=(), notes=()
+    )
+    return measure(evidence.spec, asked, evidence.settings, evidence.loader, evidence.progress)
+
+
+def images_at(evidence: Evidence, rows: Ints) -> list[ImageFile]:
+    return [evidence.measured.images[row] for row in rows]
+
+
+def blank(image: ImageFile) -> ImageFile:
+    """A mid-grey picture of the same size; those of one size are one to the store."""
+    return image.altered(Blank(*open_image(image).size))
+
+
+def likeliest(measured: Measurement) -> Ints:
+    """The class of the likeliest option, [n_images]."""
+    return np.asarray(measured.array(OPTIONS).argmax(axis=1), dtype=np.int64)

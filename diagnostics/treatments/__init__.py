@@ -1,0 +1,1 @@
+"""Remedies that need no training, tried on the diagnosed model: what each gives back, and what it costs."""

@@ -1,0 +1,19 @@
+"""The options' likelihoods when the question is asked without a picture."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from diagnostics.evidence import Evidence
+from diagnostics.extraction import options_of, prefill, score_options
+from fixtures.models.chat import words
+
+
+@torch.inference_mode()
+def score_unseen(evidence: Evidence) -> NDArray[np.float32]:
+    """Log-likelihood of each answer, [1, n_options]."""
+    loaded, dataset = evidence.loader.load(), evidence.dataset
+    batch = words(loaded, dataset.prompt).to(loaded.device)
+    return score_options(loaded.model, options_of(loaded, dataset.answers), batch, *prefill(loaded.model, batch))
