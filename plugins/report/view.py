@@ -8,6 +8,7 @@ from hashlib import sha256
 from typing import Any
 
 from diagnostics.records import CHAIN, STAGES, Diagnosis, Difference, Layer, Report
+from plugins.report import treatments
 from plugins.report.advice import next_steps
 from plugins.report.controls import minimum_loss_sentence, sentences
 from plugins.report.text import MISSING, interval, known, number, percent, points, shown, signed
@@ -373,6 +374,8 @@ def page(diagnosis: Diagnosis) -> dict[str, Any]:
         "next": next_steps(diagnosis),
         "answers": answer_rows(diagnosis),
         "answer_facts": answer_facts(diagnosis),
+        "treatments": treatments.rows(diagnosis.treatments),
+        "treatment_sentence": treatments.sentence(diagnosis.treatments) if diagnosis.treatments else "",
         "recalls": recalls(diagnosis),
         "confusions": confusions(diagnosis),
         "tables": curve_tables(diagnosis),

@@ -34,11 +34,14 @@ from diagnostics.records import (
     Prefix,
     Reference,
     Regression,
+    RemedyName,
     Report,
     Rewording,
     Stage,
     Steps,
     Swap,
+    Treatment,
+    Treatments,
     Twin,
     TwinExit,
     VerdictValue,
@@ -261,6 +264,27 @@ def named_cause() -> Cause:
     )
 
 
+def tried() -> Treatments:
+    def trial(name: RemedyName, signal: float, change: float, passes: float = 0, labelled: bool = False) -> Treatment:
+        difference = Difference(change=change, ci=(change - 0.06, change + 0.05))
+        helps = change > 0.06
+        return Treatment(
+            name=name, signal=signal, change=difference, helps=helps, passes=passes, labelled=labelled
+        )  # fmt: skip
+
+    return Treatments(
+        n_images=200,
+        said=0.0,
+        lost=0.82,
+        trials=[
+            trial("calibration", 0.71, 0.71, labelled=True),
+            trial("noise_contrast", -0.02, -0.02, passes=1),
+            Treatment(name="prompts", passes=0, labelled=False, reason="the manifest has no paraphrases"),
+            trial("llm_probe", 0.74, 0.74, labelled=True),
+        ],
+    )
+
+
 def unnamed_cause() -> Cause:
     return Cause(against="paligemma", reason="modules of another architecture cannot be swapped: their parts differ")
 
@@ -306,6 +330,7 @@ def connector_fail() -> Diagnosis:
         cautions=["contamination unknown", "shortcut: file size alone reads 0.61"],
         regression=regressed(),
         cause=named_cause(),
+        treatments=tried(),
         controls=controls(),
         **{**COMMON, "n_images": 5840, "n_groups": 2791},
     )
