@@ -13,6 +13,7 @@ import argparse
 import json
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -64,9 +65,9 @@ each costs: [treatments.md](treatments.md).
 {lines}
 
 What was destroyed must not come back: of {n_destroyed} remedies tried on destroyed information, {n_false} claim to
-help.
-The probe at the decoder's input is not among them where a later stage was struck, nor that of the last layer where
-the answer was: what they read lies before the fault.
+help{which}. The probe at the decoder's input is not among them where a later stage was struck, nor that of the last
+layer where the answer was: what they read lies before the fault. Under `answer.equal_words` no option can be preferred
+to another, yet the level that the words share still varies with the image, and a probe on the likelihoods reads it.
 """
 
 
@@ -127,6 +128,7 @@ def page(rows: Sequence[dict[str, Any]]) -> str:
         lost = 100 * float(np.mean([cell["lost"] for cell in cells]))
         lines.append(f"| {fault or 'none'} | {kind} | {lost:.0f} | " + " | ".join(columns) + " |")
     nothing_left = [(row, name) for row in tried for name in counted_as_destroyed(row)]
+    false = [(row["fault"], name) for row, name in nothing_left if row["trials"][name]["helps"]]
     bases = list(dict.fromkeys(row["base"] for row in tried))
     return PAGE.format(
         n_bases=len(bases),
@@ -136,7 +138,10 @@ def page(rows: Sequence[dict[str, Any]]) -> str:
         rules="|".join("---" for _ in REMEDIES),
         lines="\n".join(lines),
         n_destroyed=len(nothing_left),
-        n_false=sum(row["trials"][name]["helps"] for row, name in nothing_left),
+        n_false=len(false),
+        which=": " + ", ".join(f"{name} under {fault} ({n})" for (fault, name), n in Counter(false).items())
+        if false
+        else "",
     )
 
 

@@ -10,13 +10,14 @@ from plugins.report import comparison, view
 from plugins.report.chart import curve_svg, ringed
 from plugins.report.entries import Entry
 from plugins.report.files import write_text
+from plugins.report.halves import halves_svg, halves_text
 from plugins.report.rendering import environment
 from plugins.report.svg import inline
 from plugins.report.waterfall import waterfall_svg
 
 
 def write_pages(report: Report, report_dir: Path | str) -> list[Path]:
-    """Writes `index.html`, for each diagnosis a folder with its page and, where measured, its two pictures, and for
+    """Writes `index.html`, for each diagnosis a folder with its page and, where measured, its pictures, and for
     more than one the comparison.
 
     Returns the index and the pages of the diagnoses, the index first."""
@@ -32,6 +33,7 @@ def write_pages(report: Report, report_dir: Path | str) -> list[Path]:
         for kind, svg, words in (
             ("curve", curve_svg(diagnosis), view.curve_text(diagnosis)),
             ("waterfall", waterfall_svg(diagnosis), view.chain_text(diagnosis)),
+            ("halves", halves_svg(diagnosis), halves_text(diagnosis)),
         ):
             pictures[kind] = None
             if svg is not None:
@@ -41,6 +43,7 @@ def write_pages(report: Report, report_dir: Path | str) -> list[Path]:
         html = template.render(
             **view.page(diagnosis),
             **pictures,
+            halves_text=halves_text(diagnosis),
             ringed=ringed(diagnosis),
             suite=suite,
             command=report.suite.get("command"),
