@@ -66,12 +66,12 @@ def halves_svg(diagnosis: Diagnosis) -> str | None:
     ]
     answer = diagnosis.answer
     if answer is not None:
-        changes = (("another image changes", answer.swapped_image), ("a blank one changes", answer.blank_image))
+        changes = (("changed by another image", answer.swapped_image), ("by a blank one", answer.blank_image))
         rows += [(name, 100 * (1 - same), MUTED, None) for name, same in changes if known(same)]
     with rc_context(STYLE):
         figure = Figure(figsize=(5.6, 0.75 + 0.46 * len(rows)))
         axes = figure.subplots()
-        figure.subplots_adjust(left=0.29, right=0.86, top=0.985, bottom=0.62 / (0.75 + 0.46 * len(rows)))
+        figure.subplots_adjust(left=0.33, right=0.86, top=0.985, bottom=0.62 / (0.75 + 0.46 * len(rows)))
         for row, (_, value, colour, hatch) in enumerate(rows):
             axes.barh(
                 row, value, height=0.62, zorder=3, linewidth=1.2, edgecolor=colour, hatch=hatch,
