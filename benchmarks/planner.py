@@ -41,6 +41,8 @@ SIZES: dict[str, Any] = {
     "text_width": 768,
     "text_heads": 12,
 }
+DEVELOPED = ("llava", "qwen2_5_vl", "gemma3", "internvl")
+"""Families whose live tensors were looked at while the sums of memory were written; the others were only measured."""
 TILED = ("llava_next", "internvl")
 """Of a quarter of the pixels a tile, since a picture becomes several."""
 BATCH = 4
@@ -89,6 +91,8 @@ def planned(checkpoint: Path, manifest: Path) -> dict[str, int]:
 
 def measured(checkpoint: Path, manifest: Path, store: Path) -> dict[str, int]:
     """The same of a run in this process. Peaks are of the resident set."""
+    from dataclasses import replace
+
     from diagnostics.loader import Loader
     from diagnostics.measurement import measure
     from diagnostics.settings import Settings
@@ -98,12 +102,16 @@ def measured(checkpoint: Path, manifest: Path, store: Path) -> dict[str, int]:
     from fixtures.models.registry import resolve
 
     settings = Settings(store, batch_size=BATCH)
-    spec, dataset = resolve(str(checkpoint)), open_dataset(manifest, None)
-    import fixtures.models.loading  # noqa: F401  libraries are no part of the model
-
+    dataset = open_dataset(manifest, None)
+    # Libraries and their buffers are no part of the model: a tiny one of its family is read first.
+    tiny = resolve(str(checkpoint.with_name(f"{checkpoint.name}-tiny")))
+    measure(tiny, dataset, settings, Loader(tiny, settings), lambda *_: None)
+    spec = resolve(str(checkpoint))
     before = resident("VmRSS")
     loader = Loader(spec, settings)
     loaded = loader.load()
+    # Weights are mapped files: a picture must pass before they are all in memory.
+    measure(spec, replace(dataset, images=dataset.images[-1:]), settings, loader, lambda *_: None)
     ready = resident("VmRSS")
     Path("/proc/self/clear_refs").write_text("5", "ascii")
     found = measure(spec, dataset, settings, loader, lambda *_: None)
@@ -132,6 +140,7 @@ def row(family: str, work: Path) -> dict[str, Any]:
     checkpoint = work / family
     if not (checkpoint / "model.safetensors").exists():
         build_family(family, checkpoint, **SIZES | ({"image_size": 224} if family in TILED else {}))
+        build_family(family, work / f"{family}-tiny")
     manifest = pictures(work / "pictures")
     plan = planned(checkpoint, manifest)
     # Large blocks go back to the system when they are freed, so that the resident set is what lives.
@@ -141,7 +150,7 @@ def row(family: str, work: Path) -> dict[str, Any]:
     run = json.loads(done.stdout.splitlines()[-1])
     plan["memory"], run["memory"] = (side["weights"] + side["working"] for side in (plan, run))
     error = {key: round(plan[key] / run[key] - 1, 4) for key in plan}
-    return {"family": family, "planned": plan, "measured": run, "error": error}
+    return {"family": family, "developed_on": family in DEVELOPED, "planned": plan, "measured": run, "error": error}
 
 
 def main() -> None:

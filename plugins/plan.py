@@ -58,7 +58,8 @@ def _plan(config: pytest.Config, written: Config) -> Plan:
             for name in ("controls", "seed", "dtype", "quantize", "batch_size", "max_images", "processor")
         },
     )
-    gpu, costs, refused, known = GPUS[option("medprobe_plan")], [], [], {}
+    gpu, costs, refused = GPUS[option("medprobe_plan")], [], []
+    known: dict[str, Pictures] = {}
     try:
         for spec in map(resolve, option("medprobe_model") or [PHANTOM]):
             try:

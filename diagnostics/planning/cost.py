@@ -105,7 +105,7 @@ def view_of(checkpoint: Checkpoint, size: tuple[int, int]) -> Seen:
 def needed(shape: Shape, views: Sequence[tuple[Seen, int]], text: int, written: int, dtype: str, n_images: int) -> int:
     """Bytes beside the weights for a batch of the largest pictures."""
     largest = max((view for view, _ in views), key=lambda view: (view.tokens, view.rows))
-    batch = Batch(n_images, n_images * largest.rows, largest.reach, largest.tokens + text, written)
+    batch = Batch(n_images, n_images * largest.rows, n_images * largest.tokens, largest.tokens + text, written)
     return memory.working(shape, batch, dtype)
 
 

@@ -62,7 +62,7 @@ def table(plan: Plan) -> str:
     lines = [*_aligned(rows, left=2), ""]
     lines += [
         *_wrapped(
-            "Tokens are those of one image, and of the whole prompt with it (~: its text is estimated, no tokenizer at hand)."
+            "Tokens of one image, and of the whole prompt with it (~: its text estimated, no tokenizer being at hand)."
         ),
         *_wrapped(
             f"Memory is that of one {plan.gpu.name}, at the largest batch that fits. Hours are estimates: "
@@ -71,7 +71,7 @@ def table(plan: Plan) -> str:
         ),
         "",
     ]
-    spans = [("GPUs", "whole models", "and tuned", "shards", "and tuned")]
+    spans: list[tuple[str, ...]] = [("GPUs", "whole models", "and tuned", "shards", "and tuned")]
     spans += [(str(s["gpus"]), *(_hours(value) for key, value in s.items() if key != "gpus")) for s in plan.spans()]
     if plan.costs:
         lines += [f"Hours on {plan.gpu.name} GPUs, estimates", *_aligned(spans, left=0), ""]
