@@ -1,9 +1,10 @@
 """The plan against runs: tokens, bytes stored and peak memory of a checkpoint of each family.
 
-    python benchmarks/planner.py --work DIR [--family FAMILY ...]
+    python benchmarks/planner.py --work DIR
+    python benchmarks/planner.py --page
 
 Checkpoints with random weights are built in DIR, planned, and then read, each in a process of its own. Nothing in the
-plan is fitted to a run. Writes benchmarks/planner.json.
+plan is fitted to a run. Writes benchmarks/planner.json and, from it and the plan of the paper's models, docs/plan.md.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
+PAGE = HERE.parent / "docs" / "plan.md"
 sys.path.insert(0, str(HERE.parent))
 
 FAMILIES = (
@@ -153,12 +155,103 @@ def row(family: str, work: Path) -> dict[str, Any]:
     return {"family": family, "developed_on": family in DEVELOPED, "planned": plan, "measured": run, "error": error}
 
 
+TEXT = """\
+# What a call will cost
+
+`--plan` prints it and exits 0: nothing is loaded, and torch is not imported.
+
+    pytest --plan h100 --model medgemma --dataset busi
+
+After `--plan` may stand a GPU: {gpus}; without one it is {default}. With `--report-dir` or `-v`
+all numbers are written to `plan.json` too, in bytes, operations and hours. `--batch-size`, `--dtype`, `--quantize`,
+`--max-images` and `--controls full` are taken into account, `--against`, `--device-map` and what the store already
+holds are not.
+
+* Sizes come from the checkpoint's `config.json`, for registered models from `fixtures/models/architectures.toml`.
+* Pictures are counted in the data set's files. Where a published set is not at hand, it is planned as its publication
+  describes it, every picture of the mean size, and the plan says so.
+* Tokens are counted with the checkpoint's tokenizer and chat template, where they are here or in the hub's cache; else
+  the text's are estimated (`~`).
+* Bytes stored are features and answers, those of the reworded questions and blank pictures too, without the readings.
+* Memory is that of the largest batch that fits, each picture as large as the largest, and 1 GB for the GPU's runtime.
+* Hours are estimates, on no GPU checked: data-sheet peaks times an assumed share, answers at their longest.
+* {unplanned} are not known to the plan; it says so and goes on
+  with the others.
+
+Too little memory ends a model before its weights are read: it is that model's error in the report and names what is
+needed, what is free and what would help; the others go on. Needed are the weights and what one picture takes beside
+them. With `--device-map`, and for an architecture the plan does not know, nothing is checked. On the CPU the system's
+free memory counts, not a container's limit.
+
+## Checked against runs
+
+Checkpoints of nine families with random weights, {parameters} million parameters or more, float32 on the CPU, batches
+of {batch}; error of the plan as a share of the run. No number in the plan is fitted. While its sums were written, the
+live tensors of the families marked * were looked at; the others were only measured. The working memory is what the
+resident set grows by beside the weights. Nothing was measured on a GPU or in half precision. Made by
+
+    python benchmarks/planner.py --work DIR
+
+| family | image tokens | prompt tokens | bytes stored | weights | working memory | memory in all |
+|---|---|---|---|---|---|---|
+{rows}
+
+## The paper's models on its data sets
+
+None of the data sets was at hand for this one, nor a tokenizer. The command, and what it prints:
+
+    pytest --plan h100 \\
+{models}
+
+```text
+{output}
+```
+"""
+
+
+def page(rows: list[dict[str, Any]]) -> str:
+    """docs/plan.md."""
+    from diagnostics.planning.gpus import DEFAULT, GPUS
+    from fixtures.models.registry import registry
+
+    models = [part for alias, entry in registry().items() if entry.paper for part in ("--model", alias)]
+    bare = {name: value for name, value in os.environ.items() if not name.startswith(("MEDPROBE_", "PYTEST_"))}
+    command = [sys.executable, "-m", "pytest", "--plan", "h100", *models]
+    done = subprocess.run(command, cwd=HERE.parent, env=bare, capture_output=True, text=True, check=True)
+    options = [" ".join(models[i : i + 6]) for i in range(0, len(models), 6)]
+    lines = [
+        f"| {found['family']}{' *' if found['developed_on'] else ''} | "
+        + " | ".join(
+            "exact" if found["planned"][key] == found["measured"][key] else f"{100 * found['error'][key]:+.1f} %"
+            for key in (*PLANNED, "memory")
+        )
+        + " |"
+        for found in rows
+    ]
+    return TEXT.format(
+        gpus=", ".join(GPUS),
+        default=DEFAULT,
+        unplanned="PaliGemma, Qwen3.5, LLaVA-OneVision, Idefics 3 and SmolVLM",
+        parameters=round(min(found["planned"]["weights"] for found in rows) / 4e6),
+        batch=BATCH,
+        rows="\n".join(lines),
+        models=" \\\n".join(f"      {line}" for line in options),
+        output=done.stdout.rstrip(),
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--work", type=Path)
+    parser.add_argument("--page", action="store_true", help="write docs/plan.md from benchmarks/planner.json")
     parser.add_argument("--family", action="append", choices=FAMILIES)
     parser.add_argument("--child", help=argparse.SUPPRESS)
     given = parser.parse_args()
+    if given.page:
+        PAGE.write_text(page(json.loads((HERE / "planner.json").read_text("utf-8"))["rows"]), "utf-8")
+        return
+    if given.work is None:
+        parser.error("--work DIR or --page")
     if given.child:
         import shutil
 
@@ -184,6 +277,7 @@ def main() -> None:
             "sizes": SIZES,
         }
         (HERE / "planner.json").write_text(json.dumps({"about": about, "rows": rows}, indent=1) + "\n", "utf-8")
+        PAGE.write_text(page(rows), "utf-8")
 
 
 if __name__ == "__main__":

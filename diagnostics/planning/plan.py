@@ -55,14 +55,14 @@ class Plan:
 
 def table(plan: Plan) -> str:
     """The plan in lines of at most 80 columns."""
-    head = ("model", "data set", "images", "img tok", "prompt", "stored", "memory", "GPU", "PFLOP", "hours")
+    head = ("model", "data set", "images", "image", "turn", "stored", "memory", "GPU", "PFLOP", "hours")
     rows = [head, *map(_row, plan.costs)]
     if len(plan.costs) > 1:
         rows.append(_sum(plan.costs))
     lines = [*_aligned(rows, left=2), ""]
     lines += [
         *_wrapped(
-            "Tokens of one image, and of the whole prompt with it (~: its text estimated, no tokenizer being at hand)."
+            "Tokens of one image, and of the whole turn with it (~: its text estimated, no tokenizer being at hand)."
         ),
         *_wrapped(
             f"Memory is that of one {plan.gpu.name}, at the largest batch that fits. Hours are estimates: "
@@ -87,7 +87,7 @@ def table(plan: Plan) -> str:
 def _row(cost: Cost) -> tuple[str, ...]:
     about = "" if cost.tokens_counted else "~"
     return (
-        _cut(cost.model, 18),
+        _cut(cost.model, 20),
         _cut(cost.dataset, 10),
         str(cost.images),
         f"{cost.image_tokens / cost.images:.0f}",
@@ -149,4 +149,6 @@ def _number(value: float) -> str:
 
 
 def _hours(value: float | None) -> str:
-    return "-" if value is None else f"{value:.0f}" if value >= 100 else f"{value:.2g}"
+    if value is None:
+        return "-"
+    return "<0.01" if value < 0.01 else _number(value)

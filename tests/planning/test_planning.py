@@ -22,6 +22,7 @@ from diagnostics.settings import Settings
 from fixtures.datasets import catalog
 from fixtures.models.registry import registry, resolve
 from fixtures.models.shapes import UnknownArchitecture, architectures, shape_of
+from plugins.call import PUBLISHED
 from tests.plugins.calling import HEAVY, medprobe
 
 PROMPT = "Does this chest radiograph show pneumonia? Answer normal or pneumonia."
@@ -92,9 +93,9 @@ def test_constants_are_those_of_the_extraction() -> None:
     assert costs.RANDOM_DRAWS == extraction.RANDOM_DRAWS
 
 
-def of(alias: str, gpu: Gpu, **settings: Any) -> costs.Cost:
+def of(alias: str, gpu: Gpu, dataset: str = "busi", **settings: Any) -> costs.Cost:
     spec = resolve(alias)
-    pictures = published(catalog.resolve("busi"), None)
+    pictures = published(catalog.resolve(dataset), None)
     return cost(spec, describe(spec, None, None), pictures, Settings(Path(), **settings), gpu)
 
 
@@ -149,7 +150,12 @@ def test_a_model_larger_than_all_gpus_has_no_span() -> None:
 @pytest.mark.parametrize("gpu", GPUS)
 def test_the_table_fits_the_terminal(gpu: str) -> None:
     assert len(PAPER) == 14
-    plan = Plan(GPUS[gpu], tuple(of(alias, GPUS[gpu]) for alias in PAPER), ("x cannot be planned.",), ())
+    plan = Plan(
+        GPUS[gpu],
+        tuple(of(alias, GPUS[gpu], dataset) for alias in PAPER for dataset in PUBLISHED),
+        ("x cannot be planned.",),
+        (),
+    )
     assert max(map(len, table(plan).splitlines())) <= 80
 
 
