@@ -1,6 +1,7 @@
 """Wiring only: which plugins are loaded. `plugins.options` comes before them, from pyproject.toml."""
 
 pytest_plugins = [
+    "plugins.plan",
     "plugins.gate",
     "plugins.progress",
     "plugins.diagnosing",

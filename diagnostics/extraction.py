@@ -222,7 +222,8 @@ class _Recorder:
                 )
             weights = at_image.float() / at_image.sum(dim=1, keepdim=True)
             self.features[kind, layer, "mean"] = torch.einsum("bs,bsd->bd", weights, states.float())
-            self.features[kind, layer, "last"] = states[:, -1].float()
+            # A copy: a view would keep the states of all tokens for as long as the pooled ones live.
+            self.features[kind, layer, "last"] = states[:, -1].to(torch.float32, copy=True)
             return
         if kind == "connector":
             at_image = self._at_image.to(states.device)
@@ -409,6 +410,8 @@ def score_options(model: Any, options: Options, batch: Any, kwargs: dict[str, An
                 **extra,
             )
             later = torch.log_softmax(continued.logits.float(), dim=-1)
+            # Else its cache would live on beside the copy that the next answer continues.
+            del continued
             target = torch.tensor(tokens[1:], dtype=torch.long, device=first.device)
             score = score + later[:, torch.arange(len(target)), target].sum(dim=1)
             if options.ends:

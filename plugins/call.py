@@ -134,7 +134,7 @@ class Call:
 
 def resolve(options: Mapping[str, Any], folder: Path) -> Call:
     """The call of `options` (named as on the command line, with underscores). Raises CallError."""
-    config = _config(folder / CONFIG)
+    config = read_config(folder / CONFIG)
 
     def given(name: str, variable: str | None = None) -> Path | None:
         value = options[name] or (os.environ.get(variable) if variable else None)
@@ -210,7 +210,8 @@ def _baseline(path: Path, pairs: tuple[Pair, ...], options: Mapping[str, Any]) -
     return dict(zip(pairs, found, strict=True))
 
 
-def _config(path: Path) -> Config:
+def read_config(path: Path) -> Config:
+    """The settings file, empty where there is none. Raises CallError."""
     if not path.is_file():
         return Config()
     try:

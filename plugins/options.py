@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from diagnostics.planning import gpus
 from diagnostics.references import presets
 from plugins.call import Call, CallError, resolve
 
@@ -54,6 +55,17 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     (
         "--data-root",
         {"metavar": "DIR", "help": "folder of the data sets as published, one folder each (or MEDPROBE_DATA)"},
+    ),
+    (
+        "--plan",
+        {
+            "nargs": "?",
+            "const": gpus.DEFAULT,
+            "choices": tuple(gpus.GPUS),
+            "metavar": "GPU",
+            "help": f"print what the call will cost, in tokens, bytes and hours on {', '.join(gpus.GPUS)} (default: "
+            f"{gpus.DEFAULT}), and exit",
+        },
     ),
     ("--report-dir", {"metavar": "DIR", "help": "where report.json and index.html are written (default: reports)"}),
     (

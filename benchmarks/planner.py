@@ -1,0 +1,284 @@
+"""The plan against runs: tokens, bytes stored and peak memory of a checkpoint of each family.
+
+    python benchmarks/planner.py --work DIR
+    python benchmarks/planner.py --page
+
+Checkpoints with random weights are built in DIR, planned, and then read, each in a process of its own. Nothing in the
+plan is fitted to a run. Writes benchmarks/planner.json and, from it and the plan of the paper's models, docs/plan.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+PAGE = HERE.parent / "docs" / "plan.md"
+sys.path.insert(0, str(HERE.parent))
+
+FAMILIES = (
+    "llava",
+    "llava_clip",
+    "gemma3",
+    "qwen2_vl",
+    "qwen2_5_vl",
+    "qwen3_vl",
+    "video_llama_3",
+    "llava_next",
+    "internvl",
+)
+SIZES: dict[str, Any] = {
+    "image_size": 448,
+    "patch_size": 14,
+    "vision_layers": 4,
+    "vision_width": 512,
+    "vision_heads": 8,
+    "text_layers": 6,
+    "text_width": 768,
+    "text_heads": 12,
+}
+DEVELOPED = ("llava", "qwen2_5_vl", "gemma3", "internvl")
+"""Families whose live tensors were looked at while the sums of memory were written; the others were only measured."""
+TILED = ("llava_next", "internvl")
+"""Of a quarter of the pixels a tile, since a picture becomes several."""
+BATCH = 4
+PICTURES = ((448, 448),) * BATCH + ((448, 320), (200, 300), (97, 431), (640, 211))
+"""Width and height; the first batch holds the largest, which the plan takes every batch to hold."""
+PLANNED = ("image_tokens", "prompt_tokens", "bytes_stored", "weights", "working")
+
+
+def pictures(folder: Path, sizes: tuple[tuple[int, int], ...] = PICTURES) -> Path:
+    """A data set of noise, a picture of each size; returns its manifest."""
+    import numpy as np
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    for i, (width, height) in enumerate(sizes):
+        path = folder / "ab"[i % 2] / f"{i:03}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)).save(path)
+    classes = "".join(
+        f'[[classes]]\nanswer = "{answer}"\nimages = ["{kind}/*.png"]\n'
+        for kind, answer in (("a", "normal"), ("b", "pneumonia"))
+    )
+    manifest = folder / "manifest.toml"
+    prompt = "Does this image show pneumonia? Answer normal or pneumonia."
+    manifest.write_text(f'name = "noise"\nmodality = "noise"\nprompt = "{prompt}"\n{classes}', "utf-8")
+    return manifest
+
+
+def planned(checkpoint: Path, manifest: Path) -> dict[str, int]:
+    """What the plan says of reading the images, without the controls that ask again."""
+    from dataclasses import asdict
+
+    from diagnostics.planning.checkpoint import describe
+    from diagnostics.planning.cost import cost, stored
+    from diagnostics.planning.gpus import DEFAULT, GPUS
+    from diagnostics.planning.pictures import count
+    from diagnostics.settings import Settings
+    from fixtures.models.registry import resolve
+
+    spec, found = resolve(str(checkpoint)), count(manifest, None, None, 0)
+    described = describe(spec, None, None)
+    row = asdict(cost(spec, described, found, Settings(Path(), batch_size=BATCH), GPUS[DEFAULT]))
+    row["bytes_stored"] = stored(described.shape, len(found.answers), found.n)
+    return {key: row[key] for key in PLANNED}
+
+
+def measured(checkpoint: Path, manifest: Path, store: Path) -> dict[str, int]:
+    """The same of a run in this process. Peaks are of the resident set."""
+    from dataclasses import replace
+
+    from diagnostics.loader import Loader
+    from diagnostics.measurement import measure
+    from diagnostics.settings import Settings
+    from fixtures.datasets.dataset import open_dataset
+    from fixtures.datasets.images import open_image
+    from fixtures.models.chat import inputs
+    from fixtures.models.registry import resolve
+
+    settings = Settings(store, batch_size=BATCH)
+    dataset = open_dataset(manifest, None)
+    # Libraries and their buffers are no part of the model: a tiny one of its family is read first.
+    tiny = resolve(str(checkpoint.with_name(f"{checkpoint.name}-tiny")))
+    measure(tiny, dataset, settings, Loader(tiny, settings), lambda *_: None)
+    spec = resolve(str(checkpoint))
+    before = resident("VmRSS")
+    loader = Loader(spec, settings)
+    loaded = loader.load()
+    # Weights are mapped files: a picture must pass before they are all in memory.
+    measure(spec, replace(dataset, images=dataset.images[-1:]), settings, loader, lambda *_: None)
+    ready = resident("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5", "ascii")
+    found = measure(spec, dataset, settings, loader, lambda *_: None)
+    peak = resident("VmHWM")
+    turns = [inputs(loaded, [open_image(image)], dataset.prompt) for image in dataset.images]
+    mark = loaded.anatomy.image_token_id
+    return {
+        "image_tokens": sum(int((turn["input_ids"] == mark).sum()) for turn in turns),
+        "prompt_tokens": sum(int(turn["attention_mask"].sum()) for turn in turns),
+        "bytes_stored": sum(path.stat().st_size for path in found.folder.path.glob("*.safetensors")),
+        "weights": ready - before,
+        "working": peak - ready,
+    }
+
+
+def resident(field: str) -> int:
+    """Bytes of this process's resident set: now (VmRSS) or at most since the last reset (VmHWM)."""
+    line = next(x for x in Path("/proc/self/status").read_text("ascii").splitlines() if x.startswith(field))
+    return int(line.split()[1]) * 1024
+
+
+def row(family: str, work: Path) -> dict[str, Any]:
+    """Plan and run of one family, and the plan's error as a share of the run."""
+    from fixtures.models.families import build_family
+
+    checkpoint = work / family
+    if not (checkpoint / "model.safetensors").exists():
+        build_family(family, checkpoint, **SIZES | ({"image_size": 224} if family in TILED else {}))
+        build_family(family, work / f"{family}-tiny")
+    manifest = pictures(work / "pictures")
+    plan = planned(checkpoint, manifest)
+    # Large blocks go back to the system when they are freed, so that the resident set is what lives.
+    child = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
+    command = [sys.executable, __file__, "--work", str(work), "--child", family]
+    done = subprocess.run(command, env=child, capture_output=True, text=True, check=True)
+    run = json.loads(done.stdout.splitlines()[-1])
+    plan["memory"], run["memory"] = (side["weights"] + side["working"] for side in (plan, run))
+    error = {key: round(plan[key] / run[key] - 1, 4) for key in plan}
+    return {"family": family, "developed_on": family in DEVELOPED, "planned": plan, "measured": run, "error": error}
+
+
+TEXT = """\
+# What a call will cost
+
+`--plan` prints it and exits 0: nothing is loaded, and torch is not imported.
+
+    pytest --plan h100 --model medgemma --dataset busi
+
+After `--plan` may stand a GPU: {gpus}; without one it is {default}. With `--report-dir` or `-v`
+all numbers are written to `plan.json` too, in bytes, operations and hours. `--batch-size`, `--dtype`, `--quantize`,
+`--max-images` and `--controls full` are taken into account, `--against`, `--device-map` and what the store already
+holds are not.
+
+* Sizes come from the checkpoint's `config.json`, for registered models from `fixtures/models/architectures.toml`.
+* Pictures are counted in the data set's files. Where a published set is not at hand, it is planned as its publication
+  describes it, every picture of the mean size, and the plan says so.
+* Tokens are counted with the checkpoint's tokenizer and chat template, where they are here or in the hub's cache; else
+  the text's are estimated (`~`).
+* Bytes stored are features and answers, those of the reworded questions and blank pictures too, without the readings.
+* Memory is that of the largest batch that fits, each picture as large as the largest, and 1 GB for the GPU's runtime.
+* Hours are estimates, on no GPU checked: data-sheet peaks times an assumed share, answers at their longest.
+* {unplanned} are not known to the plan; it says so and goes on
+  with the others.
+
+Too little memory ends a model before its weights are read: it is that model's error in the report and names what is
+needed, what is free and what would help; the others go on. Needed are the weights and what one picture takes beside
+them. With `--device-map`, and for an architecture the plan does not know, nothing is checked. On the CPU the system's
+free memory counts, not a container's limit.
+
+## Checked against runs
+
+Checkpoints of nine families with random weights, {parameters} million parameters or more, float32 on the CPU, batches
+of {batch}; error of the plan as a share of the run. No number in the plan is fitted. While its sums were written, the
+live tensors of the families marked * were looked at; the others were only measured. The working memory is what the
+resident set grows by beside the weights. Nothing was measured on a GPU or in half precision. Made by
+
+    python benchmarks/planner.py --work DIR
+
+| family | image tokens | prompt tokens | bytes stored | weights | working memory | memory in all |
+|---|---|---|---|---|---|---|
+{rows}
+
+## The paper's models on its data sets
+
+None of the data sets was at hand for this one, nor a tokenizer. The command, and what it prints:
+
+    pytest --plan h100 \\
+{models}
+
+```text
+{output}
+```
+"""
+
+
+def page(rows: list[dict[str, Any]]) -> str:
+    """docs/plan.md."""
+    from diagnostics.planning.gpus import DEFAULT, GPUS
+    from fixtures.models.registry import registry
+
+    models = [part for alias, entry in registry().items() if entry.paper for part in ("--model", alias)]
+    bare = {name: value for name, value in os.environ.items() if not name.startswith(("MEDPROBE_", "PYTEST_"))}
+    command = [sys.executable, "-m", "pytest", "--plan", "h100", *models]
+    done = subprocess.run(command, cwd=HERE.parent, env=bare, capture_output=True, text=True, check=True)
+    options = [" ".join(models[i : i + 6]) for i in range(0, len(models), 6)]
+    lines = [
+        f"| {found['family']}{' *' if found['developed_on'] else ''} | "
+        + " | ".join(
+            "exact" if found["planned"][key] == found["measured"][key] else f"{100 * found['error'][key]:+.1f} %"
+            for key in (*PLANNED, "memory")
+        )
+        + " |"
+        for found in rows
+    ]
+    return TEXT.format(
+        gpus=", ".join(GPUS),
+        default=DEFAULT,
+        unplanned="PaliGemma, Qwen3.5, LLaVA-OneVision, Idefics 3 and SmolVLM",
+        parameters=round(min(found["planned"]["weights"] for found in rows) / 4e6),
+        batch=BATCH,
+        rows="\n".join(lines),
+        models=" \\\n".join(f"      {line}" for line in options),
+        output=done.stdout.rstrip(),
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", type=Path)
+    parser.add_argument("--page", action="store_true", help="write docs/plan.md from benchmarks/planner.json")
+    parser.add_argument("--family", action="append", choices=FAMILIES)
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.page:
+        PAGE.write_text(page(json.loads((HERE / "planner.json").read_text("utf-8"))["rows"]), "utf-8")
+        return
+    if given.work is None:
+        parser.error("--work DIR or --page")
+    if given.child:
+        import shutil
+
+        store = given.work / f"{given.child}-store"
+        shutil.rmtree(store, ignore_errors=True)
+        print(json.dumps(measured(given.work / given.child, given.work / "pictures" / "manifest.toml", store)))
+        return
+    rows = [row(family, given.work) for family in given.family or FAMILIES]
+    for found in rows:
+        print(found["family"], found["error"], flush=True)
+    if given.family is None:
+        import torch
+        import transformers
+
+        about = {
+            "command": "python benchmarks/planner.py --work DIR",
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "transformers": transformers.__version__,
+            "device": "cpu",
+            "dtype": "float32",
+            "batch": BATCH,
+            "sizes": SIZES,
+        }
+        (HERE / "planner.json").write_text(json.dumps({"about": about, "rows": rows}, indent=1) + "\n", "utf-8")
+        PAGE.write_text(page(rows), "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What a call will cost, said before anything is loaded. Imports no torch."""

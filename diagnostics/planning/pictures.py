@@ -1,0 +1,61 @@
+"""How many pictures of which size a data set has: counted in its files, or as published where they are not at hand."""
+
+from __future__ import annotations
+
+import tomllib
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import fixtures.datasets
+from fixtures.datasets.dataset import open_dataset
+from fixtures.datasets.facts import file_facts
+from fixtures.datasets.manifest import load_manifest
+
+FACTS = Path(fixtures.datasets.__file__).with_name("published.toml")
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures by (width, height). `note` says where the numbers are from if not from the files."""
+
+    name: str
+    sizes: tuple[tuple[tuple[int, int], int], ...]
+    prompt: str
+    answers: tuple[str, ...]
+    paraphrases: tuple[str, ...] = ()
+    note: str | None = None
+
+    @property
+    def n(self) -> int:
+        return sum(count for _, count in self.sizes)
+
+
+def count(manifest: Path, data_root: Path | None, max_images: int | None, seed: int) -> Pictures:
+    """The pictures that a diagnosis would read, each once, sizes from the files' headers. Raises DataError."""
+    dataset = open_dataset(manifest, data_root, max_images, seed)
+    distinct = {image.digest: image for image in dataset.images}
+    sizes: Counter[tuple[int, int]] = Counter()
+    for image in distinct.values():
+        try:
+            facts = file_facts(image.read_bytes())
+        except (OSError, ValueError):
+            # No picture: a diagnosis leaves it out too.
+            continue
+        sizes[facts.width, facts.height] += 1
+    return Pictures(dataset.name, tuple(sorted(sizes.items())), dataset.prompt, dataset.answers, dataset.paraphrases)
+
+
+def published(manifest: Path, max_images: int | None) -> Pictures:
+    """A built-in data set as its publication describes it."""
+    asked = load_manifest(manifest)
+    facts = tomllib.loads(FACTS.read_text("utf-8"))[asked.name]
+    n = min(facts["images"], max_images or facts["images"])
+    return Pictures(
+        name=asked.name,
+        sizes=(((facts["width"], facts["height"]), n),),
+        prompt=asked.prompt,
+        answers=tuple(entry.answer for entry in asked.classes),
+        paraphrases=asked.paraphrases,
+        note=facts["source"],
+    )

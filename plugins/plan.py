@@ -1,0 +1,94 @@
+"""`--plan`: what a call will cost, printed instead of running it."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from plugins.call import CONFIG, PHANTOM, PUBLISHED, CallError, Config, read_config
+
+if TYPE_CHECKING:
+    from diagnostics.planning.pictures import Pictures
+    from diagnostics.planning.plan import Plan
+    from diagnostics.settings import Settings
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    if config.getoption("medprobe_plan") is None:
+        return None
+    from diagnostics.planning.plan import table
+    from plugins.report.files import write_text
+
+    try:
+        settings = read_config(Path.cwd() / CONFIG)
+        plan = _plan(config, settings)
+    except CallError as error:
+        raise pytest.UsageError(str(error)) from None
+    print(table(plan))
+    given = config.getoption("medprobe_report_dir")
+    if given or config.getoption("verbose") > 0:
+        folder = Path(given or settings.report_dir or "reports").expanduser()
+        print(write_text(folder / "plan.json", json.dumps(plan.record(), indent=1) + "\n"))
+    return int(pytest.ExitCode.OK)
+
+
+def _plan(config: pytest.Config, written: Config) -> Plan:
+    """The plan of the call. Raises CallError."""
+    from diagnostics.planning.checkpoint import describe
+    from diagnostics.planning.cost import cost
+    from diagnostics.planning.gpus import GPUS
+    from diagnostics.planning.plan import Plan
+    from diagnostics.settings import Settings
+    from fixtures.datasets.manifest import DataError
+    from fixtures.models.registry import ModelError, resolve
+    from fixtures.models.shapes import UnknownArchitecture
+
+    option = config.getoption
+    root = option("medprobe_data_root") or os.environ.get("MEDPROBE_DATA") or written.data_root
+    settings = Settings(
+        store=Path(),
+        data_root=Path(root).expanduser() if root else None,
+        **{
+            name: option(f"medprobe_{name}")
+            for name in ("controls", "seed", "dtype", "quantize", "batch_size", "max_images", "processor")
+        },
+    )
+    gpu, costs, refused = GPUS[option("medprobe_plan")], [], []
+    known: dict[str, Pictures] = {}
+    try:
+        for spec in map(resolve, option("medprobe_model") or [PHANTOM]):
+            try:
+                checkpoint = describe(spec, settings.dtype, settings.processor)
+                for name in option("medprobe_dataset") or ([PHANTOM] if spec.is_phantom else PUBLISHED):
+                    known[name] = known.get(name) or _pictures(name, settings)
+                    costs.append(cost(spec, checkpoint, known[name], settings, gpu))
+            except UnknownArchitecture as error:
+                refused.append(f"{spec.name} cannot be planned: {error}.")
+    except (ModelError, DataError) as error:
+        raise CallError(str(error)) from None
+    notes = [
+        f"{pictures.name} is not at hand; as published: {pictures.note}."
+        for pictures in known.values()
+        if pictures.note is not None
+    ]
+    return Plan(gpu, tuple(costs), tuple(refused), tuple(notes))
+
+
+def _pictures(name: str, settings: Settings) -> Pictures:
+    """The pictures of a data set; of a built-in one that is not at hand as published. Raises DataError."""
+    from diagnostics.planning import pictures
+    from fixtures.datasets import catalog
+    from fixtures.datasets.manifest import DataError
+
+    manifest = catalog.resolve(name)
+    try:
+        return pictures.count(manifest, settings.data_root, settings.max_images, settings.seed)
+    except DataError:
+        if name not in PUBLISHED:
+            raise
+        return pictures.published(manifest, settings.max_images)

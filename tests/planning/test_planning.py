@@ -1,0 +1,179 @@
+"""The plan says what a run then reads, stores and needs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from diagnostics.planning import cost as costs
+from diagnostics.planning.checkpoint import describe
+from diagnostics.planning.cost import cost, stored, view_of
+from diagnostics.planning.gpus import GPUS, Gpu
+from diagnostics.planning.makespan import Job, shards, whole_models
+from diagnostics.planning.pictures import Pictures, count, published
+from diagnostics.planning.plan import Plan, table
+from diagnostics.settings import Settings
+from fixtures.datasets import catalog
+from fixtures.models.registry import registry, resolve
+from fixtures.models.shapes import UnknownArchitecture, architectures, shape_of
+from plugins.call import PUBLISHED
+from tests.plugins.calling import HEAVY, medprobe
+
+PROMPT = "Does this chest radiograph show pneumonia? Answer normal or pneumonia."
+PLANNED = (
+    "llava",
+    "llava_clip",
+    "gemma3",
+    "qwen2_vl",
+    "qwen2_5_vl",
+    "qwen3_vl",
+    "video_llama_3",
+    "llava_next",
+    "internvl",
+)
+UNPLANNED = ("paligemma", "qwen3_5", "llava_onevision", "idefics3", "smolvlm")
+PAPER = [alias for alias, entry in registry().items() if entry.paper]
+SIDES = [(32, 32), (20, 75), (75, 20), (200, 31), (64, 48), (33, 90)]
+
+
+@pytest.mark.parametrize("family", PLANNED)
+def test_tokens_are_those_of_the_processor(family: str, checkpoints: dict[str, Path]) -> None:
+    from PIL import Image
+    from transformers import AutoProcessor
+
+    from fixtures.models.chat import inputs
+
+    spec = resolve(str(checkpoints[family]))
+    checkpoint = describe(spec, None, None)
+    text, counted = checkpoint.text_tokens(PROMPT)
+    assert counted
+
+    class Loaded:
+        name, processor = spec.name, AutoProcessor.from_pretrained(checkpoints[family])
+
+    for size in SIDES:
+        batch = inputs(Loaded, [Image.new("RGB", size)], PROMPT)  # type: ignore[arg-type]
+        assert view_of(checkpoint, size).tokens + text == batch["input_ids"].shape[1], size
+
+
+@pytest.mark.parametrize("family", UNPLANNED)
+def test_an_unknown_architecture_is_refused(family: str, checkpoints: dict[str, Path]) -> None:
+    with pytest.raises(UnknownArchitecture, match="is not known"):
+        describe(resolve(str(checkpoints[family])), None, None)
+
+
+@pytest.mark.parametrize("family", ["llava_clip", "qwen3_vl", "internvl"])
+def test_bytes_are_those_of_the_store(family: str, checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    from diagnostics.loader import Loader
+    from diagnostics.measurement import measure
+    from fixtures.datasets.dataset import open_dataset
+    from fixtures.phantoms.images import draw_dataset
+
+    draw_dataset(tmp_path, 12, 2, 3)
+    manifest = tmp_path / "manifest.toml"
+    spec, settings = resolve(str(checkpoints[family])), Settings(tmp_path / "store", max_new_tokens=2)
+    found = measure(spec, open_dataset(manifest, None), settings, Loader(spec, settings), lambda *_: None)
+    pictures = count(manifest, None, None, 0)
+    held = sum(path.stat().st_size for path in found.folder.path.glob("*.safetensors"))
+    planned = stored(describe(spec, None, None).shape, len(pictures.answers), pictures.n)
+    assert planned == pytest.approx(held, rel=0.02)
+
+
+def test_constants_are_those_of_the_extraction() -> None:
+    from diagnostics import extraction, pooling
+    from fixtures.models import memory
+
+    assert memory.GRID == pooling.GRID**2
+    assert costs.RANDOM_DRAWS == extraction.RANDOM_DRAWS
+
+
+def of(alias: str, gpu: Gpu, dataset: str = "busi", **settings: Any) -> costs.Cost:
+    spec = resolve(alias)
+    pictures = published(catalog.resolve(dataset), None)
+    return cost(spec, describe(spec, None, None), pictures, Settings(Path(), **settings), gpu)
+
+
+def test_a_model_takes_as_many_gpus_as_it_needs() -> None:
+    small, large = (of("lingshu-32b", GPUS[name]) for name in ("l4", "h200"))
+    assert (small.n_gpus, large.n_gpus) == (3, 1)
+    assert small.memory_per_gpu <= GPUS["l4"].memory
+    assert small.batch < large.batch == 16
+    assert of("lingshu-32b", GPUS["l4"], quantize="4bit").n_gpus == 1
+
+
+def test_more_images_cost_in_proportion() -> None:
+    spec = resolve("medgemma")
+    checkpoint, settings = describe(spec, None, None), Settings(Path(), controls="full")
+
+    def hours(n: int) -> float:
+        pictures = Pictures("x", (((500, 500), n),), PROMPT, ("normal", "pneumonia"))
+        return cost(spec, checkpoint, pictures, settings, GPUS["h100"]).hours
+
+    assert hours(16_000) == pytest.approx(10 * hours(1600), rel=0.02)
+
+
+def test_every_published_model_is_planned() -> None:
+    for sizes in architectures().values():
+        from fixtures.models.counting import parameters
+
+        assert shape_of(sizes).parameters == parameters(sizes)
+
+
+JOBS = st.lists(st.builds(Job, st.floats(0.1, 50), st.integers(1, 3)), min_size=1, max_size=12)
+
+
+@given(JOBS, st.integers(3, 20))
+def test_whole_models_keep_to_their_bounds(jobs: list[Job], n_gpus: int) -> None:
+    span = whole_models(jobs, n_gpus)
+    assert span is not None
+    work = sum(job.hours * job.gpus for job in jobs)
+    longest = max(job.hours for job in jobs)
+    assert max(longest, work / n_gpus) <= span + 1e-9
+    assert span <= sum(job.hours for job in jobs) + 1e-9
+    if all(job.gpus == 1 for job in jobs):
+        # Graham 1966: no list schedule is longer.
+        assert span <= work / n_gpus + longest * (1 - 1 / n_gpus) + 1e-9
+        assert shards(jobs, n_gpus) == pytest.approx(work / n_gpus)
+
+
+def test_a_model_larger_than_all_gpus_has_no_span() -> None:
+    assert whole_models([Job(1, 2)], 1) is None
+    assert shards([Job(1, 2)], 1) is None
+
+
+@pytest.mark.parametrize("gpu", GPUS)
+def test_the_table_fits_the_terminal(gpu: str) -> None:
+    assert len(PAPER) == 14
+    plan = Plan(
+        GPUS[gpu],
+        tuple(of(alias, GPUS[gpu], dataset) for alias in PAPER for dataset in PUBLISHED),
+        ("x cannot be planned.",),
+        (),
+    )
+    assert max(map(len, table(plan).splitlines())) <= 80
+
+
+def test_the_plan_loads_nothing_and_runs_nothing(tmp_path: Path) -> None:
+    run = medprobe("--plan", "l4", "--model", "phantom", report_dir=tmp_path, python=("-X", "importtime"))
+    assert run.code == 0
+    assert run.imported().isdisjoint(HEAVY)
+    assert [path.name for path in tmp_path.iterdir()] == ["plan.json"]
+    record = json.loads((tmp_path / "plan.json").read_text("utf-8"))
+    assert record["gpu"]["name"] == "l4"
+    assert record["costs"][0]["images"] == 600
+    assert "phantom" in run.out
+
+
+def test_what_cannot_be_planned_is_said(checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    folder = shutil.copytree(checkpoints["paligemma"], tmp_path / "other")
+    run = medprobe("--plan", "--model", folder, "--model", "medgemma", "--dataset", "busi", report_dir=tmp_path)
+    assert run.code == 0
+    assert "other cannot be planned: the cost of model type paligemma is not known." in run.out
+    assert "busi is not at hand; as published" in run.out
+    assert medprobe("--plan", "--model", "no-such", report_dir=tmp_path).code == 4
