@@ -84,7 +84,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
     try:
         write_report(report, call.report_dir)
-        write_pages(report, call.report_dir)
+        write_pages(report, call.report_dir, _predictions(call, report))
         if call.save_baseline is not None and any(diagnosis.error is None for diagnosis in diagnoses):
             config.stash[SAVED] = _save_baseline(call, call.save_baseline, report)
         _keep_predictions(call, report)
@@ -122,6 +122,13 @@ def _save_baseline(call: Call, path: Path, report: Report) -> Path:
     ]
     whole = baseline.Baseline(saved=moment, versions=report.suite["versions"], diagnoses=saved)
     return write_text(baseline.target(path, moment), whole.model_dump_json())
+
+
+def _predictions(call: Call, report: Report) -> list[Predictions | None]:
+    """What was handed over of each diagnosis; none where it ended in an error."""
+    handed = {(pair.model.name, pair.dataset.name): handover_path(call, pair) for pair in call.pairs}
+    paths = (handed[d.model, d.dataset].with_suffix(".predictions.json") for d in report.diagnoses)
+    return [Predictions.model_validate_json(path.read_bytes()) if path.exists() else None for path in paths]
 
 
 def _keep_predictions(call: Call, report: Report) -> None:

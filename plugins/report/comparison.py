@@ -24,6 +24,8 @@ from plugins.report.files import write_text
 from plugins.report.rendering import TEMPLATES, environment
 from plugins.report.table import csv_text, markdown_text, rows_of
 
+ENDINGS = ("html", "csv", "md")
+
 
 class ComparisonError(ValueError):
     """Reports cannot be compared; one sentence with what was looked for, where, and what to do."""
@@ -59,8 +61,14 @@ def write(entries: list[Entry], folder: Path, notes: Sequence[str] = ()) -> list
         script_hash=b64encode(sha256(script.encode()).digest()).decode(),
     )
     rows = rows_of(entries, ordered)
-    texts = {"html": html, "csv": csv_text(rows), "md": markdown_text(rows)}
-    return [write_text(folder / f"comparison.{ending}", text) for ending, text in texts.items()]
+    texts = (html, csv_text(rows), markdown_text(rows))
+    return [write_text(folder / f"comparison.{e}", text) for e, text in zip(ENDINGS, texts, strict=True)]
+
+
+def remove(folder: Path) -> None:
+    """Takes away what an earlier run wrote, which says nothing of this one."""
+    for ending in ENDINGS:
+        (folder / f"comparison.{ending}").unlink(missing_ok=True)
 
 
 def compare(paths: Sequence[Path], folder: Path) -> tuple[list[Path], list[str]]:

@@ -21,6 +21,8 @@ HEAD = f"| {' | '.join(COLUMNS)} |\n|{' --- |' * len(COLUMNS)}\n"
 
 STRUCTURE = re.compile(r"""(?!(?<=\d)\.(?=\d))[!"#$&*+./:<=>?@\[\\\]^_`{|}~]""")
 """Signs that begin something in Markdown or HTML, and those that make bare addresses links."""
+MENTION = re.compile(r"(?<!\w)@(?=\w)")
+"""`@name`; in `model@revision` the sign follows a word and mentions nobody."""
 
 
 def plain(text: str) -> str:
@@ -29,6 +31,8 @@ def plain(text: str) -> str:
     Signs are written as character references, which CommonMark (6.2) never takes for structure."""
     line = one_line(text)
     line = line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
+    # GitHub looks for mentions in what was rendered, where a reference is a plain @ again: a word joiner parts it.
+    line = MENTION.sub("@\N{WORD JOINER}", line)
     return STRUCTURE.sub(lambda sign: f"&#{ord(sign[0])};", line)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from diagnostics.records import CHAIN, Report
+from diagnostics.records import CHAIN, Predictions, Report
 from plugins.report import comparison, view
 from plugins.report.chart import curve_svg, ringed
 from plugins.report.entries import Entry
@@ -16,9 +17,10 @@ from plugins.report.svg import inline
 from plugins.report.waterfall import waterfall_svg
 
 
-def write_pages(report: Report, report_dir: Path | str) -> list[Path]:
+def write_pages(report: Report, report_dir: Path | str, predictions: Sequence[Predictions | None] = ()) -> list[Path]:
     """Writes `index.html`, for each diagnosis a folder with its page and, where measured, its pictures, and for
-    more than one the comparison.
+    more than one the comparison; that of an earlier run is removed. `predictions` are those of the diagnoses in their
+    order; without them the pages list no image.
 
     Returns the index and the pages of the diagnoses, the index first."""
     from markupsafe import Markup
@@ -28,7 +30,8 @@ def write_pages(report: Report, report_dir: Path | str) -> list[Path]:
     names = view.folder_names(report)
     suite = view.flat({k: v for k, v in report.suite.items() if k != "command"}, missing=view.NOT_GIVEN)
     written = []
-    for diagnosis, name in zip(report.diagnoses, names, strict=True):
+    read = predictions or [None] * len(names)
+    for diagnosis, name, of in zip(report.diagnoses, names, read, strict=True):
         pictures: dict[str, Markup | None] = {}
         for kind, svg, words in (
             ("curve", curve_svg(diagnosis), view.curve_text(diagnosis)),
@@ -41,7 +44,7 @@ def write_pages(report: Report, report_dir: Path | str) -> list[Path]:
                 title = f"{kind.capitalize()} of {diagnosis.model} on {diagnosis.dataset}"
                 pictures[kind] = Markup(inline(svg, kind, title, words))
         html = template.render(
-            **view.page(diagnosis),
+            **view.page(diagnosis, of),
             **pictures,
             halves_text=halves_text(diagnosis),
             ringed=ringed(diagnosis),
@@ -56,4 +59,6 @@ def write_pages(report: Report, report_dir: Path | str) -> list[Path]:
     )
     if len(rows) > 1:
         comparison.write(list(map(Entry, report.diagnoses, hrefs)), folder)
+    else:
+        comparison.remove(folder)
     return [write_text(folder / "index.html", index), *written]

@@ -92,13 +92,24 @@ def cells(line: Line, order: int) -> list[Cell]:
 
 
 def csv_text(lines: list[Line]) -> str:
-    """Every number with all its digits, signal as 1.0 for every image right; what was not measured is empty."""
-    rows = [_record(line) for line in lines]
+    """Every number with all its digits, signal as 1.0 for every image right; what was not measured is empty.
+
+    A text that a spreadsheet would take for a formula gets an apostrophe in front."""
+    rows = [{name: _unformed(value) for name, value in _record(line).items()} for line in lines]
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return buffer.getvalue()
+
+
+def _unformed(value: object) -> object:
+    """OWASP, "CSV Injection": a cell that begins with one of these signs may be run as a formula. Numbers are none."""
+    if value is None or isinstance(value, int | float):
+        return value
+    # The csv module quotes no lone carriage return, at which a reader would end the row.
+    text = re.sub(r"\r\n?", "\n", str(value))
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\n")) else text
 
 
 def _record(line: Line) -> dict[str, object]:

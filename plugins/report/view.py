@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from diagnostics.records import CHAIN, STAGES, Diagnosis, Difference, Layer, Report
+from diagnostics.records import CHAIN, STAGES, Diagnosis, Difference, Layer, Predictions, Report
 from plugins.report import treatments
 from plugins.report.advice import next_steps
 from plugins.report.controls import minimum_loss_sentence, sentences
+from plugins.report.lost import UNNAMED, LostClass, lost_on_the_way
 from plugins.report.text import MISSING, interval, known, number, percent, points, shown, signed
 from plugins.report.waterfall import steps
 from plugins.report.words import (
@@ -142,7 +143,7 @@ def confusions(diagnosis: Diagnosis) -> list[Confusion]:
         if not matrix:
             continue
         columns = [_class(diagnosis, i) for i in range(len(matrix))]
-        columns += ["no class named"] * (len(matrix[0]) - len(matrix))
+        columns += [UNNAMED] * (len(matrix[0]) - len(matrix))
         rows = [(_class(diagnosis, i), [_share(row, count) for count in row]) for i, row in enumerate(matrix)]
         tables.append(Confusion(place, columns, rows))
     return tables
@@ -365,8 +366,11 @@ def overview(diagnosis: Diagnosis) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def page(diagnosis: Diagnosis) -> dict[str, Any]:
-    """Everything a diagnosis page shows, but for the pictures."""
+def page(diagnosis: Diagnosis, predictions: Predictions | None) -> dict[str, Any]:
+    """Everything a diagnosis page shows, but for the pictures. Without predictions, or with an error, no image
+    is listed."""
+    lost: list[LostClass] = [] if predictions is None or diagnosis.error else lost_on_the_way(predictions)
+    listed = [(item.name, *image) for item in lost for image in item.images]
     return overview(diagnosis) | {
         "links": link_rows(diagnosis),
         "signals": signal_rows(diagnosis),
@@ -378,6 +382,9 @@ def page(diagnosis: Diagnosis) -> dict[str, Any]:
         "treatment_sentence": treatments.sentence(diagnosis.treatments) if diagnosis.treatments else "",
         "recalls": recalls(diagnosis),
         "confusions": confusions(diagnosis),
+        "lost": lost,
+        "lost_images": listed[:MOST_ROWS],
+        "lost_more": max(0, len(listed) - MOST_ROWS),
         "tables": curve_tables(diagnosis),
         "exits": exits(diagnosis),
         "settings": flat(diagnosis.settings, missing=NOT_GIVEN),

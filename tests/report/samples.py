@@ -31,6 +31,7 @@ from diagnostics.records import (
     Link,
     Modules,
     Null,
+    Predictions,
     Prefix,
     Reference,
     Regression,
@@ -449,6 +450,27 @@ def undecided() -> Diagnosis:
     )
 
 
+def predictions(n_lost: int = 3) -> Predictions:
+    """Two classes of ten images a class, all right at the tower; `n_lost` pneumonias are then called normal."""
+    labels = [0] * 10 + [1] * 10
+    said = labels[:-n_lost] + [0] * n_lost if n_lost else labels
+    return Predictions(
+        model="medgemma",
+        dataset="chest-xray",
+        data_fingerprint="09fe" * 16,
+        prompt="Normal or pneumonia?",
+        probe="ridge",
+        classes=["normal", "pneumonia"],
+        images=[f"{i:064x}" for i in range(20)],
+        labels=labels,
+        groups=list(range(20)),
+        places=dict.fromkeys(Chain.model_fields, labels) | {"answer": said},
+        exits={},
+        loci={},
+        made={},
+    )
+
+
 def report(*diagnoses: Diagnosis) -> Report:
     return Report(
         suite={
@@ -470,4 +492,4 @@ if __name__ == "__main__":
     from plugins.report.pages import write_pages
 
     write_report(everything(), sys.argv[1])
-    write_pages(everything(), sys.argv[1])
+    write_pages(everything(), sys.argv[1], [None, predictions(), None, None, None])

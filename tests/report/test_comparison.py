@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import html
+import io
 import re
 import shutil
 import subprocess
@@ -22,7 +23,7 @@ from plugins.report.entries import Checkpoint, Entry, cautions, lineage, merge
 from plugins.report.files import write_report
 from plugins.report.matrix import view
 from plugins.report.pages import write_pages
-from plugins.report.table import rows_of
+from plugins.report.table import csv_text, rows_of
 from tests.report import samples
 from tests.report.test_report import Page
 
@@ -222,6 +223,23 @@ def test_a_run_of_several_writes_it(tmp_path: Path) -> None:
     links = Page((tmp_path / "two" / "comparison.html").read_text("utf-8")).links
     assert "medgemma-chest-xray/index.html" in links
     assert all((tmp_path / "two" / link).exists() for link in links)
+
+
+def test_a_run_of_one_takes_away_the_comparison_of_another(tmp_path: Path) -> None:
+    write_pages(samples.report(samples.healthy(), samples.connector_fail()), tmp_path)
+    assert {path.suffix for path in tmp_path.glob("comparison.*")} == {".html", ".csv", ".md"}
+    write_pages(samples.report(samples.healthy()), tmp_path)
+    assert not list(tmp_path.glob("comparison.*"))
+
+
+@pytest.mark.parametrize("sign", ["=", "+", "-", "@", "\t", "\r", "\n"])
+def test_no_cell_is_a_formula(sign: str) -> None:
+    entries = [Entry(named(f"{sign}1+1", f"{sign}cmd|' /C calc'!A0"))]
+    (row,) = csv.DictReader(io.StringIO(csv_text(rows_of(entries, lineage(entries))), newline=""))
+    shown = sign.replace("\r", "\n")
+    assert row["model"] == f"'{shown}1+1"
+    assert row["dataset"].startswith(f"'{shown}cmd")
+    assert all(float(value) <= 1 for name, value in row.items() if name.startswith("signal_") and value)
 
 
 def test_rows_are_in_the_order_of_checkpoints_and_data_sets() -> None:

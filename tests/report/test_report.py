@@ -192,6 +192,47 @@ def test_the_reference_is_named_with_its_weights(tmp_path: Path) -> None:
     assert "vision.24.mean reads more and raises it." in second.text
 
 
+def test_the_images_lost_on_the_way_are_listed_by_hash(tmp_path: Path) -> None:
+    report, read = samples.report(samples.connector_fail()), samples.predictions(3)
+    # Wrong at the tower already, so not lost behind it; and a text that names no class.
+    read.places["vision"] = [*read.labels[:17], 0, 1, 1]
+    read.places["answer"] = [*read.labels[:17], 0, -1, 0]
+    html = write_pages(report, tmp_path, [read])[1].read_text(encoding="utf-8")
+    part = html.split("<h2>Right at the tower, wrong in the answer")[1].split("<h2>")[0]
+    cells = [re.sub("<[^>]+>", "", cell) for cell in re.findall("<t[hd][ >].*?</t[hd]>", part)]
+    assert cells[3:9] == ["normal", "10", "0 (0%)", "pneumonia", "9", "2 (22%)"]
+    assert cells[-6:] == [f"{18:064x}", "pneumonia", "no class named", f"{19:064x}", "pneumonia", "normal"]
+    assert f"{17:064x}" not in part
+    assert "img" not in Page(html).tags
+
+
+def test_an_error_lists_no_image(tmp_path: Path) -> None:
+    page = Page(write_pages(samples.report(samples.failed()), tmp_path, [samples.predictions()])[1].read_text("utf-8"))
+    assert "Right at the tower" not in page.text
+
+
+def test_the_images_lost_keep_the_page_light(tmp_path: Path) -> None:
+    """A model of 27 layers of vision and 62 of the LLM, and thousands of images lost."""
+    base, read = samples.connector_fail(), samples.predictions()
+    assert base.curves is not None
+    curves = {"vision": 27, "vision_grid": 27, "connector": 1, "connector_grid": 1, "llm_mean": 62, "llm_last": 62}
+    deep = base.curves.model_copy(
+        update={k: samples.layers([0.5 + i / 200 for i in range(n)]) for k, n in curves.items()}
+    )
+    n = 5000
+    many = read.model_copy(
+        update={
+            "images": [f"{i:064x}" for i in range(n)],
+            "labels": [0] * n,
+            "groups": list(range(n)),
+            "places": {place: [0] * n for place in Chain.model_fields} | {"answer": [1] * n},
+        }
+    )
+    (_, path) = write_pages(samples.report(base.model_copy(update={"curves": deep})), tmp_path, [many])
+    assert path.stat().st_size < 1_000_000
+    assert "4,800 more follow from predictions.json." in path.read_text("utf-8")
+
+
 def test_page_weight(tmp_path: Path) -> None:
     heavy = samples.connector_fail()
     assert heavy.curves is not None
