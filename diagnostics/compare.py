@@ -50,7 +50,7 @@ def lines(run: Predictions, found: Regression) -> list[str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit code: 0, 1 for a regression, 4 where the two cannot be compared."""
-    parser = argparse.ArgumentParser(prog="python -m diagnostics.compare", description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(prog="medprobe compare", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("before", type=Path, help="a baseline of --save-baseline, or a folder of them")
     parser.add_argument("after", type=Path, help="a baseline of --save-baseline")
     parser.add_argument("--minimum-effect", type=float, metavar="SIGNAL", help="loss accepted (default: thresholds)")

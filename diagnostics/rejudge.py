@@ -132,7 +132,7 @@ def _differing(recorded: Any, repeated: Any, place: str) -> Iterator[str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit code: 0, 1 where anything differs, 4 without a report."""
-    parser = argparse.ArgumentParser(prog="python -m diagnostics.rejudge", description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(prog="medprobe rejudge", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("report_dir", type=Path, metavar="REPORT_DIR", help="a folder with report.json")
     folder = parser.parse_args(arguments).report_dir
     path = folder / "report.json"

@@ -5,16 +5,13 @@ from __future__ import annotations
 import os
 import tomllib
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
 from diagnostics.baseline import BaselineError, Match, match, same_question
-from diagnostics.records import FailureMode
 from diagnostics.references import presets
 from diagnostics.settings import FOLD_SEEDS, Settings
 from diagnostics.store import default_store
@@ -25,9 +22,9 @@ from fixtures.datasets.manifest import DataError, load_manifest
 from fixtures.models.kinship import visible_difference
 from fixtures.models.registry import ModelError, ModelSpec
 from fixtures.models.registry import resolve as resolve_model
+from plugins.project import CONFIG, Accepted, Alias, CallError, Config
 
 PUBLISHED = ("busi", "covid19-ct", "chest-xray")
-CONFIG = "medprobe.toml"
 Gate = Literal["absolute", "regression", "both"]
 PHANTOM = "phantom"
 PASSED_ON = (
@@ -47,35 +44,6 @@ PASSED_ON = (
     "offline",
 )
 """Options that are settings of a diagnosis as they stand."""
-
-
-class CallError(ValueError):
-    """The call is wrong; one sentence with what was looked for and where."""
-
-
-class Accepted(BaseModel):
-    """A failure known and accepted until a day."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    model: str
-    dataset: str
-    mode: FailureMode
-    reason: str
-    until: date
-
-
-class Config(BaseModel):
-    """`medprobe.toml` in the working folder."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    data_root: str | None = None
-    report_dir: str | None = None
-    store: str | None = None
-    thresholds: str | None = None
-    baseline: str | None = None
-    accepted: list[Accepted] = []
 
 
 @dataclass(frozen=True)
@@ -122,6 +90,12 @@ class Call:
     baseline: Mapping[Pair, Match]
     """What each pair is compared with; empty without the regression gate."""
     save_baseline: Path | None
+    own: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Settings that a model brings with its alias, by its name."""
+
+    def settings_of(self, pair: Pair) -> Settings:
+        """The settings of one diagnosis."""
+        return replace(self.settings, **self.own.get(pair.model.name, {}))
 
     def accepts(self, model: str, dataset: str, mode: str) -> Accepted | None:
         """The entry that accepts this failure today."""
@@ -132,9 +106,8 @@ class Call:
         return None
 
 
-def resolve(options: Mapping[str, Any], folder: Path) -> Call:
-    """The call of `options` (named as on the command line, with underscores). Raises CallError."""
-    config = read_config(folder / CONFIG)
+def resolve(options: Mapping[str, Any], folder: Path, config: Config) -> Call:
+    """The call of `options` (named as on the command line, with underscores) in a project. Raises CallError."""
 
     def given(name: str, variable: str | None = None) -> Path | None:
         value = options[name] or (os.environ.get(variable) if variable else None)
@@ -149,11 +122,13 @@ def resolve(options: Mapping[str, Any], folder: Path) -> Call:
     try:
         presets.resolve(options["reference"])
         thresholds = load_thresholds(given("thresholds"))
-        models = [resolve_model(spec) for spec in options["model"] or [PHANTOM]]
+        models = [_model(spec, config.models.get(spec)) for spec in options["model"] or [PHANTOM]]
         pairs = tuple(
             Pair(model, dataset)
             for model in models
-            for dataset in _datasets(options["dataset"] or ([PHANTOM] if model.is_phantom else PUBLISHED), data_root)
+            for dataset in _datasets(
+                options["dataset"] or ([PHANTOM] if model.is_phantom else PUBLISHED), data_root, config.datasets
+            )
         )
     except (ModelError, DataError, ThresholdError, presets.UnknownReference) as error:
         raise CallError(str(error)) from None
@@ -187,6 +162,7 @@ def resolve(options: Mapping[str, Any], folder: Path) -> Call:
         gate=gate,
         baseline=compared,
         save_baseline=Path(options["save_baseline"]).expanduser().absolute() if options["save_baseline"] else None,
+        own={name: _brought(config.models[name], options) for name in options["model"] or () if name in config.models},
     )
 
 
@@ -210,21 +186,24 @@ def _baseline(path: Path, pairs: tuple[Pair, ...], options: Mapping[str, Any]) -
     return dict(zip(pairs, found, strict=True))
 
 
-def read_config(path: Path) -> Config:
-    """The settings file, empty where there is none. Raises CallError."""
-    if not path.is_file():
-        return Config()
-    try:
-        return Config.model_validate(tomllib.loads(path.read_text("utf-8")))
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise CallError(f"{path} cannot be read: {error}") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise CallError(f"{path} is wrong at {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+def _model(spec: str, alias: Alias | None) -> ModelSpec:
+    """The model of what `--model` was given; under the project's alias, if it is one."""
+    return resolve_model(spec) if alias is None else replace(resolve_model(alias.checkpoint), name=spec)
 
 
-def _datasets(asked: Iterator[str] | Any, data_root: Path | None) -> Iterator[DatasetSpec]:
-    for name in asked:
+def _brought(alias: Alias, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that an alias brings, where the command line does not give them. Raises CallError."""
+    brought: dict[str, Any] = {
+        "processor": alias.processor,
+        "dtype": alias.dtype,
+        "modules": _modules(alias.modules),
+        "adapter": _adapter(alias.adapter),
+    }
+    return {name: value for name, value in brought.items() if value is not None and options[name] is None}
+
+
+def _datasets(asked: Iterable[str], data_root: Path | None, own: Mapping[str, str]) -> Iterator[DatasetSpec]:
+    for name in (own.get(name, name) for name in asked):
         if name == PHANTOM:
             yield DatasetSpec(name, PHANTOM)
             continue

@@ -58,7 +58,9 @@ def diagnosis(request: pytest.FixtureRequest) -> Diagnosis:
 
     path = handover_path(call, pair)
     with reported(path.parent, pair.id) as progress:
-        result, predictions = diagnose(pair.model, pair.dataset.name, pair.dataset.manifest, call.settings, progress)
+        result, predictions = diagnose(
+            pair.model, pair.dataset.name, pair.dataset.manifest, call.settings_of(pair), progress
+        )
     if predictions is not None:
         result = _compared(call, pair, result, predictions)
         write_text(path.with_suffix(".predictions.json"), predictions.model_dump_json())

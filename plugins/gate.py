@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-import diagnostics
-from plugins.options import CALL
+from plugins.options import CALL, CHECKS
 
-CHECKS = Path(diagnostics.__file__).parent
 REGRESSION = "test_regression"
 
 

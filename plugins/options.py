@@ -9,11 +9,14 @@ from typing import Any
 
 import pytest
 
+import diagnostics
 from diagnostics.planning import gpus
 from diagnostics.references import presets
-from plugins.call import Call, CallError, resolve
+from plugins import hooks, project
+from plugins.call import Call, resolve
 
 CALL = pytest.StashKey[Call]()
+CHECKS = Path(diagnostics.__file__).parent
 
 
 def share(text: str) -> float:
@@ -42,7 +45,7 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
             "default: the embedded phantom",
         },
     ),
-    ("--list-models", {"action": "store_true", "help": "print the model aliases and exit"}),
+    ("--list-models", {"action": "store_true", "help": "print the models and data sets known by name, and exit"}),
     (
         "--dataset",
         {
@@ -226,13 +229,33 @@ def _others(pluginmanager: pytest.PytestPluginManager, plugin: object) -> Iterab
     return [other for other in pluginmanager.get_plugins() if other is not plugin]
 
 
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    pluginmanager.add_hookspecs(hooks)
+
+
+def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) -> None:
+    """Where no path is typed, the suite's checks and the project's are collected, and conftest files beside those."""
+    known, folder = early_config.known_args_namespace, early_config.invocation_params.dir
+    if known.file_or_dir or CHECKS.parent in folder.parents:
+        return
+    try:
+        paths = [str(CHECKS), *project.checks(folder)]
+    except project.CallError as error:
+        raise pytest.UsageError(str(error)) from None
+    args[:0] = paths
+    known.file_or_dir = paths
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
     if not config.getoption("medprobe_list_models"):
         return None
+    from fixtures.datasets.catalog import list_datasets
     from fixtures.models.registry import list_models
 
-    print(list_models())
+    settled = _project(config)
+    print(list_models({name: alias.checkpoint for name, alias in settled.models.items()}))
+    print("\n" + list_datasets(settled.datasets))
     return int(pytest.ExitCode.OK)
 
 
@@ -241,6 +264,14 @@ def pytest_configure(config: pytest.Config) -> None:
         name: config.getoption(f"medprobe_{name}") for name in (o.strip("-").replace("-", "_") for o, _ in OPTIONS)
     }
     try:
-        config.stash[CALL] = resolve(options, Path.cwd())
-    except CallError as error:
+        config.stash[CALL] = resolve(options, Path.cwd(), _project(config))
+    except project.CallError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def _project(config: pytest.Config) -> project.Config:
+    """The settings of the working folder. Raises UsageError."""
+    try:
+        return project.with_hooks(project.read(Path.cwd()), config)
+    except project.CallError as error:
         raise pytest.UsageError(str(error)) from None

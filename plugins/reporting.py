@@ -6,6 +6,7 @@ import importlib.metadata
 import platform
 import shlex
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -73,7 +74,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         suite={
             "versions": {name: _version(name) for name in VERSIONS},
             "python": platform.python_version(),
-            "command": shlex.join(["pytest", *config.invocation_params.args]),
+            "command": _typed(),
             "seed": call.settings.seed,
         },
         verdict=worst([verdict for diagnosis in diagnoses for verdict in _verdicts(diagnosis, call.gate)]),
@@ -96,6 +97,15 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         )
     shutil.rmtree(call.report_dir / HANDOVER, ignore_errors=True)
     config.stash[REPORT] = report
+    for diagnosis in diagnoses:
+        config.hook.pytest_medprobe_diagnosed(config=config, diagnosis=diagnosis)
+
+
+def _typed() -> str:
+    """The command as its user typed it; the one pytest sees may have more, so that it finds the suite."""
+    program = Path(sys.argv[0])
+    name = f"python -m {program.parent.name}" if program.stem == "__main__" else program.name
+    return f"{name} {shlex.join(sys.argv[1:])}".rstrip()
 
 
 def _verdicts(diagnosis: Diagnosis, gate: Gate) -> list[VerdictValue | None]:

@@ -19,8 +19,8 @@ from diagnostics.records import FAILURE_MODES
 from diagnostics.thresholds import Thresholds
 from fixtures.datasets.manifest import Manifest
 from fixtures.models.registry import MODULES
-from plugins.call import Config
 from plugins.options import OPTIONS
+from plugins.project import Config
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = {

@@ -85,9 +85,7 @@ def compare(paths: Sequence[Path], folder: Path) -> tuple[list[Path], list[str]]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m plugins.report.comparison", description=(__doc__ or "").split(":\n")[0] + "."
-    )
+    parser = argparse.ArgumentParser(prog="medprobe report", description=(__doc__ or "").split(":\n")[0] + ".")
     parser.add_argument("reports", type=Path, nargs="+", metavar="REPORT.json", help="what runs wrote to --report-dir")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write comparison.* to")
     given = parser.parse_args(arguments)

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from plugins.call import Config
+from plugins.project import Config
 from tests.plugins.calling import ROOT, SETTLED, Run, medprobe
 
 TEXT = (ROOT / "docs" / "ci.md").read_text("utf-8")

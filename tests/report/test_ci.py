@@ -15,7 +15,8 @@ from markdown_it import MarkdownIt
 
 from diagnostics.records import Diagnosis, Report
 from plugins import ci
-from plugins.call import Accepted, Call
+from plugins.call import Call
+from plugins.project import Accepted
 from plugins.report.markdown import COLUMNS, LIMIT, LONGEST, job_summary
 from plugins.report.terminal import one_line, summary_lines
 from tests.report import samples

@@ -1,4 +1,4 @@
-"""Keeps pytest at home when an option names a folder elsewhere.
+"""Where the suite lies, and how pytest finds it again when an option names a folder elsewhere.
 
 pytest looks for its root before it knows the suite's options, so in `--data-root /data` the folder counts as a test
 path, and the root, the settings and the suite itself are lost. Installed as an entry point, this module starts the same
@@ -12,7 +12,11 @@ from pathlib import Path
 
 import pytest
 
-HOME = Path(__file__).resolve().parent
+HERE = Path(__file__).resolve().parent
+HOME = next(folder for folder in (HERE / "suite", HERE.parent) if (folder / "conftest.py").is_file())
+"""In the wheel the suite lies in this package, in a checkout this package lies in the suite."""
+
+SETTINGS = HOME / "pyproject.toml"
 PATH_OPTIONS = (
     "--model",
     "--dataset",
@@ -35,5 +39,5 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     settled = early_config.known_args_namespace.inifilename is not None  # a -c of the caller's own
     strayed = not settled and early_config.rootpath != HOME and call.dir.resolve() == HOME
     if strayed and any(str(argument).split("=")[0] in PATH_OPTIONS for argument in call.args):
-        raise SystemExit(int(pytest.main(["-c", str(HOME / "pyproject.toml"), *map(str, call.args)])))
+        raise SystemExit(int(pytest.main(["-c", str(SETTINGS), *map(str, call.args)])))
     return (yield)

@@ -1,0 +1,1 @@
+"""The `medprobe` command, and what lets the suite run where it lies: in a checkout, or as a folder in the wheel."""

@@ -1,0 +1,5 @@
+import sys
+
+from medprobe.command import main
+
+sys.exit(main())
