@@ -203,13 +203,16 @@ def _brought(alias: Alias, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _datasets(asked: Iterable[str], data_root: Path | None, own: Mapping[str, str]) -> Iterator[DatasetSpec]:
-    for name in (own.get(name, name) for name in asked):
+    for name in asked:
         if name == PHANTOM:
             yield DatasetSpec(name, PHANTOM)
             continue
-        manifest = catalog.resolve(name)
+        manifest = catalog.resolve(own.get(name, name))
         check_dataset(manifest, data_root)
-        yield DatasetSpec(name, load_manifest(manifest).name)
+        inside = load_manifest(manifest).name
+        if name in own and inside != name:
+            raise CallError(f"{manifest} is named {inside!r} in itself and {name!r} in the project; use one name")
+        yield DatasetSpec(own.get(name, name), inside)
 
 
 def _once(what: str, names: list[str]) -> None:

@@ -19,6 +19,7 @@ from diagnostics.records import FAILURE_MODES
 from diagnostics.thresholds import Thresholds
 from fixtures.datasets.manifest import Manifest
 from fixtures.models.registry import MODULES
+from medprobe.command import COMMANDS
 from plugins.options import OPTIONS
 from plugins.project import Config
 
@@ -29,7 +30,7 @@ PAGES = {
 MODELS, NUMBERS = "docs/models.md", "docs/numbers.md"
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INDENTED = re.compile(r"(?:^(?: {4}.*)?\n)*^ {4}.*$", re.MULTILINE)
-COMMAND = re.compile(r"(?:\.venv/bin/)?(pytest|python|pip|make|allure|npm)(?= |$)")
+COMMAND = re.compile(r"(?:\.venv/bin/)?(pytest|medprobe|python|pip|make|allure|npm)(?= |$)")
 
 
 def text(page: str) -> str:
@@ -90,6 +91,8 @@ def pytest_parser() -> Parser:
     parser.add_argument("-n")
     parser.add_argument("--alluredir")
     parser.add_argument("--clean-alluredir", action="store_true")
+    parser.add_argument("--help", action="store_true")
+    parser.add_argument("--version", action="store_true")
     return parser
 
 
@@ -111,7 +114,9 @@ def complaint(command: str) -> str | None:
     """What is wrong with a command, None if nothing is. Words in brackets are optional, and taken as given."""
     words = shlex.split(re.sub(r"[\[\]](?=--|$| )|(?<= )\[", "", command), comments=True)
     program, arguments = Path(words[0]).name, words[1:]
-    if program == "pytest":
+    if program == "medprobe" and arguments and arguments[0] in COMMANDS:
+        program, arguments = "python", ["-m", COMMANDS[arguments[0]][0].partition(":")[0], *arguments[1:]]
+    if program in ("pytest", "medprobe"):
         try:
             pytest_parser().parse_args(arguments)
         except ValueError as error:
@@ -148,6 +153,9 @@ def test_commands_are_found_and_refused() -> None:
     assert complaint("pytest --probe forest") is not None
     assert complaint("python -m diagnostics.compare a.json b.json --fast") is not None
     assert complaint("python -m diagnostics.nothing") is not None
+    assert complaint("medprobe --modell phantom") is not None
+    assert complaint("medprobe compare a.json b.json --fast") is not None
+    assert complaint("medprobe compare a.json b.json --fail-inconclusive") is None
     assert complaint("pip install '.[nothing]'") is not None
 
 
@@ -158,7 +166,7 @@ def modules(table: dict[str, Any]) -> None:
 
 KINDS: tuple[tuple[set[str], Callable[[dict[str, Any]], object]], ...] = (
     ({"classes"}, Manifest.model_validate),
-    ({"accepted"}, Config.model_validate),
+    ({"accepted", "checks"}, Config.model_validate),
     ({"retention", "override", "health", "regression"}, Thresholds.model_validate),
     (set(MODULES), modules),
 )

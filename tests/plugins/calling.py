@@ -46,12 +46,17 @@ class Run:
 
 
 def medprobe(
-    *arguments: str | Path, report_dir: Path, python: tuple[str, ...] = (), cwd: Path = ROOT, **variables: str
+    *arguments: str | Path,
+    report_dir: Path,
+    python: tuple[str, ...] = (),
+    program: str = "pytest",
+    cwd: Path = ROOT,
+    **variables: str,
 ) -> Run:
     """`python -m pytest` with `arguments`, on one thread so that 2 processes give the figures of 1."""
     clean = {name: value for name, value in os.environ.items() if not SETTLED.match(name)}
     done = subprocess.run(
-        [sys.executable, *python, "-m", "pytest", *map(str, arguments), "--report-dir", str(report_dir)],
+        [sys.executable, *python, "-m", program, *map(str, arguments), "--report-dir", str(report_dir)],
         cwd=cwd,
         env={**clean, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", **variables},
         capture_output=True,

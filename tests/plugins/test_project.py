@@ -1,0 +1,148 @@
+"""A project's own models, data sets, checks and hooks: every example of `docs/project.md`, run as it is written."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from fixtures.phantoms import phantom_path
+from plugins import call, project
+from plugins.options import OPTIONS
+from plugins.project import CallError, Config
+from tests.plugins.calling import ROOT, medprobe
+
+TEXT = (ROOT / "docs" / "project.md").read_text("utf-8")
+TOML, PYTHON = (re.findall(rf"^```{kind}\n(.*?)^```$", TEXT, re.M | re.S) for kind in ("toml", "python"))
+UNSET = {name.strip("-").replace("-", "_"): settings.get("default") for name, settings in OPTIONS}
+
+
+def renamed(manifest: Path, folder: Path, name: str) -> None:
+    """The data set again, under another name, with its images beside it."""
+    shutil.copytree(manifest.parent, folder, dirs_exist_ok=True)
+    text = manifest.read_text("utf-8").replace('name = "small"', f'name = "{name}"')
+    (folder / manifest.name).unlink()
+    (folder / f"{name}.toml").write_text(text, "utf-8")
+
+
+@pytest.fixture
+def repository(tmp_path: Path, small: Path, store: Path) -> Path:
+    """A team's repository, its settings and code those of the page."""
+    settings, thresholds = TOML
+    check, *hooks = PYTHON
+    (tmp_path / "medprobe.toml").write_text(settings, "utf-8")
+    (tmp_path / "thresholds.toml").write_text(thresholds, "utf-8")
+    (tmp_path / "features").symlink_to(store)
+    (tmp_path / "images").mkdir()
+    (tmp_path / "checks").mkdir()
+    (tmp_path / "checks" / "test_release.py").write_text(check, "utf-8")
+    (tmp_path / "checks" / "conftest.py").write_text("\n".join(hooks), "utf-8")
+    for checkpoint in ("release", "step-9", "step-10"):
+        shutil.copytree(phantom_path(), tmp_path / "checkpoints" / checkpoint)
+    renamed(small, tmp_path / "data", "wards")
+    renamed(small, tmp_path / "data" / "more", "biopsies")
+    return tmp_path
+
+
+@pytest.mark.usefixtures("first")
+def test_the_page_is_a_project_that_runs(repository: Path) -> None:
+    run = medprobe(
+        *("--model", "release", "--model", "newest", "--dataset", "wards", "--dataset", "biopsies", "-v", "-n", "2"),
+        report_dir=repository / "reports",
+        cwd=repository,
+        program="medprobe",
+    )
+    asked = {(model, data) for model in ("release", "newest") for data in ("wards", "biopsies")}
+    assert set(run.diagnoses) == asked, run.out + run.err
+    # Accepted, and it passes: the entry is out of date, which is a failure.
+    outcomes = run.outcomes()
+    failed = {test for test, outcome in outcomes.items() if outcome == "FAILED"}
+    assert failed == {"test_visual_representation_quality[release-wards]"}
+    for model, data in asked:
+        assert outcomes[f"test_answers_are_usable[{model}-{data}]"] == "PASSED"
+        assert outcomes[f"test_images_are_enough[{model}-{data}]"] == "SKIPPED"
+    assert run.code == 1
+    vision = {
+        names: found["failure_modes"]["visual_representation_quality"]["threshold"]
+        for names, found in run.diagnoses.items()
+    }
+    assert vision == {names: 0.7 if names == ("release", "wards") else 0.75 for names in asked}
+    lines = (repository / "history.csv").read_text("utf-8").splitlines()
+    assert {tuple(line.split(",")[:2]) for line in lines} == asked
+    assert len(lines) == len(asked)
+
+
+def test_names_of_the_project_are_listed(repository: Path) -> None:
+    listed = medprobe("list", report_dir=repository / "reports", cwd=repository, program="medprobe")
+    assert listed.code == 0, listed.err
+    rows = [line.split() for line in listed.out.splitlines()]
+    assert ["release", "checkpoints/release"] in rows
+    assert ["newest", "checkpoints/step-10"] in rows
+    assert ["wards", "data/wards.toml"] in rows
+    assert ["biopsies", "data/more/biopsies.toml"] in rows
+    assert {"medgemma", "busi"} <= {row[0] for row in rows if row}
+
+
+def test_every_setting_is_explained() -> None:
+    table = TEXT.partition("| key |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"`([a-z_]+)`", table)) == set(Config.model_fields)
+    for setting in ("processor", "modules", "adapter", "dtype", "checkpoint"):
+        assert re.search(rf"\b{setting}\b", TOML[0])
+    assert set(project.Alias.model_fields) == {"processor", "modules", "adapter", "dtype", "checkpoint"}
+
+
+def test_an_option_wins_over_what_an_alias_brings(tmp_path: Path) -> None:
+    config = Config.model_validate({"models": {"mine": {"checkpoint": "phantom-llm", "dtype": "float16"}}})
+    for given, used in ((None, "float16"), ("float32", "float32")):
+        asked = call.resolve({**UNSET, "model": ["mine", "phantom"], "dtype": given}, tmp_path, config)
+        mine, other = asked.pairs
+        assert (mine.id, mine.model.fault) == ("mine-phantom", "llm")
+        assert asked.settings_of(mine).dtype == used
+        assert asked.settings_of(other).dtype == given
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('data_rot = "/data"', "medprobe.toml has data_rot, which is no setting"),
+        ('[models.mine]\ncheckpoint = "phantom"\nadaptor = "a"', "has models.mine.adaptor, which is no setting"),
+        ("[models.mine]\n", "is wrong at models.mine.checkpoint: Field required"),
+        ('[models.medgemma]\ncheckpoint = "phantom"', "models.medgemma: that name is built in"),
+        ('[datasets]\nbusi = "busi.toml"', "datasets.busi: that name is built in"),
+        ('[datasets]\n"a/b" = "busi.toml"', "is wrong at datasets.a/b"),
+        ('checks = ["nowhere"]', "there are no checks at {folder}/nowhere"),
+        ("checks = [", "medprobe.toml cannot be read"),
+    ],
+)
+def test_a_wrong_setting_is_named_in_one_sentence(text: str, says: str, tmp_path: Path) -> None:
+    (tmp_path / "medprobe.toml").write_text(text, "utf-8")
+    with pytest.raises(CallError) as refused:
+        project.checks(tmp_path)
+    assert says.format(folder=tmp_path) in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_data_set_has_one_name(tmp_path: Path, small: Path) -> None:
+    config = Config(datasets={"wards": str(small)})
+    with pytest.raises(CallError, match="is named 'small' in itself and 'wards' in the project"):
+        call.resolve({**UNSET, "dataset": ["wards"]}, tmp_path, config)
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("def pytest_medprobe_datasets(config):\n    return {'wards': 'other.toml'}\n", "'wards' is given twice"),
+        (
+            "def pytest_medprobe_models(config):\n    return {'mine': {}}\n",
+            "the hook pytest_medprobe_models is wrong at",
+        ),
+    ],
+)
+def test_a_wrong_hook_is_named_in_one_sentence(code: str, says: str, repository: Path) -> None:
+    (repository / "checks" / "conftest.py").write_text(code)
+    refused = medprobe("--model", "release", report_dir=repository / "reports", cwd=repository, program="medprobe")
+    assert refused.code == pytest.ExitCode.USAGE_ERROR
+    (line,) = filter(str.strip, refused.err.splitlines())
+    assert says in line
