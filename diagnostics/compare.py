@@ -1,6 +1,6 @@
 """Two saved baselines compared without any model.
 
-    python -m diagnostics.compare BEFORE.json AFTER.json
+    medprobe compare BEFORE.json AFTER.json
 
 Exit code 0: nothing regressed; 1: something did (with --fail-inconclusive also where it cannot be told); 4: the files
 cannot be compared.

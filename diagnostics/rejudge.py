@@ -1,9 +1,9 @@
 """Every verdict again, from `report.json` and the stored predictions alone.
 
-    python -m diagnostics.rejudge REPORT_DIR
+    medprobe rejudge REPORT_DIR
 
 Says of each diagnosis that it is repeated or what differs; exit code 1 where anything does, 4 where there is no report.
-The comparison with a baseline is repeated by `python -m diagnostics.compare`, since it needs a second file.
+The comparison with a baseline is repeated by `medprobe compare`, since it needs a second file.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ import importlib.util
 import sys
 from collections.abc import Callable
 from importlib.machinery import PathFinder
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -25,7 +26,7 @@ def claim() -> None:
     sys.path[:] = [str(HOME), *(entry for entry in sys.path if entry != str(HOME))]
     for name in NAMES:
         held = sys.modules.get(name)
-        if held is not None and getattr(held, "__file__", None) == str(HOME / name / "__init__.py"):
+        if held is not None and Path(getattr(held, "__file__", None) or "").resolve().is_relative_to(HOME / name):
             continue
         other = held or _elsewhere(name)
         _set_aside(name)
@@ -38,7 +39,7 @@ def claim() -> None:
 
 def _elsewhere(name: str) -> ModuleType | None:
     """What bears that name elsewhere on the path, not executed before somebody asks it for anything."""
-    spec = PathFinder.find_spec(name, [entry for entry in sys.path if entry != str(HOME)])
+    spec = PathFinder.find_spec(name, [entry for entry in sys.path if Path(entry).resolve() != HOME])
     return None if spec is None else importlib.util.module_from_spec(spec)
 
 

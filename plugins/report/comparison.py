@@ -1,6 +1,6 @@
 """Models by data sets, from the `report.json` of one or many runs and machines, without any model:
 
-    python -m plugins.report.comparison REPORT.json... --out DIR
+    medprobe report REPORT.json... --out DIR
 
 writes `comparison.html`, and the same table as `comparison.csv` and `comparison.md`. Exit code 4: a file cannot be read
 or written, or holds no diagnosis.

@@ -28,14 +28,15 @@ FOREIGN = {
 import sys
 from fixtures import Loan
 
-EARLY = sys.modules["fixtures"]
-
 
 def pytest_sessionfinish(session):
     import fixtures.loan
     from fixtures import Loan as late
     from fixtures.datasets import dataset
-    assert late is Loan is EARLY.Loan is fixtures.Loan is fixtures.loan.Loan is sys.modules["fixtures.loan"].Loan
+    assert late is Loan is fixtures.Loan is fixtures.loan.Loan is sys.modules["fixtures.loan"].Loan
+    held = getattr(sys.modules.get("sitecustomize"), "HELD", None)
+    assert held is None or (held.Loan is Loan and held.datasets.RETURNED)
+    print("still whole", "at the start" if held else "later")
 
 
 def pytest_report_header():
@@ -152,8 +153,8 @@ def test_beside_a_plugin_with_a_package_of_the_same_name(
     before: bool, workers: str, run: tuple[Path, subprocess.CompletedProcess[str]], programs: Path, tmp_path: Path
 ) -> None:
     """Imported before the suite's, at the start of Python, or after it, as an entry point of pytest."""
-    folder, first = run
-    code = {**FOREIGN, "sitecustomize.py": "import fixtures.datasets\n"} if before else FOREIGN
+    folder, _ = run
+    code = {**FOREIGN, "sitecustomize.py": "import fixtures.datasets\nHELD = fixtures\n"} if before else FOREIGN
     for name, text in code.items():
         (tmp_path / "lib" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "lib" / name).write_text(text)
@@ -165,6 +166,7 @@ def test_beside_a_plugin_with_a_package_of_the_same_name(
     )
     assert done.returncode == 1, done.stdout + done.stderr
     assert "borrowing: fixtures.loan" in done.stdout
+    assert f"still whole {'at the start' if before else 'later'}" in done.stdout
     assert "INTERNALERROR" not in done.stdout
     again, once = (json.loads((at / "reports" / "report.json").read_text("utf-8")) for at in (tmp_path, folder))
     assert again["diagnoses"][0]["failure_modes"] == once["diagnoses"][0]["failure_modes"]

@@ -30,6 +30,14 @@ def test_nothing_heavy_is_imported_at_start(arguments, tmp_path):
     assert light.imported().isdisjoint(HEAVY)
 
 
+@pytest.mark.parametrize("arguments", [("--help",), ("list",), ("compare", "--help"), ("--collect-only",)])
+def test_the_command_imports_nothing_heavy(arguments, tmp_path):
+    light = medprobe(*arguments, report_dir=tmp_path, python=IMPORTS, program="medprobe", cwd=tmp_path)
+    assert light.code == 0
+    assert "pydantic" in light.imported()
+    assert light.imported().isdisjoint(HEAVY)
+
+
 @pytest.mark.parametrize("arguments", [("--collect-only", "--model", "phantom"), ("--list-models",)])
 def test_start_is_quick(arguments, tmp_path):
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -73,6 +81,7 @@ def test_paths_with_a_space_outside_the_project(workers, first, store, small, tm
     )
     assert away.code == 0, away.out + away.err
     assert Path(away.report_dir / "index.html").is_file()
+    assert away.report["suite"]["command"].startswith("python -m pytest --model ")
     diagnosis = away.diagnoses["my model", "small"]
     assert diagnosis["signal"] == first.diagnoses["phantom", "small"]["signal"]
 
