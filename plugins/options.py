@@ -234,16 +234,15 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 
 def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) -> None:
-    """Where no path is typed, the suite's checks and the project's are collected, and conftest files beside those."""
+    """The suite's checks and the project's are collected unless a path is typed; their conftest files always count."""
     known, folder = early_config.known_args_namespace, early_config.invocation_params.dir
-    if known.file_or_dir or CHECKS.parent in folder.parents:
-        return
     try:
         paths = [str(CHECKS), *project.checks(folder)]
     except project.CallError as error:
         raise pytest.UsageError(str(error)) from None
-    args[:0] = paths
-    known.file_or_dir = paths
+    if not known.file_or_dir and CHECKS.parent not in folder.parents:
+        args[:0] = paths
+    known.file_or_dir = [*paths, *known.file_or_dir]
 
 
 @pytest.hookimpl(tryfirst=True)

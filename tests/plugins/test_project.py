@@ -74,6 +74,18 @@ def test_the_page_is_a_project_that_runs(repository: Path) -> None:
     assert len(lines) == len(asked)
 
 
+@pytest.mark.usefixtures("first")
+def test_a_path_stands_in_place_of_all_checks(repository: Path) -> None:
+    run = medprobe(
+        *("checks/test_release.py::test_answers_are_usable", "--model", "newest", "--dataset", "biopsies", "-v"),
+        report_dir=repository / "reports",
+        cwd=repository,
+        program="medprobe",
+    )
+    assert run.outcomes() == {"test_answers_are_usable[newest-biopsies]": "PASSED"}, run.out + run.err
+    assert set(run.diagnoses) == {("newest", "biopsies")}
+
+
 def test_names_of_the_project_are_listed(repository: Path) -> None:
     listed = medprobe("list", report_dir=repository / "reports", cwd=repository, program="medprobe")
     assert listed.code == 0, listed.err
@@ -131,18 +143,24 @@ def test_a_data_set_has_one_name(tmp_path: Path, small: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "says"),
+    ("file", "text", "says"),
     [
-        ("def pytest_medprobe_datasets(config):\n    return {'wards': 'other.toml'}\n", "'wards' is given twice"),
         (
-            "def pytest_medprobe_models(config):\n    return {'mine': {}}\n",
-            "the hook pytest_medprobe_models is wrong at",
+            "checks/conftest.py",
+            "def pytest_medprobe_datasets(config):\n    return {'wards': 'other.toml'}\n",
+            "the name 'wards' is given twice among the project's datasets",
         ),
+        (
+            "checks/conftest.py",
+            "def pytest_medprobe_models(config):\n    return {'mine': {}}\n",
+            "the hook pytest_medprobe_models is wrong at models.mine.checkpoint",
+        ),
+        ("medprobe.toml", 'checks = ["nowhere"]', "there are no checks at "),
     ],
 )
-def test_a_wrong_hook_is_named_in_one_sentence(code: str, says: str, repository: Path) -> None:
-    (repository / "checks" / "conftest.py").write_text(code)
-    refused = medprobe("--model", "release", report_dir=repository / "reports", cwd=repository, program="medprobe")
+def test_a_wrong_project_is_refused_in_one_sentence(file: str, text: str, says: str, repository: Path) -> None:
+    (repository / file).write_text(text)
+    refused = medprobe("--model", "phantom", report_dir=repository / "reports", cwd=repository, program="medprobe")
     assert refused.code == pytest.ExitCode.USAGE_ERROR
     (line,) = filter(str.strip, refused.err.splitlines())
     assert says in line
