@@ -122,7 +122,7 @@ def resolve(options: Mapping[str, Any], folder: Path, config: Config) -> Call:
     try:
         presets.resolve(options["reference"])
         thresholds = load_thresholds(given("thresholds"))
-        models = [_model(spec, config.models.get(spec)) for spec in options["model"] or [PHANTOM]]
+        models = [model_of(spec, config.models.get(spec)) for spec in options["model"] or [PHANTOM]]
         pairs = tuple(
             Pair(model, dataset)
             for model in models
@@ -162,7 +162,7 @@ def resolve(options: Mapping[str, Any], folder: Path, config: Config) -> Call:
         gate=gate,
         baseline=compared,
         save_baseline=Path(options["save_baseline"]).expanduser().absolute() if options["save_baseline"] else None,
-        own={name: _brought(config.models[name], options) for name in options["model"] or () if name in config.models},
+        own={name: brought(config.models[name], options) for name in options["model"] or () if name in config.models},
     )
 
 
@@ -186,20 +186,20 @@ def _baseline(path: Path, pairs: tuple[Pair, ...], options: Mapping[str, Any]) -
     return dict(zip(pairs, found, strict=True))
 
 
-def _model(spec: str, alias: Alias | None) -> ModelSpec:
+def model_of(spec: str, alias: Alias | None) -> ModelSpec:
     """The model of what `--model` was given; under the project's alias, if it is one."""
     return resolve_model(spec) if alias is None else replace(resolve_model(alias.checkpoint), name=spec)
 
 
-def _brought(alias: Alias, options: Mapping[str, Any]) -> dict[str, Any]:
+def brought(alias: Alias, options: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that an alias brings, where the command line does not give them. Raises CallError."""
-    brought: dict[str, Any] = {
+    values: dict[str, Any] = {
         "processor": alias.processor,
         "dtype": alias.dtype,
         "modules": _modules(alias.modules),
         "adapter": _adapter(alias.adapter),
     }
-    return {name: value for name, value in brought.items() if value is not None and options[name] is None}
+    return {name: value for name, value in values.items() if value is not None and options[name] is None}
 
 
 def _datasets(asked: Iterable[str], data_root: Path | None, own: Mapping[str, str]) -> Iterator[DatasetSpec]:

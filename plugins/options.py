@@ -252,9 +252,12 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     from fixtures.datasets.catalog import list_datasets
     from fixtures.models.registry import list_models
 
-    settled = _project(config)
-    print(list_models({name: alias.checkpoint for name, alias in settled.models.items()}))
-    print("\n" + list_datasets(settled.datasets))
+    try:
+        own = project.settled(config)
+    except project.CallError as error:
+        raise pytest.UsageError(str(error)) from None
+    print(list_models({name: alias.checkpoint for name, alias in own.models.items()}))
+    print("\n" + list_datasets(own.datasets))
     return int(pytest.ExitCode.OK)
 
 
@@ -263,14 +266,6 @@ def pytest_configure(config: pytest.Config) -> None:
         name: config.getoption(f"medprobe_{name}") for name in (o.strip("-").replace("-", "_") for o, _ in OPTIONS)
     }
     try:
-        config.stash[CALL] = resolve(options, Path.cwd(), _project(config))
-    except project.CallError as error:
-        raise pytest.UsageError(str(error)) from None
-
-
-def _project(config: pytest.Config) -> project.Config:
-    """The settings of the working folder. Raises UsageError."""
-    try:
-        return project.with_hooks(project.read(Path.cwd()), config)
+        config.stash[CALL] = resolve(options, Path.cwd(), project.settled(config))
     except project.CallError as error:
         raise pytest.UsageError(str(error)) from None

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from plugins.call import CONFIG, PHANTOM, PUBLISHED, CallError, Config, read_config
+from plugins.call import PHANTOM, PUBLISHED, brought, model_of
+from plugins.project import CallError, Config, settled
 
 if TYPE_CHECKING:
     from diagnostics.planning.pictures import Pictures
@@ -25,7 +27,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     from plugins.report.files import write_text
 
     try:
-        settings = read_config(Path.cwd() / CONFIG)
+        settings = settled(config)
         plan = _plan(config, settings)
     except CallError as error:
         raise pytest.UsageError(str(error)) from None
@@ -45,7 +47,7 @@ def _plan(config: pytest.Config, written: Config) -> Plan:
     from diagnostics.planning.plan import Plan
     from diagnostics.settings import Settings
     from fixtures.datasets.manifest import DataError
-    from fixtures.models.registry import ModelError, resolve
+    from fixtures.models.registry import ModelError
     from fixtures.models.shapes import UnknownArchitecture
 
     option = config.getoption
@@ -61,12 +63,15 @@ def _plan(config: pytest.Config, written: Config) -> Plan:
     gpu, costs, refused = GPUS[option("medprobe_plan")], [], []
     known: dict[str, Pictures] = {}
     try:
-        for spec in map(resolve, option("medprobe_model") or [PHANTOM]):
+        for asked in option("medprobe_model") or [PHANTOM]:
+            alias = written.models.get(asked)
+            spec = model_of(asked, alias)
+            own = settings if alias is None else replace(settings, **brought(alias, vars(settings)))
             try:
-                checkpoint = describe(spec, settings.dtype, settings.processor)
+                checkpoint = describe(spec, own.dtype, own.processor)
                 for name in option("medprobe_dataset") or ([PHANTOM] if spec.is_phantom else PUBLISHED):
-                    known[name] = known.get(name) or _pictures(name, settings)
-                    costs.append(cost(spec, checkpoint, known[name], settings, gpu))
+                    known[name] = known.get(name) or _pictures(written.datasets.get(name, name), own)
+                    costs.append(cost(spec, checkpoint, known[name], own, gpu))
             except UnknownArchitecture as error:
                 refused.append(f"{spec.name} cannot be planned: {error}.")
     except (ModelError, DataError) as error:

@@ -85,6 +85,11 @@ def checks(folder: Path) -> list[str]:
     return list(map(str, paths))
 
 
+def settled(config: pytest.Config) -> Config:
+    """What the working folder and the hooks say, for this run. Raises CallError."""
+    return with_hooks(read(Path.cwd()), config)
+
+
 def with_hooks(config: Config, pytest_config: pytest.Config) -> Config:
     """The settings with the data sets and models that the project's hooks name. Raises CallError."""
     hook = pytest_config.hook

@@ -97,6 +97,18 @@ def test_names_of_the_project_are_listed(repository: Path) -> None:
     assert {"medgemma", "busi"} <= {row[0] for row in rows if row}
 
 
+def test_names_of_the_project_are_planned(repository: Path) -> None:
+    planned = medprobe(
+        *("--plan", "h100", "--model", "newest", "--dataset", "wards"),
+        report_dir=repository / "reports",
+        cwd=repository,
+        program="medprobe",
+    )
+    assert planned.code == 0, planned.err
+    assert "newest" in planned.out
+    assert "wards" in planned.out
+
+
 def test_every_setting_is_explained() -> None:
     table = TEXT.partition("| key |")[2].partition("\n\n")[0]
     assert set(re.findall(r"`([a-z_]+)`", table)) == set(Config.model_fields)
