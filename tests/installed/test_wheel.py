@@ -81,7 +81,10 @@ def programs(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Path:
         if "medprobe" not in entry.name and entry.suffix != ".pth":
             (there / entry.name).symlink_to(entry)
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", str(home / "bin" / "python")]
-    subprocess.run([*pip, "install", "--quiet", "--no-deps", "--no-index", str(wheel)], check=True)
+    # In no folder and on no path where the checkout would count as medprobe already installed.
+    subprocess.run(
+        [*pip, "install", "--quiet", "--no-deps", "--no-index", str(wheel)], cwd=home, env=environment(), check=True
+    )
     return home / "bin"
 
 
@@ -97,7 +100,8 @@ def called(program: Path, *arguments: str | Path, cwd: Path, **variables: str) -
 
 
 def environment(**variables: str) -> dict[str, str]:
-    clean = {name: value for name, value in os.environ.items() if not SETTLED.match(name) and name != "PYTHONPATH"}
+    ours = ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
+    clean = {name: value for name, value in os.environ.items() if not SETTLED.match(name) and name not in ours}
     return {**clean, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", **variables}
 
 
