@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -56,8 +57,14 @@ def diagnose(
         known = isinstance(error, ValueError | RuntimeError | OSError) and type(error).__module__.startswith(
             ("diagnostics", "fixtures")
         )
-        text = message if known else f"{type(error).__name__}: {message}"
+        text = (
+            message if known else f"{spec.source} could not be measured on {dataset_name}: {_shortened(error, message)}"
+        )
         return Diagnosis(model=spec.name, revision=spec.revision, dataset=dataset_name, error=text), None
+
+
+def _shortened(error: Exception, message: str) -> str:
+    return f"{type(error).__name__}: {textwrap.shorten(message, 300, placeholder=' ...')}"
 
 
 def _conclude(evidence: Evidence) -> Diagnosis:
