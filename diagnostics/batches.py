@@ -19,10 +19,12 @@ def read_all(read: Callable[[Sequence[Image]], Read], images: Sequence[Image], b
         try:
             batch = read(chunk)
         except torch.OutOfMemoryError:
-            if batch_size == 1:
+            if len(chunk) == 1:
                 raise
-            torch.cuda.empty_cache()
-            batch_size = max(1, batch_size // 2)
+        else:
+            yield batch
+            start += len(chunk)
             continue
-        yield batch
-        start += len(chunk)
+        # Outside the handler, whose traceback holds on to what the pass had allocated.
+        torch.cuda.empty_cache()
+        batch_size = len(chunk) // 2

@@ -30,8 +30,8 @@ from diagnostics.pooling import (
     raster_regions,
     sequence_regions,
 )
-from fixtures.models.chat import inputs
-from fixtures.models.loading import LoadedModel
+from fixtures.models.chat import inputs, require_known
+from fixtures.models.loading import LoadedModel, LoadError
 
 RANDOM_DRAWS = 5
 """Sets of as many random tokens as there are options, whose likelihoods are the control of the options'."""
@@ -69,7 +69,8 @@ class Extractor:
         self._prompt = prompt
         self._tokenizer = loaded.processor.tokenizer
         self._options = options_of(loaded, options)
-        self._random = _random_tokens(self._tokenizer, RANDOM_DRAWS * len(options))
+        n_known = int(loaded.model.get_input_embeddings().weight.shape[0])
+        self._random = _random_tokens(self._tokenizer, n_known, RANDOM_DRAWS * len(options))
         self._max_new_tokens = max_new_tokens
         self._recorder: _Recorder | None = None
         self._last_used_block: int | None = None
@@ -115,6 +116,8 @@ class Extractor:
         self._recorder = None
         if recorder.options is None or recorder.random is None:
             raise RowCountError("the model gave no prefill to read")
+        if recorder.broken and bool(torch.stack(recorder.broken).any()):
+            raise NumericalFault(f"NaN first in the logits of a written token, in {self._loaded.dtype}")
         prompt_length = batch["input_ids"].shape[1]
         texts = [self._decode(row[prompt_length:]) for row in generated]
         if self._max_new_tokens < REASONING_TOKENS and any(map(unfinished, texts)):
@@ -142,12 +145,18 @@ class Extractor:
 
     def _after_prefill(self, _module: nn.Module, _args: Any, kwargs: dict[str, Any], output: Any) -> None:
         recorder = self._recorder
-        if recorder is None or not recorder.active:
+        if recorder is None:
+            return
+        if not recorder.active:
+            recorder.broken.append(output.logits.isnan().any())
             return
         recorder.active = False
         likelihoods = torch.log_softmax(output.logits[:, -1].float(), dim=-1)
         recorder.random = _array(likelihoods[:, self._random])
         recorder.options = score_options(self._loaded.model, self._options, recorder.batch, kwargs, output)
+        # A token may be ruled out by minus infinity; an answer whose tokens are cannot be scored.
+        if np.isnan(recorder.random).any() or not np.isfinite(recorder.options).all():
+            raise NumericalFault(f"NaN or infinity first at the logits, in {output.logits.dtype}")
 
     def _gather(self, recorder: _Recorder) -> dict[str, NDArray[np.float32]]:
         features = recorder.features
@@ -194,6 +203,7 @@ class _Recorder:
         self.ends_at_decoder = False
         self.options: NDArray[np.float32] | None = None
         self.random: NDArray[np.float32] | None = None
+        self.broken: list[Tensor] = []
         self.features: dict[tuple[str, int, str], Tensor] = {}
         self._n_images = n_images
         self._tower = loaded.model.get_submodule(loaded.anatomy.tower)
@@ -335,9 +345,11 @@ def prepared(loaded: LoadedModel, images: Sequence[Image], prompt: str) -> Any:
     return batch
 
 
-def _random_tokens(tokenizer: Any, n_tokens: int) -> list[int]:
-    """Token ids drawn without specials, the same for every run of a checkpoint; repeated if the vocabulary is small."""
-    usable = sorted(set(range(len(tokenizer))) - set(tokenizer.all_special_ids))
+def _random_tokens(tokenizer: Any, n_known: int, n_tokens: int) -> list[int]:
+    """Token ids the model knows, drawn without specials, the same for every run of a checkpoint; repeated if the
+    vocabulary is small.
+    """
+    usable = sorted(set(range(min(len(tokenizer), n_known))) - set(tokenizer.all_special_ids))
     drawn = np.random.default_rng(0).permutation(usable)
     return [int(token) for token in np.resize(drawn, n_tokens)]
 
@@ -351,8 +363,16 @@ class Options:
 
 
 def options_of(loaded: LoadedModel, answers: Sequence[str]) -> Options:
-    """The answers as the model's tokenizer writes them."""
+    """The answers as the model's tokenizer writes them. Raises LoadError where it cannot, or the model has no such
+    token.
+    """
     tokens = [loaded.processor.tokenizer(answer, add_special_tokens=False)["input_ids"] for answer in answers]
+    if not all(tokens):
+        raise LoadError(
+            f"{loaded.name}: its tokenizer writes {answers[tokens.index([])]!r} without a token; name a processor that "
+            "fits with --processor"
+        )
+    require_known(loaded, [token for answer in tokens for token in answer])
     return Options(tokens, _end_tokens(loaded.model) if _one_begins_another(tokens) else [])
 
 

@@ -134,12 +134,13 @@ def _extract(
         if not opened:
             continue
         from diagnostics.batches import read_all
+        from diagnostics.device_faults import Guard
         from diagnostics.extraction import Extractor
 
         loaded = loader.load()
         with Extractor(loaded, dataset.prompt, dataset.answers, max_new_tokens).hooked() as extractor:
             batches = []
-            for batch in read_all(extractor.read, [picture for _, picture in opened], settings.batch_size):
+            for batch in read_all(Guard(extractor.read, len), [picture for _, picture in opened], settings.batch_size):
                 batches.append(batch)
                 done += len(batch.texts)
                 progress("extracting", done + len(excluded), len(missing))
