@@ -1,6 +1,6 @@
 """Checkpoints whose JSON was damaged: one sentence or a reading, and no crash, no hang, nothing written.
 
-    python -m benchmarks.fuzz --n 400 --out benchmarks/fuzz.json
+    python -m benchmarks.fuzz --n 150 --out benchmarks/fuzz.json
 
 Tiny untrained checkpoints of several families; in each example one to three values of one file are deleted, renamed or
 replaced (wrong types, huge, negative, empty), then the checkpoint is loaded and reads two images, in a process of its
@@ -176,7 +176,7 @@ def run(n: int, seed: int) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--n", type=int, default=400)
+    parser.add_argument("--n", type=int, default=150)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()

@@ -233,6 +233,19 @@ def read(folder: Path, options: tuple[str, ...] = ("normal", "ring")) -> Any:
         return extractor.read([Image.fromarray(np.zeros((32, 32, 3), np.uint8))])
 
 
+def written(folder: Path) -> set[int]:
+    """The tokens of the turn and of the answers."""
+    import numpy as np
+    from PIL import Image
+
+    from fixtures.models import chat
+
+    model = load(folder)
+    turn = chat.inputs(model, [Image.fromarray(np.zeros((32, 32, 3), np.uint8))], "Is it normal?")["input_ids"]
+    answers = [model.processor.tokenizer(answer)["input_ids"] for answer in ("normal", "ring")]
+    return set(turn.flatten().tolist()).union(*answers)
+
+
 def test_a_vocabulary_smaller_than_its_tokenizer(copy: Copy) -> None:
     """What is never written may be unknown; a token of the prompt or of an answer may not."""
     from fixtures.models.refusals import LoadError
@@ -240,7 +253,7 @@ def test_a_vocabulary_smaller_than_its_tokenizer(copy: Copy) -> None:
     folder = copy("llava")
     words = json.loads((folder / "tokenizer.json").read_text())["model"]["vocab"]
     weights = tensors(folder)
-    rows = len(words) - 10
+    rows = 1 + max(written(folder))
     for name in [name for name in weights if name.endswith(("embed_tokens.weight", "lm_head.weight"))]:
         weights[name] = weights[name][:rows].clone()
     save(folder, weights)
@@ -271,7 +284,7 @@ def test_an_image_token_that_is_missing(copy: Copy) -> None:
 
 def test_quantised_weights_that_cannot_be_read(copy: Copy) -> None:
     folder = copy("llava")
-    for method, extra in (("bitsandbytes", {"load_in_4bit": True}), ("gptq", {"bits": 4}), ("nonsense", {})):
+    for method, extra in (("bitsandbytes", {"load_in_4bit": True}), ("gptq", {"bits": 4})):
         edit(folder / "config.json", quantization_config={"quant_method": method, **extra})
         refused(folder, r"has quantised weights \(quantization_config in its config\.json\).*before quantisation")
 
@@ -293,10 +306,10 @@ def test_what_nobody_foresaw_is_one_sentence(copy: Copy, tmp_path: Path, monkeyp
 
 
 def test_damaged_json_is_refused_or_read_and_nothing_is_written(tmp_path: Path) -> None:
-    """The committed study is `python -m benchmarks.fuzz --n 400 --out benchmarks/fuzz.json`."""
+    """The committed study is `python -m benchmarks.fuzz --n 150 --out benchmarks/fuzz.json`."""
     out = tmp_path / "fuzz.json"
-    command = [sys.executable, "-m", "benchmarks.fuzz", "--n", "20", "--seed", "10000", "--out", str(out)]
+    command = [sys.executable, "-m", "benchmarks.fuzz", "--n", "12", "--seed", "10000", "--out", str(out)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=200)
     found = json.loads(out.read_text("utf-8"))
-    assert sum(found["outcomes"].values()) == 20
+    assert sum(found["outcomes"].values()) == 12
     assert set(found["outcomes"]) <= {"refused", "read the same", "read otherwise", "unforeseen"}, found["noted"]

@@ -56,7 +56,9 @@ def telling(labels: np.ndarray, width: int = 6) -> np.ndarray:
 
 @pytest.fixture
 def judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Judgement]:
-    """The judgement of a model that gives these features and texts; every locus not named holds the label."""
+    """The judgement of a model that gives these features and texts; every locus not named holds the label. The options
+    are a later locus than the llm's, which speaks for it where it reads more.
+    """
 
     def judged(dataset: Dataset, texts: Sequence[str] | None = None, **features: np.ndarray) -> Judgement:
         labels = np.array(dataset.labels())
@@ -65,7 +67,10 @@ def judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Judg
         for stage in ("vision", "connector"):
             arrays[f"{stage}.0.grid"] = np.repeat(arrays[f"{stage}.0.mean"], 16, axis=1)
         likelihoods = -np.abs(np.arange(2)[None] - labels[:, None]).astype(np.float32)
-        arrays |= {OPTIONS: likelihoods, RANDOM_TOKENS: np.zeros((len(labels), 10), np.float32)}
+        arrays |= {
+            OPTIONS: features.get("options", likelihoods),
+            RANDOM_TOKENS: np.zeros((len(labels), 10), np.float32),
+        }
         folder = store.Folder(tmp_path / "store", "features")
         said = [dataset.answers[label] for label in labels] if texts is None else list(texts)
         folder.add(store.Shard([image.digest for image in dataset.images], arrays, said))
@@ -85,7 +90,7 @@ def test_features_that_hold_the_label_pass(judge: Any, tmp_path: Path) -> None:
 def test_constant_features_hold_nothing(judge: Any, tmp_path: Path) -> None:
     dataset = drawn(tmp_path, 60, 60)
     constant = np.full((120, 6), 3.7, np.float32)
-    found = judge(dataset, llm_0_mean=constant, llm_0_last=constant, texts=[NOT_READ] * 120)
+    found = judge(dataset, llm_0_mean=constant, llm_0_last=constant, options=constant[:, :2], texts=[NOT_READ] * 120)
     assert found.primary == "llm_comprehension_deficit"
     assert found.signal["llm"] <= 0
     assert found.signal["connector"] == pytest.approx(1)
@@ -111,7 +116,7 @@ def test_more_features_than_images_read_no_more_than_is_there(width: int, judge:
     """Noise in many dimensions separates any training set; images held out are read by chance."""
     dataset = drawn(tmp_path, 40, 40)
     noise = np.random.default_rng(2).normal(size=(80, width)).astype(np.float32)
-    found = judge(dataset, llm_0_mean=noise, llm_0_last=noise, texts=[NOT_READ] * 80)
+    found = judge(dataset, llm_0_mean=noise, llm_0_last=noise, options=noise[:, :2], texts=[NOT_READ] * 80)
     assert abs(found.signal["llm"]) < 0.4
     assert found.primary == "llm_comprehension_deficit"
 
