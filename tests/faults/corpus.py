@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, RLELossless, generate_uid
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, RLELossless
 
 HEIGHT, WIDTH = 13, 11
 
@@ -35,7 +35,7 @@ def dicom(syntax: str = ExplicitVRLittleEndian, photometric: str = "MONOCHROME2"
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = syntax
-    dataset.SOPClassUID, dataset.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.2", generate_uid()
+    dataset.SOPClassUID, dataset.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.2", "1.2.3"
     dataset.Rows, dataset.Columns, dataset.SamplesPerPixel = HEIGHT, WIDTH, 1
     dataset.PhotometricInterpretation = photometric
     dataset.BitsAllocated = dataset.BitsStored = 8
@@ -56,7 +56,7 @@ def written(dataset: Dataset) -> bytes:
 
 def run_length() -> bytes:
     dataset = dicom()
-    dataset.compress(RLELossless)
+    dataset.compress(RLELossless, generate_instance_uid=False)
     return written(dataset)
 
 
