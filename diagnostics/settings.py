@@ -32,7 +32,8 @@ class Settings:
     dtype: str | None = None
     device_map: str | None = None
     quantize: Literal["4bit", "8bit"] | None = None
-    batch_size: int = 16
+    batch_size: int | None = None
+    """Images in a forward pass; None: what fits."""
     max_images: int | None = None
     max_excluded: float = 0.01
     """Largest share of images that may be unreadable."""

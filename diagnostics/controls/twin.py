@@ -118,11 +118,12 @@ def _twin_features(evidence: Evidence, rows: Ints) -> dict[str, NDArray[np.float
     from diagnostics.batches import read_all
     from diagnostics.extraction import Extractor
 
-    loaded, dataset, settings = evidence.loader.load(), evidence.dataset, evidence.settings
-    pictures = [open_image(evidence.measured.images[row]) for row in rows]
+    loaded, dataset = evidence.loader.load(), evidence.dataset
+    pictures = (open_image(evidence.measured.images[row]) for row in rows)
     extractor = Extractor(loaded, dataset.prompt, dataset.answers)
-    with extractor.hooked(), drawn_anew(loaded, settings.seed):
-        batches = list(read_all(extractor.read_before_decoder, pictures, settings.batch_size))
+    with extractor.hooked(), drawn_anew(loaded, evidence.settings.seed):
+        limit = evidence.loader.limit
+        batches = list(read_all(extractor.prepare, extractor.read_before_decoder, pictures, limit, extractor.length))
     return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 
 
