@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diagnostics import exits, folds, store
-from diagnostics.controls.null import exit_loci
 from diagnostics.evidence import Evidence
 from diagnostics.exits import Candidate, Choice
 from diagnostics.probing import Reading, read
+from diagnostics.readings import exit_loci
 from diagnostics.records import Twin, TwinExit
 from diagnostics.scores import balanced_accuracy, signal
 from fixtures.datasets.images import open_image
