@@ -641,7 +641,6 @@ def main(arguments: list[str] | None = None) -> dict[str, Row]:
     import torch
 
     torch.set_num_threads(1)
-    known = json.loads(RESULTS.read_text("utf-8"))["rows"] if RESULTS.exists() and not asked.tiny else {}
     found: dict[str, Row] = {}
     with tempfile.TemporaryDirectory() as work:
         bench = Bench(Path(work), asked.tiny)
@@ -649,6 +648,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Row]:
             found[name] = ROWS[name](bench)
             print(name, json.dumps(found[name]), flush=True)
             if not asked.tiny:
+                known = json.loads(RESULTS.read_text("utf-8"))["rows"] if RESULTS.exists() else {}
                 known[name] = {"machine": machine(), **found[name]}
                 rows = {row: known[row] for row in ROWS if row in known}
                 RESULTS.write_text(json.dumps({"rows": rows}, indent=1) + "\n", "utf-8")

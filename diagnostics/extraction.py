@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from PIL.Image import Image
 from torch import Tensor, nn
 from transformers import Cache
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from diagnostics.answers import REASONING_TOKENS, unfinished
 from diagnostics.pooling import (
@@ -247,7 +248,8 @@ class _Recorder:
             flat, rows = self._vision_rows(kind, states)
         self.features[kind, layer, "mean"] = rows.mean(flat)
         if kind == "llm":
-            self.features[kind, layer, "last"] = states[:, -1].float()
+            # A copy: a view would keep the states of all tokens.
+            self.features[kind, layer, "last"] = states[:, -1].to(torch.float32, copy=True)
         else:
             self.features[kind, layer, "grid"] = rows.grid(flat)
 
@@ -437,7 +439,7 @@ def score_options(model: Any, options: Options, batch: Any, kwargs: dict[str, An
                 attention_mask=torch.cat([mask, torch.ones_like(given)], dim=1),
                 position_ids=last + steps,
                 use_cache=True,
-                **copy.deepcopy(caches),
+                **_copied(caches),
                 **extra,
             )
             later = torch.log_softmax(continued.logits.float(), dim=-1)
@@ -447,8 +449,20 @@ def score_options(model: Any, options: Options, batch: Any, kwargs: dict[str, An
             score = score + later[:, torch.arange(len(target)), target].sum(dim=1)
             if options.ends:
                 score = score + later[:, -1, options.ends].logsumexp(dim=-1)
+            # With its cache, before the next answer makes another.
+            del continued
         columns.append(score)
     return torch.stack(columns, dim=1).cpu().numpy()
+
+
+def _copied(caches: dict[str, Cache]) -> dict[str, Cache]:
+    """Caches that can be continued without a change to the originals. Layers that grow by concatenation, which writes
+    into no tensor, share theirs.
+    """
+    layers = [layer for cache in caches.values() for layer in getattr(cache, "layers", ())]
+    growing = [layer for layer in layers if type(layer) in (DynamicLayer, DynamicSlidingWindowLayer)]
+    shared = [tensor for layer in growing for tensor in (layer.keys, layer.values) if tensor is not None]
+    return copy.deepcopy(caches, {id(tensor): tensor for tensor in shared})
 
 
 def _tensor(output: Any) -> Tensor:
