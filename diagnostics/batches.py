@@ -15,8 +15,8 @@ Item = TypeVar("Item")
 Given = TypeVar("Given")
 Read = TypeVar("Read")
 
-ON_A_CPU, MOST = 16, 64
-"""Images of a batch where no memory is measured, and where it is and would hold more: beyond, little time is saved."""
+MOST = 64
+"""Images of a batch where memory would hold more: beyond, little time is saved."""
 
 PREPARED = 2
 """Batches that wait for the model."""

@@ -449,8 +449,6 @@ def score_options(model: Any, options: Options, batch: Any, kwargs: dict[str, An
             score = score + later[:, torch.arange(len(target)), target].sum(dim=1)
             if options.ends:
                 score = score + later[:, -1, options.ends].logsumexp(dim=-1)
-            # With its cache, before the next answer makes another.
-            del continued
         columns.append(score)
     return torch.stack(columns, dim=1).cpu().numpy()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from diagnostics.settings import Settings
+from diagnostics.settings import BATCH_SIZE, Settings
 from fixtures.models.registry import ModelSpec
 
 if TYPE_CHECKING:
@@ -29,9 +29,9 @@ class Loader:
     def limit(self) -> Limit:
         """What goes into a batch, shared by all that read this model."""
         if self._limit is None:
-            from diagnostics.batches import ON_A_CPU, Limit
+            from diagnostics.batches import Limit
 
-            self._limit = Limit(self._settings.batch_size or ON_A_CPU)
+            self._limit = Limit(self._settings.batch_size or BATCH_SIZE)
         return self._limit
 
     @limit.setter

@@ -57,7 +57,7 @@ def test_what_did_not_fit_is_not_tried_again(tokens: int | None) -> None:
     device, limit = Device(9), Limit(32, tokens)
     for _ in range(2):
         list(read_all(device.prepare, device.read, pictures([1] * 64), limit, lambda image: image.width))
-    # Three sizes were too large, 32, 16 and none after them; batches prepared before that was known fail on their own.
+    # 32 and 16 did not fit; batches prepared before that was known fail on their own.
     assert max(device.sizes) == 8
     assert device.failures <= 2 * 4
     before = device.failures
