@@ -95,7 +95,10 @@ class Bench:
             [sys.executable, "-c", code, "-q", "-p", "no:cacheprovider", *arguments],
             cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True,
         )  # fmt: skip
-        return time.perf_counter() - started, done.stdout + done.stderr
+        took = time.perf_counter() - started
+        if "verdict:" not in done.stdout:
+            raise RuntimeError(done.stdout[-2000:] + done.stderr[-2000:])
+        return took, done.stdout
 
 
 def pictures(n: int, side: int = 256) -> list[Any]:
@@ -617,7 +620,8 @@ def write_page(rows: dict[str, Row]) -> None:
     page = PAGE.read_text("utf-8")
     written = {"table": table(rows), **({"profile": where_the_time_goes(rows["profile"])} if "profile" in rows else {})}
     for mark, text in written.items():
-        page = re.sub(rf"(?<=<!-- {mark} -->\n).*?(?=\n<!-- end -->)", lambda _, text=text: text, page, flags=re.DOTALL)
+        block = f"<!-- {mark} -->\n{text}\n<!-- end -->"
+        page = re.sub(rf"<!-- {mark} -->\n.*?<!-- end -->", lambda _, block=block: block, page, flags=re.DOTALL)
     PAGE.write_text(page, "utf-8")
 
 
