@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -31,6 +32,7 @@ def main() -> None:
     from diagnostics.judging import Resamples
     from diagnostics.measurement import OPTIONS
     from diagnostics.probing import read_ridge
+    from diagnostics.readings import exit_loci
     from diagnostics.records import CHAIN
     from diagnostics.references.reading import kmeans_regions
     from diagnostics.settings import Settings
@@ -64,10 +66,12 @@ def main() -> None:
         again = len(evidence.sample()) / len(evidence.labels)
         seconds["forward passes of the images"] = round(of_images, 2)
         seconds["forward passes of the run"] = round(of_images * (1 + again), 2)
-        permuted = null.Permuted(evidence)
-        timed("null of the reference", lambda: null.of_reference(evidence, permuted))
-        timed("pixel floor", lambda: floors.pixels(evidence, permuted))
-        timed("file-fact floor", lambda: floors.file_facts(evidence, permuted))
+        # Gathering has read the exits under permuted labels beside the true ones; here they are read alone.
+        alone = replace(evidence.reader.permuted, root=settings.store / "alone")
+        evidence.reader.__dict__["permuted"] = alone
+        timed("null of the reference", lambda: null.of_reference(evidence))
+        timed("pixel floor", lambda: floors.pixels(evidence))
+        timed("file-fact floor", lambda: floors.file_facts(evidence))
         timed("twin", lambda: twin.run(evidence))
 
         def bootstrap() -> None:
@@ -78,7 +82,7 @@ def main() -> None:
         timed("bootstrap", bootstrap)
         battery = round(sum(value for name, value in seconds.items() if not name.startswith("forward passes")), 2)
         timed("control task", lambda: control_task.run(evidence))
-        loci = [*null.exit_loci(evidence.measured.loci()), OPTIONS]
+        loci = [*exit_loci(evidence.measured.loci()), OPTIONS]
         arrays = [evidence.measured.array(name) for name in loci]
         arrays.append(kmeans_regions(evidence.measured.images, settings).reshape(len(evidence.labels), -1))
         timed(

@@ -136,7 +136,7 @@ def run(cell: Cell, bases: Path, work: Path) -> dict[str, Any]:
         evidence = gather(spec, open_dataset(images(work, cell.image_seed), None), settings, lambda *_: None)
     except FaultError as error:
         return asdict(cell) | {"cannot": str(error)}
-    p = null.of_reference(evidence, null.Permuted(evidence)).p
+    p = null.of_reference(evidence).p
     judged = judgement_of(evidence, p)
     return asdict(cell) | {
         "expected": None if cell.stage is None else FAILURE_MODES[cell.stage],  # type: ignore[index]

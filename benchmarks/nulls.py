@@ -58,7 +58,7 @@ def study_shuffled(folder: Path) -> list[dict[str, Any]]:
         for seed in range(1 if by == "nothing" else N_SEEDS):
             given = dataset if by == "nothing" else shuffled_labels(dataset, by, seed)
             evidence = gather(spec, given, settings, lambda *_: None)
-            found = null.of_reference(evidence, null.Permuted(evidence))
+            found = null.of_reference(evidence)
             judged = judgement_of(evidence, found.p)
             rows.append(
                 {
@@ -79,7 +79,8 @@ def study_shuffled(folder: Path) -> list[dict[str, Any]]:
 def study_noise() -> dict[str, float]:
     """Share of seeds whose noise is called readable, labels permuted by patient or by image."""
     from diagnostics import folds
-    from diagnostics.controls.null import p_value, permuted_labels, scores_of
+    from diagnostics.controls.null import p_value
+    from diagnostics.permutations import permuted_labels, scores_of
     from diagnostics.probing import read_label_sets
 
     groups = np.repeat(np.arange(N_GROUPS), GROUP_SIZE)

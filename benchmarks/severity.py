@@ -63,13 +63,13 @@ def features(spec: Any, lesson: Any) -> dict[str, Floats]:
 
     The log-likelihoods are relative to their mean, since what is common to the options cannot choose among them.
     """
-    from diagnostics.batches import read_all
+    from diagnostics.batches import Limit, read_all
     from diagnostics.extraction import Extractor
     from fixtures.models.loading import load
 
     loaded = load(spec)
     with Extractor(loaded, lesson.prompt, lesson.answers, max_new_tokens=1).hooked() as extractor:
-        batches = list(read_all(extractor.read, lesson.images, 64))
+        batches = list(read_all(extractor.prepare, extractor.read, lesson.images, Limit(64)))
     known = batches[0].features
     last = {stage: max(int(n.split(".")[1]) for n in known if n.startswith(stage)) for stage in PLACES[:3]}
     readouts = {"vision": ("mean", "grid"), "connector": ("mean", "grid"), "llm": ("last",)}

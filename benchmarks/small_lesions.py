@@ -52,7 +52,7 @@ def row(spec: Any, seed: int, work: Path) -> dict[str, Any]:
         draw_dataset(folder, N_PATIENTS, 4, seed, radius=RADIUS)
     found = gather(spec, open_dataset(folder / "manifest.toml", None), Settings(work / "store"), lambda *_: None)
     exits = own_loci(name for name in found.readings if name != REFERENCE_LOCUS)["vision"]
-    p = null.of_reference(found, null.Permuted(found)).p
+    p = null.of_reference(found).p
     thresholds = found.settings.thresholds.resolve(spec.name, "phantom")
 
     def vision(predictions: Any) -> dict[str, Any]:

@@ -1,30 +1,146 @@
-"""Batches that fit: halved where the device runs out of memory."""
+"""Batches that fit, prepared ahead: halved where the device runs out of memory."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
 from PIL.Image import Image
 
+Item = TypeVar("Item")
+Given = TypeVar("Given")
 Read = TypeVar("Read")
 
+MOST = 64
+"""Images of a batch where memory would hold more: beyond, little time is saved."""
 
-def read_all(read: Callable[[Sequence[Image]], Read], images: Sequence[Image], batch_size: int) -> Iterator[Read]:
-    """Read `images` in order, at most `batch_size` at a time; out of memory at one image is raised."""
-    start = 0
-    while start < len(images):
-        chunk = images[start : start + batch_size]
-        try:
-            batch = read(chunk)
-        except torch.OutOfMemoryError:
-            if len(chunk) == 1:
-                raise
+PREPARED = 2
+"""Batches that wait for the model."""
+
+
+@dataclass
+class Limit:
+    """How much goes into a batch. One is shared by all that read a model, so that what did not fit is not tried again.
+
+    `tokens` counts padding; None where only `images` limits.
+    """
+
+    images: int
+    tokens: int | None = None
+
+    def __str__(self) -> str:
+        """As `--batch-size` takes it."""
+        return str(self.images) if self.tokens is None else f"{self.tokens}t"
+
+    @staticmethod
+    def parse(text: str) -> Limit:
+        """The limit that `str` wrote."""
+        return Limit(MOST, int(text[:-1])) if text.endswith("t") else Limit(int(text))
+
+    def fits(self, lengths: Sequence[int]) -> bool:
+        """Whether images of so many tokens make one batch; a single one always does."""
+        return len(lengths) <= 1 or (
+            len(lengths) <= self.images and (self.tokens is None or len(lengths) * max(lengths) <= self.tokens)
+        )
+
+    def halve(self, lengths: Sequence[int]) -> None:
+        """A batch of `lengths` was too much."""
+        if self.tokens is None:
+            self.images = min(self.images, len(lengths) // 2)
         else:
-            yield batch
-            start += len(chunk)
-            continue
-        # Outside the handler, whose traceback holds on to what the pass had allocated.
-        torch.cuda.empty_cache()
-        batch_size = len(chunk) // 2
+            self.tokens = min(self.tokens, len(lengths) * max(lengths) // 2)
+
+
+def budget(n_tokens: int, used: int, free: int) -> int:
+    """Tokens of a batch, where one of `n_tokens` used so many bytes beyond the weights: half of what is free, since
+    attention and fragments do not grow in proportion, and a power of two, so that two runs agree.
+    """
+    return 1 << max(0, (n_tokens * free // (2 * max(used, 1))).bit_length() - 1)
+
+
+def measured(read_one: Callable[[], object], n_tokens: int) -> Limit:
+    """The limit that the memory of this process's GPUs sets, from reading one image of `n_tokens`."""
+    devices = range(torch.cuda.device_count())
+    before = [torch.cuda.memory_allocated(device) for device in devices]
+    for device in devices:
+        torch.cuda.reset_peak_memory_stats(device)
+    read_one()
+    torch.cuda.empty_cache()
+    budgets = [
+        budget(n_tokens, torch.cuda.max_memory_allocated(device) - before[device], torch.cuda.mem_get_info(device)[0])
+        for device in devices
+        if before[device]
+    ]
+    return Limit(MOST, min(budgets))
+
+
+def ahead(call: Callable[[Item], Given], items: Iterable[Item], depth: int, threads: int) -> Iterator[Given]:
+    """`call` of each item, in order, computed on other threads at most `depth` items ahead."""
+    waiting: deque[Future[Given]] = deque()
+    pool = ThreadPoolExecutor(threads)
+    try:
+        for item in items:
+            waiting.append(pool.submit(call, item))
+            if len(waiting) > depth:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def read_all(
+    prepare: Callable[[Sequence[Image]], Given],
+    read: Callable[[Given], Read],
+    images: Iterable[Image],
+    limit: Limit,
+    length: Callable[[Image], int] = lambda _: 1,
+) -> Iterator[Read]:
+    """Read `images` in order, in batches within `limit`; out of memory at one image is raised.
+
+    `prepare` runs on another thread while the model reads. `length` is an image's tokens, asked for where the limit
+    counts them.
+    """
+
+    def one(chunk: Sequence[tuple[Image, int]]) -> tuple[Sequence[tuple[Image, int]], Given]:
+        return chunk, prepare([image for image, _ in chunk])
+
+    def fitted(chunk: Sequence[tuple[Image, int]], given: Given) -> Iterator[Read]:
+        lengths = [n for _, n in chunk]
+        if limit.fits(lengths):  # batches prepared before the limit fell may not
+            try:
+                result = read(given)
+            except torch.OutOfMemoryError:
+                if len(chunk) == 1:
+                    raise
+            else:
+                yield result
+                return
+            # Outside the handler, whose traceback holds on to what the pass had allocated.
+            torch.cuda.empty_cache()
+            limit.halve(lengths)
+        middle = len(chunk) // 2
+        yield from fitted(*one(chunk[:middle]))
+        yield from fitted(*one(chunk[middle:]))
+
+    for chunk, given in ahead(one, _chunks(images, limit, length), PREPARED, 1):
+        yield from fitted(chunk, given)
+
+
+def _chunks(images: Iterable[Image], limit: Limit, length: Callable[[Image], int]) -> Iterator[list[tuple[Image, int]]]:
+    chunk: list[tuple[Image, int]] = []
+    if limit.tokens is None:
+        sized: Iterable[tuple[Image, int]] = ((image, 1) for image in images)
+    else:
+        sized = ahead(lambda image: (image, length(image)), images, limit.images, 2)
+    for image, n in sized:
+        if chunk and not limit.fits([*(m for _, m in chunk), n]):
+            yield chunk
+            chunk = []
+        chunk.append((image, n))
+    if chunk:
+        yield chunk

@@ -1,17 +1,18 @@
 """One forward pass an image: pooled features of every locus, option likelihoods and the generated answer.
 
 Hooks on the prefill of `generate` pool on the device; token states never pile up. The options are scored on copies of
-that prefill's cache while generation waits, so that features, likelihoods and text come from the same pass.
+that prefill's cache while generation waits, so that features, likelihoods and text come from the same pass. No hook
+waits for a GPU: where rows belong is known before the pass, what was pooled is fetched after it.
 """
 
 from __future__ import annotations
 
 import copy
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -19,19 +20,22 @@ from numpy.typing import NDArray
 from PIL.Image import Image
 from torch import Tensor, nn
 from transformers import Cache
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from diagnostics.answers import REASONING_TOKENS, unfinished
 from diagnostics.pooling import (
     RowCountError,
     Rows,
     batched_rows,
-    from_counts,
     merge_block_regions,
+    placed_rows,
     raster_regions,
     sequence_regions,
 )
 from fixtures.models.chat import inputs, require_known
 from fixtures.models.loading import LoadedModel, LoadError
+
+Name = TypeVar("Name", bound=Hashable)
 
 RANDOM_DRAWS = 5
 """Sets of as many random tokens as there are options, whose likelihoods are the control of the options'."""
@@ -61,6 +65,18 @@ class Batch:
     texts: list[str]
 
 
+@dataclass(frozen=True)
+class Inputs:
+    """What the processor made of a batch of images, on the host; floats in the model's dtype."""
+
+    n_images: int
+    batch: Any
+
+    def on(self, device: torch.device) -> Any:
+        """The same on the model's device."""
+        return copy.copy(self.batch).to(device, non_blocking=True)
+
+
 class Extractor:
     """Reads features and answers of a loaded model. Use inside `with extractor.hooked():`."""
 
@@ -74,6 +90,7 @@ class Extractor:
         self._max_new_tokens = max_new_tokens
         self._recorder: _Recorder | None = None
         self._last_used_block: int | None = None
+        self._lengths: dict[tuple[int, int], int] = {}
 
     @contextmanager
     def hooked(self) -> Iterator[Extractor]:
@@ -105,11 +122,22 @@ class Extractor:
             for handle in handles:
                 handle.remove()
 
+    def prepare(self, images: Sequence[Image]) -> Inputs:
+        """The inputs of a batch; may run on another thread, ahead of `read`."""
+        return prepared(self._loaded, images, self._prompt)
+
+    def length(self, image: Image) -> int:
+        """Tokens of the prompt with this image."""
+        if image.size not in self._lengths:
+            self._lengths[image.size] = int(self.prepare([image]).batch["input_ids"].shape[1])
+        return self._lengths[image.size]
+
     @torch.inference_mode()
-    def read(self, images: Sequence[Image]) -> Batch:
+    def read(self, images: Sequence[Image] | Inputs) -> Batch:
         """Features and answers of a batch of images, in order."""
-        batch = prepared(self._loaded, images, self._prompt)
-        self._recorder = recorder = _Recorder(self._loaded, batch, len(images))
+        given = images if isinstance(images, Inputs) else self.prepare(images)
+        batch = given.on(self._loaded.device)
+        self._recorder = recorder = _Recorder(self._loaded, given, batch)
         generated = self._loaded.model.generate(
             **batch, max_new_tokens=self._max_new_tokens, do_sample=False, num_beams=1, use_cache=True
         )
@@ -123,18 +151,20 @@ class Extractor:
         if self._max_new_tokens < REASONING_TOKENS and any(map(unfinished, texts)):
             # The model reasons first, which nobody said: from here on it has the room for it.
             self._max_new_tokens = REASONING_TOKENS
-            return self.read(images)
+            return self.read(given)
         return Batch(self._gather(recorder), recorder.options, recorder.random, texts)
 
     @torch.inference_mode()
-    def read_before_decoder(self, images: Sequence[Image]) -> dict[str, NDArray[np.float32]]:
+    def read_before_decoder(self, images: Sequence[Image] | Inputs) -> dict[str, NDArray[np.float32]]:
         """Features of the tower and of the decoder's input; the pass ends where the decoder begins."""
-        batch = prepared(self._loaded, images, self._prompt)
-        self._recorder = recorder = _Recorder(self._loaded, batch, len(images))
+        given = images if isinstance(images, Inputs) else self.prepare(images)
+        batch = given.on(self._loaded.device)
+        self._recorder = recorder = _Recorder(self._loaded, given, batch)
         recorder.ends_at_decoder = True
         with suppress(_DecoderReached):
             self._loaded.model.generate(**batch, max_new_tokens=1, do_sample=False, num_beams=1)
         self._recorder = None
+        recorder.require_finite()
         return self._gather(recorder)
 
     def _record(self, kind: str, layer: int, states: Tensor) -> None:
@@ -151,6 +181,7 @@ class Extractor:
             recorder.broken.append(output.logits.isnan().any())
             return
         recorder.active = False
+        recorder.require_finite()
         likelihoods = torch.log_softmax(output.logits[:, -1].float(), dim=-1)
         recorder.random = _array(likelihoods[:, self._random])
         recorder.options = score_options(self._loaded.model, self._options, recorder.batch, kwargs, output)
@@ -159,32 +190,26 @@ class Extractor:
             raise NumericalFault(f"NaN or infinity first at the logits, in {output.logits.dtype}")
 
     def _gather(self, recorder: _Recorder) -> dict[str, NDArray[np.float32]]:
-        features = recorder.features
+        features = on_host(recorder.features)
         blocks = sorted(layer for kind, layer, readout in features if kind == "vision" and readout == "mean")
         if self._last_used_block is None:
             # Some towers run blocks whose output nothing reads (LLaVA takes the last but one); they are no part of the
             # way.
             out = features["exit", 0, "mean"]
-            same = [
-                b for b in blocks if (s := features["vision", b, "mean"]).shape == out.shape and torch.equal(s, out)
-            ]
+            same = [b for b in blocks if np.array_equal(features["vision", b, "mean"], out)]
             self._last_used_block = same[-1] if same else blocks[-1]
         named: dict[str, NDArray[np.float32]] = {}
         for (kind, layer, readout), value in features.items():
             if kind == "vision" and layer < self._last_used_block:
-                named[f"vision.{layer}.{readout}"] = _array(value)
+                named[f"vision.{layer}.{readout}"] = value
             elif kind == "exit":
-                named[f"vision.{self._last_used_block}.{readout}"] = _array(value)
+                named[f"vision.{self._last_used_block}.{readout}"] = value
             elif kind == "llm":
-                named[f"llm.{layer}.{readout}"] = _array(value)
+                named[f"llm.{layer}.{readout}"] = value
         for readout in ("mean", "grid"):
-            parts = [features["connector", 0, readout]]
-            parts += [
-                v
-                for (kind, _, r), v in sorted(features.items(), key=lambda i: i[0][1])
-                if (kind, r) == ("deepstack", readout)
-            ]
-            named[f"connector.0.{readout}"] = _array(torch.cat([part.cpu() for part in parts], dim=1))
+            injected = sorted(key for key in features if key[0] == "deepstack" and key[2] == readout)
+            parts = [features[key] for key in (("connector", 0, readout), *injected)]
+            named[f"connector.0.{readout}"] = np.concatenate(parts, axis=1)
         return named
 
     def _decode(self, tokens: Tensor) -> str:
@@ -197,7 +222,7 @@ class Extractor:
 class _Recorder:
     """The pooled states of one prefill."""
 
-    def __init__(self, loaded: LoadedModel, batch: Any, n_images: int) -> None:
+    def __init__(self, loaded: LoadedModel, inputs: Inputs, batch: Any) -> None:
         self.batch = batch
         self.active = True
         self.ends_at_decoder = False
@@ -205,50 +230,46 @@ class _Recorder:
         self.random: NDArray[np.float32] | None = None
         self.broken: list[Tensor] = []
         self.features: dict[tuple[str, int, str], Tensor] = {}
-        self._n_images = n_images
+        self._extremes: dict[str, Tensor] = {}
+        self._host = inputs.batch
+        self._n_images = inputs.n_images
         self._tower = loaded.model.get_submodule(loaded.anatomy.tower)
         self._vision_config = loaded.model.config.vision_config
-        ids = batch["input_ids"]
-        self._at_image = ids == loaded.anatomy.image_token_id
-        self._tokens = self._at_image.sum(dim=1).tolist()
+        at_image = self._host["input_ids"] == loaded.anatomy.image_token_id
+        self._tokens = at_image.sum(dim=1).tolist()
         if min(self._tokens) == 0:
             raise RowCountError("the prompt of an image has no image token; the chat template dropped the image")
-        self._grids = batch["image_grid_thw"].tolist() if "image_grid_thw" in batch else None
+        self._shape = at_image.shape
+        self._grids = self._host["image_grid_thw"].tolist() if "image_grid_thw" in self._host else None
         self._cache: dict[tuple[str, tuple[int, ...]], Rows] = {}
+        self._in_decoder = placed_rows(at_image, self._language_regions())
 
     def add(self, kind: str, layer: int, states: Tensor) -> None:
-        if not bool(torch.isfinite(states).all()):
-            name = {"exit": "the connector's input", "connector": "the decoder's input"}.get(
-                kind, f"{kind} layer {layer}"
-            )
-            raise NumericalFault(f"NaN or infinity first at {name}, in {states.dtype}")
+        name = {"exit": "the connector's input", "connector": "the decoder's input"}.get(kind, f"{kind} layer {layer}")
         if (kind, layer, "mean") in self.features:
-            raise RowCountError(f"{kind} layer {layer} ran twice in one forward pass")
-        if kind == "llm":
-            at_image = self._at_image.to(states.device)
-            if states.shape[:2] != at_image.shape:
-                raise RowCountError(
-                    f"llm layer {layer} gave {tuple(states.shape)} for inputs of {tuple(at_image.shape)}"
-                )
-            weights = at_image.float() / at_image.sum(dim=1, keepdim=True)
-            self.features[kind, layer, "mean"] = torch.einsum("bs,bsd->bd", weights, states.float())
-            # A copy: a view would keep the states of all tokens for as long as the pooled ones live.
-            self.features[kind, layer, "last"] = states[:, -1].to(torch.float32, copy=True)
-            return
-        if kind == "connector":
-            at_image = self._at_image.to(states.device)
-            if states.shape[:2] != at_image.shape:
-                raise RowCountError(
-                    f"the decoder was given {tuple(states.shape)} for inputs of {tuple(at_image.shape)}"
-                )
-            flat, rows = states[at_image], self._language_rows()
+            raise RowCountError(f"{name} ran twice in one forward pass")
+        # In one pass and without a copy; both are NaN where any state is.
+        self._extremes[f"{name}, in {states.dtype}"] = torch.stack(torch.aminmax(states)).float()
+        if kind in ("llm", "connector"):
+            if states.shape[:2] != self._shape:
+                raise RowCountError(f"{name} has {tuple(states.shape)} for inputs of {tuple(self._shape)}")
+            flat, rows = states.flatten(0, 1), self._in_decoder
         else:
             flat, rows = self._vision_rows(kind, states)
         self.features[kind, layer, "mean"] = rows.mean(flat)
-        if kind in ("vision", "exit", "connector", "deepstack"):
+        if kind == "llm":
+            # A copy: a view would keep the states of all tokens.
+            self.features[kind, layer, "last"] = states[:, -1].to(torch.float32, copy=True)
+        else:
             self.features[kind, layer, "grid"] = rows.grid(flat)
 
-    def _language_rows(self) -> Rows:
+    def require_finite(self) -> None:
+        """Raises NumericalFault. Looks once a pass, since a look waits for the device."""
+        for name, extremes in on_host(self._extremes).items():
+            if not np.isfinite(extremes).all():
+                raise NumericalFault(f"NaN or infinity first at {name}")
+
+    def _language_regions(self) -> list[Tensor]:
         merge = self._merge()
         regions = []
         for i, count in enumerate(self._tokens):
@@ -260,7 +281,7 @@ class _Recorder:
                         lattice = raster_regions(height // m, width // m)
                         break
             regions.append(sequence_regions(count) if lattice is None else lattice)
-        return from_counts(self._tokens, regions)
+        return regions
 
     def _vision_rows(self, kind: str, states: Tensor) -> tuple[Tensor, Rows]:
         if states.ndim == 3 and states.shape[0] == 1 and self._n_images > 1:
@@ -274,7 +295,7 @@ class _Recorder:
     def _packed(self, n_rows: int) -> Rows:
         if self._grids is None:
             if self._n_images == 1:
-                return from_counts([n_rows], [sequence_regions(n_rows)])
+                return Rows([sequence_regions(n_rows)])
             raise RowCountError("a packed tower without image_grid_thw; use --batch-size 1")
         patches = [frames * height * width for frames, height, width in self._grids]
         if sum(patches) % n_rows:
@@ -290,7 +311,7 @@ class _Recorder:
                 regions.append(raster_regions(height // merge, width // merge))
             else:
                 regions.append(sequence_regions(count // shrink))
-        return from_counts([count // shrink for count in patches], regions)
+        return Rows(regions)
 
     def _windowed(self, region: Tensor, grid: tuple[int, int, int], merge: int) -> Tensor:
         """Qwen2.5-VL orders its tokens by attention window inside the tower."""
@@ -304,8 +325,8 @@ class _Recorder:
         return region.reshape(-1, merge * merge)[order.cpu()].reshape(-1)
 
     def _merge(self) -> int:
-        if "image_merge_sizes" in self.batch:
-            return int(self.batch["image_merge_sizes"].flatten()[0])
+        if "image_merge_sizes" in self._host:
+            return int(self._host["image_merge_sizes"].flatten()[0])
         return int(getattr(self._vision_config, "spatial_merge_size", 1) or 1)
 
     def _batched(self, shape: tuple[int, ...]) -> Rows:
@@ -317,7 +338,7 @@ class _Recorder:
             return [1] * n_tiles
         if self._n_images == 1:
             return [n_tiles]
-        pixels = self.batch.get("pixel_values")
+        pixels = self._host.get("pixel_values")
         if isinstance(pixels, Tensor) and pixels.ndim == 5:
             # Samples of fewer tiles are padded with tiles of exact zeros, which no normalised picture has.
             return [int(n) for n in (pixels.flatten(2) != 0).any(dim=2).sum(dim=1).tolist()]
@@ -328,7 +349,7 @@ class _Recorder:
 
     def _prefix(self, n_tokens: int) -> int:
         """Number of CLS and register tokens before the patches."""
-        pixels, patch = self.batch.get("pixel_values"), getattr(self._vision_config, "patch_size", None)
+        pixels, patch = self._host.get("pixel_values"), getattr(self._vision_config, "patch_size", None)
         if not isinstance(pixels, Tensor) or pixels.ndim < 4 or patch is None:
             return 0
         height, width = patch if isinstance(patch, list | tuple) else (patch, patch)
@@ -336,13 +357,25 @@ class _Recorder:
         return surplus if 0 < surplus <= 8 else 0
 
 
-def prepared(loaded: LoadedModel, images: Sequence[Image], prompt: str) -> Any:
-    """Inputs of a batch, on the model's device and in its dtype."""
-    batch = inputs(loaded, images, prompt).to(loaded.device)
+def prepared(loaded: LoadedModel, images: Sequence[Image], prompt: str) -> Inputs:
+    """Inputs of a batch, in memory from which a GPU copies without being waited for."""
+    batch = inputs(loaded, images, prompt)
     for key, value in batch.items():
-        if isinstance(value, Tensor) and value.is_floating_point():
-            batch[key] = value.to(loaded.dtype)
-    return batch
+        if isinstance(value, Tensor):
+            value = value.to(loaded.dtype) if value.is_floating_point() else value
+            batch[key] = value.pin_memory() if loaded.device.type == "cuda" else value
+    return Inputs(len(images), batch)
+
+
+def on_host(values: Mapping[Name, Tensor]) -> dict[Name, NDArray[np.float32]]:
+    """Float32 copies of tensors on any devices, each device waited for once."""
+    copies = {
+        name: torch.empty(value.shape, pin_memory=value.is_cuda).copy_(value, non_blocking=True)
+        for name, value in values.items()
+    }
+    for device in {value.device for value in values.values() if value.is_cuda}:
+        torch.cuda.current_stream(device).synchronize()
+    return {name: value.numpy() for name, value in copies.items()}
 
 
 def _random_tokens(tokenizer: Any, n_known: int, n_tokens: int) -> list[int]:
@@ -426,7 +459,7 @@ def score_options(model: Any, options: Options, batch: Any, kwargs: dict[str, An
                 attention_mask=torch.cat([mask, torch.ones_like(given)], dim=1),
                 position_ids=last + steps,
                 use_cache=True,
-                **copy.deepcopy(caches),
+                **_copied(caches),
                 **extra,
             )
             later = torch.log_softmax(continued.logits.float(), dim=-1)
@@ -438,6 +471,16 @@ def score_options(model: Any, options: Options, batch: Any, kwargs: dict[str, An
                 score = score + later[:, -1, options.ends].logsumexp(dim=-1)
         columns.append(score)
     return torch.stack(columns, dim=1).cpu().numpy()
+
+
+def _copied(caches: dict[str, Cache]) -> dict[str, Cache]:
+    """Caches that can be continued without a change to the originals. Layers that grow by concatenation, which writes
+    into no tensor, share theirs.
+    """
+    layers = [layer for cache in caches.values() for layer in getattr(cache, "layers", ())]
+    growing = [layer for layer in layers if type(layer) in (DynamicLayer, DynamicSlidingWindowLayer)]
+    shared = [tensor for layer in growing for tensor in (layer.keys, layer.values) if tensor is not None]
+    return copy.deepcopy(caches, {id(tensor): tensor for tensor in shared})
 
 
 def _tensor(output: Any) -> Tensor:

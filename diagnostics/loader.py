@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from diagnostics.settings import Settings
+from diagnostics.settings import BATCH_SIZE, Settings
 from fixtures.models.registry import ModelSpec
+
+if TYPE_CHECKING:
+    from diagnostics.batches import Limit
 
 
 class Loader:
@@ -14,12 +17,26 @@ class Loader:
     def __init__(self, spec: ModelSpec, settings: Settings) -> None:
         self._spec, self._settings = spec, settings
         self._loaded: Any = None
+        self._limit: Limit | None = None
 
     @property
     def about(self) -> dict[str, str]:
         """Device type and dtype of the forward pass."""
         loaded = self.load()
         return {"device": str(loaded.device.type), "dtype": str(loaded.dtype).removeprefix("torch.")}
+
+    @property
+    def limit(self) -> Limit:
+        """What goes into a batch, shared by all that read this model."""
+        if self._limit is None:
+            from diagnostics.batches import Limit
+
+            self._limit = Limit(self._settings.batch_size or BATCH_SIZE)
+        return self._limit
+
+    @limit.setter
+    def limit(self, limit: Limit) -> None:
+        self._limit = limit
 
     def fetch(self) -> None:
         """Bring a hub model into the local cache, since its content names the store's folder."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +21,17 @@ from fixtures.datasets.images import UnreadableImage, open_image
 from fixtures.models.fingerprint import fingerprint
 from fixtures.models.registry import ModelSpec
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from diagnostics.batches import Limit
+    from diagnostics.extraction import Batch, Extractor
+
 SHARD = 256
-"""Images in a shard: what an interruption costs at most."""
+"""Images in a shard and up to a batch more: what an interruption costs at most."""
+
+DECODED = 32
+"""Images that are decoded ahead of the model."""
 
 OPTIONS, RANDOM_TOKENS = "options", "random_tokens"
 """Arrays that are no loci: log-likelihoods of the options, and of random tokens where an answer would start."""
@@ -82,9 +92,10 @@ def measure(spec: ModelSpec, dataset: Dataset, settings: Settings, loader: Loade
         with folder.lock():
             missing = _missing(folder, dataset)
             length = answer_length(spec, settings)
-            for shard in _extract(loader, dataset, missing, excluded, settings, length, progress):
+            worked = folder.about().get("batch_size")
+            for shard in _extract(loader, dataset, missing, excluded, settings, length, worked, progress):
                 folder.add(shard)
-                folder.describe(**loader.about, batch_size=str(settings.batch_size))
+                folder.describe(**loader.about, batch_size=str(loader.limit))
     left_out = tuple((image, excluded[image.digest]) for image in dataset.images if image.digest in excluded)
     _allow(len(left_out) + len(dataset.unreadable), len(dataset.images) + len(dataset.unreadable), left_out, settings)
     kept = tuple(image for image in dataset.images if image.digest not in excluded)
@@ -119,35 +130,64 @@ def _extract(
     excluded: dict[str, str],
     settings: Settings,
     max_new_tokens: int,
+    worked: str | None,
     progress: Progress,
 ) -> Iterator[store.Shard]:
-    done = 0
-    for chunk in _chunks(missing, SHARD):
-        opened: list[tuple[ImageFile, Any]] = []
-        with ThreadPoolExecutor(4) as pool:
-            for image, picture, error in pool.map(_open, chunk):
-                if error is None:
-                    opened.append((image, picture))
-                else:
-                    excluded[image.digest] = _nameless(error)
-                    warnings.warn(f"left out: {error}", stacklevel=2)
-        if not opened:
-            continue
-        from diagnostics.batches import read_all
-        from diagnostics.device_faults import Guard
-        from diagnostics.extraction import Extractor
+    """`worked` is the limit of batches under which the images that are there already were read."""
+    from diagnostics.batches import ahead, read_all
+    from diagnostics.device_faults import Guard
+    from diagnostics.extraction import Extractor, Inputs
 
-        loaded = loader.load()
-        with Extractor(loaded, dataset.prompt, dataset.answers, max_new_tokens).hooked() as extractor:
-            batches = []
-            for batch in read_all(Guard(extractor.read, len), [picture for _, picture in opened], settings.batch_size):
-                batches.append(batch)
-                done += len(batch.texts)
-                progress("extracting", done + len(excluded), len(missing))
-        arrays = {name: np.concatenate([b.features[name] for b in batches]) for name in batches[0].features}
-        arrays[OPTIONS] = np.concatenate([b.option_log_likelihoods for b in batches])
-        arrays[RANDOM_TOKENS] = np.concatenate([b.random_log_likelihoods for b in batches])
-        yield store.Shard([image.digest for image, _ in opened], arrays, [text for b in batches for text in b.texts])
+    under_way: deque[ImageFile] = deque()
+
+    def opened() -> Iterator[Image]:
+        for image, picture, error in ahead(_open, missing, DECODED, 4):
+            if error is None:
+                under_way.append(image)
+                yield picture
+            else:
+                excluded[image.digest] = _nameless(error)
+                warnings.warn(f"left out: {error}", stacklevel=2)
+
+    pictures = opened()
+    first = next(pictures, None)
+    if first is None:
+        return
+    done = 0
+    images: list[ImageFile] = []
+    batches: list[Batch] = []
+    with Extractor(loader.load(), dataset.prompt, dataset.answers, max_new_tokens).hooked() as extractor:
+        loader.limit = limit = _limit(loader, settings, worked, extractor, first)
+        every = chain([first], pictures)
+        read = Guard[Inputs](extractor.read, lambda given: given.n_images)
+        for batch in read_all(extractor.prepare, read, every, limit, extractor.length):
+            images += [under_way.popleft() for _ in batch.texts]
+            batches.append(batch)
+            done += len(batch.texts)
+            progress("extracting", done + len(excluded), len(missing))
+            if len(images) >= SHARD:
+                yield _shard(images, batches)
+                images, batches = [], []
+    if images:
+        yield _shard(images, batches)
+
+
+def _limit(loader: Loader, settings: Settings, worked: str | None, extractor: Extractor, first: Image) -> Limit:
+    """As asked for, as it worked before, or what fits."""
+    from diagnostics.batches import Limit, measured
+
+    if settings.batch_size is None and worked is not None:
+        return Limit.parse(worked)
+    if settings.batch_size is None and loader.load().device.type == "cuda":
+        return measured(lambda: extractor.read([first]), extractor.length(first))
+    return loader.limit
+
+
+def _shard(images: Sequence[ImageFile], batches: Sequence[Batch]) -> store.Shard:
+    arrays = {name: np.concatenate([b.features[name] for b in batches]) for name in batches[0].features}
+    arrays[OPTIONS] = np.concatenate([b.option_log_likelihoods for b in batches])
+    arrays[RANDOM_TOKENS] = np.concatenate([b.random_log_likelihoods for b in batches])
+    return store.Shard([image.digest for image in images], arrays, [text for b in batches for text in b.texts])
 
 
 def _open(image: ImageFile) -> tuple[ImageFile, Any, Exception | None]:
@@ -164,7 +204,3 @@ def _nameless(error: Exception) -> str:
         return str(known)
     source = known if isinstance(known, OSError) else error
     return f"the file cannot be read ({getattr(source, 'strerror', None) or type(source).__name__})"
-
-
-def _chunks(items: Sequence[ImageFile], size: int) -> Iterable[Sequence[ImageFile]]:
-    return (items[i : i + size] for i in range(0, len(items), size))

@@ -1,4 +1,4 @@
-"""The paper's probe: two linear layers with ReLU and dropout, for all folds of a locus in one batched training.
+"""The paper's probe: two linear layers with ReLU and dropout, for all loci and folds in one batched training.
 
 AdamW at 1e-4, cosine schedule after 5 percent of warm-up, 20 epochs, batches of 4 (arXiv 2604.08333). The paper gives
 no hidden width; it is HIDDEN here. For every fold a second head is trained without the fold that follows, which it then
@@ -8,6 +8,7 @@ predicts: that is the inner reading by which an exit is chosen.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -20,24 +21,51 @@ from diagnostics.scores import balanced_accuracy
 
 HIDDEN, DROPOUT, LEARNING_RATE, WARM_UP, EPOCHS, BATCH = 256, 0.1, 1e-4, 0.05, 20, 4
 
+AT_ONCE = 2**28
+"""Bytes of features and weights trained together, or one locus: more fill memory and save no time."""
+
 Ints = NDArray[np.int64]
 
 
 def read_mlp(features: NDArray[np.float32], labels: Ints, groups: Ints, folds: Ints, seed: int) -> Reading:
     """Held-out log-probabilities of [n_images, width] features; `folds` already keep groups together."""
+    return read_mlp_loci([features], labels, folds, seed)[0]
+
+
+def read_mlp_loci(features: Sequence[NDArray[np.float32]], labels: Ints, folds: Ints, seed: int) -> list[Reading]:
+    """`read_mlp` of several loci, each as if it were the only one: all draw the same weights, batches and dropout."""
     n_folds, n_classes = int(folds.max()) + 1, int(labels.max()) + 1
     training = [folds != f for f in range(n_folds)]
-    inner_held_out = [folds == (f + 1) % n_folds for f in range(n_folds)]
-    masks = [*training, *(t & ~h for t, h in zip(training, inner_held_out, strict=True))]
-    scaled = [standardise(features[mask], features)[1].astype(np.float32) for mask in masks]
-    logits = _train(_shorten(np.stack(scaled)), labels, masks, n_classes, seed)
-    log_probabilities = np.empty((len(labels), n_classes))
-    inner = []
-    for f in range(n_folds):
-        log_probabilities[folds == f] = logits[f, folds == f]
-        held_out = inner_held_out[f]
-        inner.append(balanced_accuracy(labels[held_out], logits[n_folds + f, held_out].argmax(axis=1), n_classes))
-    return Reading(log_probabilities, np.array(inner))
+    following = [folds == (f + 1) % n_folds for f in range(n_folds)]
+    masks = [*training, *(t & ~h for t, h in zip(training, following, strict=True))]
+    found: dict[int, Reading] = {}
+    for together in _together([min(x.shape) for x in features], len(labels), len(masks)):
+        x = np.stack([_scaled(features[i], masks) for i in together])
+        for i, logits in zip(together, _train(x, labels, masks, n_classes, seed), strict=True):
+            log_probabilities = np.empty((len(labels), n_classes))
+            inner = []
+            for f, rows in enumerate(following):
+                log_probabilities[folds == f] = logits[f, folds == f]
+                told = logits[n_folds + f, rows].argmax(axis=1)
+                inner.append(balanced_accuracy(labels[rows], told, n_classes))
+            found[i] = Reading(log_probabilities, np.array(inner))
+    return [found[i] for i in range(len(features))]
+
+
+def _together(widths: Sequence[int], n_images: int, n_masks: int) -> list[list[int]]:
+    """Indices of loci of one width, as many as AT_ONCE allows."""
+    parts: list[list[int]] = []
+    for width in sorted(set(widths)):
+        same = [i for i, w in enumerate(widths) if w == width]
+        # Weights come with gradients and two moments.
+        most = max(1, AT_ONCE // (4 * n_masks * width * (n_images + 4 * HIDDEN)))
+        parts += [same[start : start + most] for start in range(0, len(same), most)]
+    return parts
+
+
+def _scaled(features: NDArray[np.float32], masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.float32]:
+    """[n_masks, n_images, width] features as each mask's rows standardise them."""
+    return _shorten(np.stack([standardise(features[mask], features)[1].astype(np.float32) for mask in masks]))
 
 
 def _shorten(x: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -49,21 +77,24 @@ def _shorten(x: NDArray[np.float32]) -> NDArray[np.float32]:
 def _train(
     x: NDArray[np.float32], labels: Ints, masks: list[NDArray[np.bool_]], n_classes: int, seed: int
 ) -> NDArray[np.float64]:
-    """One head a mask, trained on its rows; class-balanced log-probabilities of all rows, [n_masks, n_images, K]."""
+    """One head a locus and mask, trained on the mask's rows of x [n_loci, n_masks, n_images, width]; class-balanced
+    log-probabilities of all rows, [n_loci, n_masks, n_images, K].
+    """
     generator = torch.Generator().manual_seed(seed)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    data, target = torch.from_numpy(x).to(device), torch.from_numpy(labels).to(device)
-    n_heads, _, width = data.shape
+    n_loci, n_masks, n_images, width = x.shape
+    data = torch.from_numpy(x).to(device).flatten(0, 1)
+    target = torch.from_numpy(labels).to(device)
     rows = [torch.from_numpy(np.flatnonzero(mask)) for mask in masks]
     longest = max(len(r) for r in rows)
     n_steps = math.ceil(longest / BATCH) * EPOCHS
 
     def parameter(*shape: int, fan: int) -> Tensor:
         values = (torch.rand(*shape, generator=generator) * 2 - 1) / math.sqrt(fan)
-        return values.to(device).requires_grad_()
+        return values.to(device).repeat(n_loci, 1, 1).requires_grad_()
 
-    w1, b1 = parameter(n_heads, width, HIDDEN, fan=width), parameter(n_heads, 1, HIDDEN, fan=width)
-    w2, b2 = parameter(n_heads, HIDDEN, n_classes, fan=HIDDEN), parameter(n_heads, 1, n_classes, fan=HIDDEN)
+    w1, b1 = parameter(n_masks, width, HIDDEN, fan=width), parameter(n_masks, 1, HIDDEN, fan=width)
+    w2, b2 = parameter(n_masks, HIDDEN, n_classes, fan=HIDDEN), parameter(n_masks, 1, n_classes, fan=HIDDEN)
     optimizer = torch.optim.AdamW([w1, b1, w2, b2], lr=LEARNING_RATE, fused=True)
     warm_up = max(1, round(WARM_UP * n_steps))
     schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -72,16 +103,16 @@ def _train(
             (step + 1) / warm_up, 0.5 * (1 + math.cos(math.pi * max(0, step - warm_up) / (n_steps - warm_up)))
         ),
     )
-    head = torch.arange(n_heads)[:, None]
+    head = torch.arange(n_loci * n_masks, device=device)[:, None]
     for _ in range(EPOCHS):
         order = torch.stack(
             [r[torch.randperm(len(r), generator=generator)].repeat(-(-longest // len(r)))[:longest] for r in rows]
         )
         for start in range(0, longest, BATCH):
-            batch = order[:, start : start + BATCH]
+            batch = order[:, start : start + BATCH].to(device).repeat(n_loci, 1)
             hidden = functional.relu(torch.baddbmm(b1, data[head, batch], w1))
-            keep = (torch.rand(hidden.shape, generator=generator) >= DROPOUT).to(device) / (1 - DROPOUT)
-            scores = torch.baddbmm(b2, hidden * keep, w2)
+            kept = torch.rand(n_masks, *hidden.shape[1:], generator=generator) >= DROPOUT
+            scores = torch.baddbmm(b2, hidden * (kept.to(device) / (1 - DROPOUT)).repeat(n_loci, 1, 1), w2)
             # Summed over heads, so that each head has the gradient it would have alone.
             loss = (
                 functional.cross_entropy(scores.flatten(0, 1), target[batch].flatten(), reduction="sum")
@@ -94,5 +125,6 @@ def _train(
     with torch.no_grad():
         scores = torch.baddbmm(b2, functional.relu(torch.baddbmm(b1, data, w1)), w2)
     prior = np.stack([np.bincount(labels[mask], minlength=n_classes) / mask.sum() for mask in masks])
-    balanced = scores.cpu().double() - torch.from_numpy(np.log(np.maximum(prior, 1e-9)))[:, None]
+    of_heads = scores.cpu().double().view(n_loci, n_masks, n_images, n_classes)
+    balanced = of_heads - torch.from_numpy(np.log(np.maximum(prior, 1e-9)))[:, None]
     return torch.log_softmax(balanced, dim=-1).numpy()

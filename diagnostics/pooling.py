@@ -1,11 +1,14 @@
 """From token states to one feature vector an image: which rows belong to which image, and where in the picture they
 lie.
+
+Means are products with a matrix of weights: one kernel that waits for nothing and adds in the same order every time,
+where sums scattered by index wait for the device and add in any order.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -18,34 +21,41 @@ class RowCountError(RuntimeError):
     """The rows of a hooked tensor cannot be attributed to the images of the batch."""
 
 
-@dataclass(frozen=True)
 class Rows:
-    """For every token row of a tensor the image it belongs to and the region (0..15) it lies in; -1 leaves it out."""
+    """The token rows of a batch, image after image, and the region (0..15) each lies in; -1 leaves a row out.
 
-    image: Tensor
-    region: Tensor
-    n_images: int
+    `regions` holds one tensor [rows] an image.
+    """
+
+    def __init__(self, regions: Sequence[Tensor]) -> None:
+        self._lengths = [len(region) for region in regions]
+        inside = [(region == torch.arange(GRID * GRID)[:, None]).float() for region in regions]
+        self._grid = self._stacked([hot / hot.sum(dim=1, keepdim=True).clamp(min=1) for hot in inside])
+        kept = [hot.sum(dim=0, keepdim=True) for hot in inside]
+        self._mean = self._stacked([row / row.sum().clamp(min=1) for row in kept])
 
     def mean(self, states: Tensor) -> Tensor:
         """[rows, width] -> [n_images, width], in float32."""
-        return _segment_mean(states, self.image, self.n_images)
+        self._mean = [weights.to(states.device) for weights in self._mean]
+        return self._pool(self._mean, states)
 
     def grid(self, states: Tensor) -> Tensor:
         """[rows, width] -> [n_images, GRID * GRID * width]; a region without a token is 0."""
-        cells = GRID * GRID
-        pooled = _segment_mean(
-            states, torch.where(self.image < 0, -1, self.image * cells + self.region), self.n_images * cells
-        )
-        return pooled.reshape(self.n_images, -1)
+        self._grid = [weights.to(states.device) for weights in self._grid]
+        return self._pool(self._grid, states)
 
+    def _stacked(self, weights: list[Tensor]) -> list[Tensor]:
+        """Images of equal length are pooled in one product."""
+        return [torch.stack(weights)] if len(set(self._lengths)) == 1 else weights
 
-def _segment_mean(states: Tensor, segment: Tensor, n_segments: int) -> Tensor:
-    segment = segment.to(states.device)
-    kept = segment >= 0
-    states, segment = states[kept].float(), segment[kept]
-    total = torch.zeros(n_segments, states.shape[1], device=states.device).index_add_(0, segment, states)
-    count = torch.bincount(segment, minlength=n_segments).clamp(min=1)
-    return total / count[:, None]
+    def _pool(self, weights: list[Tensor], states: Tensor) -> Tensor:
+        if len(states) != sum(self._lengths):
+            raise RowCountError(f"{len(states)} rows for images of {sum(self._lengths)}")
+        states = states.float()
+        if len(weights) == 1:
+            return torch.bmm(weights[0], states.reshape(len(weights[0]), -1, states.shape[-1])).flatten(1)
+        parts = torch.split(states, self._lengths)
+        return torch.stack([(own @ part).flatten() for own, part in zip(weights, parts, strict=True)])
 
 
 def raster_regions(height: int, width: int) -> Tensor:
@@ -72,12 +82,6 @@ def sequence_regions(n_tokens: int) -> Tensor:
     return raster_regions(side, side) if side * side == n_tokens else run_regions(n_tokens)
 
 
-def from_counts(counts: list[int], regions: list[Tensor]) -> Rows:
-    """Rows of images that follow each other, `counts` tokens each."""
-    image = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
-    return Rows(image, torch.cat(regions), len(counts))
-
-
 def batched_rows(shape: tuple[int, int], tiles: list[int], n_prefix: int) -> Rows:
     """Rows of a tower's [n_tiles, tokens, width] output, flattened; `tiles` an image, `n_prefix` CLS or register
     tokens.
@@ -85,15 +89,21 @@ def batched_rows(shape: tuple[int, int], tiles: list[int], n_prefix: int) -> Row
     n_tiles, n_tokens = shape
     if sum(tiles) != n_tiles:
         raise RowCountError(f"the tower gave {n_tiles} tiles for images of {sum(tiles)}")
-    owner = torch.repeat_interleave(torch.arange(len(tiles)), torch.tensor(tiles))
-    image = owner[:, None].expand(n_tiles, n_tokens).clone()
-    image[:, :n_prefix] = -1
     within = sequence_regions(n_tokens - n_prefix)
-    region = torch.zeros(n_tiles, n_tokens, dtype=torch.long)
-    start = 0
+    regions = []
     for count in tiles:
+        region = torch.full((count, n_tokens), -1)
         # One tile is a picture; the tiles of a cut picture follow each other in runs.
-        spread = within[None] if count == 1 else run_regions(count * len(within)).reshape(count, -1)
-        region[start : start + count, n_prefix:] = spread
-        start += count
-    return Rows(image.reshape(-1), region.reshape(-1), len(tiles))
+        region[:, n_prefix:] = within[None] if count == 1 else run_regions(count * len(within)).reshape(count, -1)
+        regions.append(region.reshape(-1))
+    return Rows(regions)
+
+
+def placed_rows(at_image: Tensor, regions: Sequence[Tensor]) -> Rows:
+    """Rows of a decoder's [n_images, length, width] states, flattened: `regions` of the tokens at `at_image`, a mask
+    [n_images, length].
+    """
+    placed = torch.full(at_image.shape, -1)
+    for row, where, region in zip(placed, at_image, regions, strict=True):
+        row[where] = region
+    return Rows(list(placed))

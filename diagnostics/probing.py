@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Precision = type[np.float64] | type[np.float32]
 ProbeName = Literal["ridge", "mlp"]
 
 PROBES = "3"
@@ -103,17 +104,41 @@ def read_label_sets(
     sides of one factorisation a fold, so they cost little beside it. Every class must be in every training part.
     `precision` is that of the scores; the factorisation is always in float64.
     """
-    log_probabilities = np.empty((*label_sets.shape, n_classes))
-    inner = np.empty((len(label_sets), int(folds.max()) + 1))
-    for fold in range(inner.shape[1]):
+    return _read(features, [(label_sets, precision)], groups, folds, n_classes)[0]
+
+
+def read_beside(
+    features: NDArray[np.float32], labels: Ints, permuted: Ints, groups: Ints, folds: Ints
+) -> tuple[Reading, Floats]:
+    """`read_ridge` of the labels, and the log-probabilities [n_sets, n_images, K] of permuted ones [n_sets, n_images]
+    in float32, from the same factorisations.
+    """
+    asked: list[tuple[Ints, Precision]] = [(labels[None], np.float64), (permuted, np.float32)]
+    (true, inner), (read, _) = _read(features, asked, groups, folds, int(labels.max()) + 1)
+    return Reading(true[0], inner[0]), read
+
+
+def _read(
+    features: NDArray[np.float32],
+    asked: Sequence[tuple[Ints, Precision]],
+    groups: Ints,
+    folds: Ints,
+    n_classes: int,
+) -> list[tuple[Floats, Floats]]:
+    """What `read_label_sets` gives, for each of several arrays of labellings and their precision."""
+    n_folds = int(folds.max()) + 1
+    found = [(np.empty((*sets.shape, n_classes)), np.empty((len(sets), n_folds))) for sets, _ in asked]
+    for fold in range(n_folds):
         held_out, training = folds == fold, folds != fold
-        ridge = Ridge.factorise(*standardise(features[training], features[held_out]), groups[training]).to(precision)
-        for start in range(0, len(label_sets), SETS_AT_ONCE):
-            sets = slice(start, start + SETS_AT_ONCE)
-            read, accuracy = _read_fold(ridge, label_sets[sets][:, training], n_classes)
-            log_probabilities[sets, held_out] = read
-            inner[sets, fold] = accuracy
-    return log_probabilities, inner
+        exact = Ridge.factorise(*standardise(features[training], features[held_out]), groups[training])
+        for (label_sets, precision), (log_probabilities, inner) in zip(asked, found, strict=True):
+            ridge = exact.to(precision)
+            for start in range(0, len(label_sets), SETS_AT_ONCE):
+                sets = slice(start, start + SETS_AT_ONCE)
+                read, accuracy = _read_fold(ridge, label_sets[sets][:, training], n_classes)
+                log_probabilities[sets, held_out] = read
+                inner[sets, fold] = accuracy
+    return found
 
 
 def _read_fold(ridge: Ridge, labels: Ints, n_classes: int) -> tuple[Floats, Floats]:

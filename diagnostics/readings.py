@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from diagnostics import store
 from diagnostics.measurement import OPTIONS, Measurement, Progress
+from diagnostics.permutations import Permuted
 from diagnostics.probing import PROBES, Reading, read
 from diagnostics.records import STAGES
 from diagnostics.settings import Settings
@@ -20,6 +21,7 @@ from fixtures.datasets.dataset import Dataset
 
 REFERENCE_LOCUS = "reference"
 OPTIONS_LOCUS = "answer.0.options"
+N_PERMUTATIONS = {"quick": 100, "full": 1000}
 READOUTS = ("mean", "last", "options", "grid", "attention")
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -65,21 +67,54 @@ class Reader:
             reading = read_it(self.measured.array(array))
             return {"log_probabilities": reading.log_probabilities, "inner_accuracy": reading.inner_accuracy}
 
-        name = store.key(features=self.measured.key, locus=array, **content, **self.key)
-        return Reading(**store.remembered(self.settings.store, name, arrays))
+        return Reading(**store.remembered(self.settings.store, self._name(array, **content), arrays))
+
+    def _name(self, array: str, **content: Any) -> str:
+        return store.key(features=self.measured.key, locus=array, **content, **self.key)
+
+    def _mlp(self, arrays: Iterable[str]) -> dict[str, Reading]:
+        """The paper's probe at those of `arrays` that the store has no reading of, trained together."""
+        from diagnostics.mlp_probe import read_mlp_loci
+
+        unread = [name for name in arrays if not store.holds(self.settings.store, self._name(name))]
+        features = [self.measured.array(name) for name in unread]
+        return dict(zip(unread, read_mlp_loci(features, self.measured.labels, self.folds, self.seed), strict=True))
+
+    @cached_property
+    def permuted(self) -> Permuted:
+        """The labels given to other patients."""
+        m, s = self.measured, self.settings
+        return Permuted(m.labels, m.groups, self.folds, N_PERMUTATIONS[s.controls], s.seed, s.store, self.key)
+
+    def permuted_loci(self) -> list[str]:
+        """Where permuted labels are read: at the exits, under full controls everywhere."""
+        loci = self.measured.loci()
+        return sorted(loci if self.settings.controls == "full" else exit_loci(loci), key=order)
 
     def loci(self, names: Iterable[str]) -> dict[str, Reading]:
         """The probe's reading of each locus."""
         names = list(names)
+        if self.settings.probe == "mlp":
+            self.progress("probing", 0, 1)
+            trained = self._mlp(map(_array, names))
+            for array in trained:
+                self.remembered(lambda _, array=array: trained[array], array)  # type: ignore[misc]
         found = {}
         for done, name in enumerate(names):
             self.progress("probing", done, len(names))
-            found[name] = self.remembered(self.probe, OPTIONS if name == OPTIONS_LOCUS else name)
+            found[name] = self.remembered(self.probe, _array(name))
         return found
 
     def all_loci(self) -> dict[str, Reading]:
         """Every locus, the option likelihoods, and the exits of tower and connector by attention on their regions."""
         names = self.measured.loci()
+        if self.settings.probe == "ridge":
+            # These are read under permuted labels too, and a factorisation costs more than either.
+            for done, name in enumerate(beside := [*self.permuted_loci(), OPTIONS_LOCUS]):
+                self.progress("probing exits", done, len(beside))
+                array = _array(name)
+                read_it = partial(self.permuted.read_beside, features=self.measured.key, locus=array)
+                self.remembered(read_it, array)
         found = self.loci([*names, OPTIONS_LOCUS])
         last = max((name for name in names if name.startswith("vision.")), key=order).split(".")[1]
         for name in (f"vision.{last}.grid", "connector.0.grid"):
@@ -93,3 +128,25 @@ def order(locus: str) -> tuple[int, int, int]:
     """Sorts loci as the signal passes them, and at one layer the simpler readout first."""
     stage, layer, readout = locus.split(".")
     return (tuple[str, ...](STAGES).index(stage), int(layer), READOUTS.index(readout))
+
+
+def _array(locus: str) -> str:
+    """The measurement's array of a locus."""
+    return OPTIONS if locus == OPTIONS_LOCUS else locus
+
+
+def exit_loci(names: Iterable[str]) -> list[str]:
+    """The loci at which a stage hands over, of those named: they speak for the places of the chain.
+
+    Other readings may speak too (a locus inside a stage, the regions weighed by attention), but they are chosen by
+    inner validation, so that their null is that of one reading and not of the largest of many.
+    """
+    parts = {name: name.split(".") for name in names}
+    last: dict[str, int] = {}
+    for stage, layer, _ in parts.values():
+        last[stage] = max(last.get(stage, 0), int(layer))
+    return [
+        name
+        for name, (stage, layer, readout) in parts.items()
+        if int(layer) == last[stage] and (stage, readout) != ("llm", "mean")
+    ]

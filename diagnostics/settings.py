@@ -13,6 +13,9 @@ from fixtures.models.registry import ModelSpec
 FOLD_SEEDS = 5
 """Assignments of folds over which a change at a probe exit is averaged, since a probe's own training varies."""
 
+BATCH_SIZE = 16
+"""Images of a batch where no memory is measured."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -32,7 +35,8 @@ class Settings:
     dtype: str | None = None
     device_map: str | None = None
     quantize: Literal["4bit", "8bit"] | None = None
-    batch_size: int = 16
+    batch_size: int | None = None
+    """Images in a forward pass; None: what fits a GPU, BATCH_SIZE on a CPU."""
     max_images: int | None = None
     max_excluded: float = 0.01
     """Largest share of images that may be unreadable."""

@@ -167,6 +167,11 @@ def _header(path: Path) -> tuple[list[str], list[str]]:
     return json.loads(metadata["images"]), json.loads(metadata["texts"])
 
 
+def holds(root: Path, name: str) -> bool:
+    """Whether `remembered` would compute nothing."""
+    return (root / "readings" / f"{name}.safetensors").exists()
+
+
 def remembered(root: Path, name: str, compute: Callable[[], Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
     """Arrays under `name`, computed once across processes."""
     from safetensors import SafetensorError

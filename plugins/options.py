@@ -35,6 +35,11 @@ def count(text: str) -> int:
     return value
 
 
+def batch_size(text: str) -> int | None:
+    """A whole number above 0, or None for `auto`."""
+    return None if text == "auto" else count(text)
+
+
 OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     (
         "--model",
@@ -112,10 +117,10 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     (
         "--batch-size",
         {
-            "type": count,
-            "default": 16,
+            "type": batch_size,
             "metavar": "N",
-            "help": "images in a forward pass, halved when memory runs out (default: 16)",
+            "help": "images in a forward pass, or auto: as many as fit a GPU by their tokens, 16 on a CPU; halved when "
+            "memory runs out (default: auto)",
         },
     ),
     (

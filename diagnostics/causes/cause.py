@@ -115,7 +115,7 @@ class _Reader:
                 pictures = [open_image(image) for image in images]
                 parts = []
                 with Hybrids(loaded, against, evidence.dataset.prompt, evidence.dataset.answers).ready() as hybrids:
-                    for part in hybrids.likeliest(pictures, choices, evidence.settings.batch_size):
+                    for part in hybrids.likeliest(pictures, choices, evidence.loader.limit):
                         parts.append(part)
                         done = sum(part.shape[1] for part in parts)
                         evidence.progress("swapping modules", done, len(images))

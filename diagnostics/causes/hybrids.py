@@ -22,9 +22,9 @@ from PIL.Image import Image
 from PIL.Image import new as new_image
 from torch import nn
 
-from diagnostics.batches import read_all
+from diagnostics.batches import Limit, read_all
 from diagnostics.causes.pieces import Assembly, Choice
-from diagnostics.extraction import options_of, prefill, prepared, score_options
+from diagnostics.extraction import Inputs, options_of, prefill, prepared, score_options
 from fixtures.models.anatomy import Anatomy
 from fixtures.models.loading import LoadedModel
 
@@ -52,7 +52,7 @@ class Hybrids:
         # transformers puts the hooks that record hidden states on a model's blocks in its first run, and blocks that
         # have none would be missing from a hybrid's.
         for loaded in both:
-            prefill(loaded.model, prepared(loaded, [new_image("RGB", (64, 64))], self._prompt))
+            prefill(loaded.model, prepared(loaded, [new_image("RGB", (64, 64))], self._prompt).on(loaded.device))
         undo = [
             _replace_forward(loaded.model.get_submodule(path), functools.partial(self._memory.remember, path, depth))
             for loaded in both
@@ -67,19 +67,25 @@ class Hybrids:
             self._memory.forget()
 
     def likeliest(
-        self, images: Sequence[Image], choices: Sequence[Choice], batch_size: int
+        self, images: Sequence[Image], choices: Sequence[Choice], limit: Limit
     ) -> Iterator[NDArray[np.int64]]:
         """A batch at a time, the likeliest option of every image under every choice: [n_choices, n_images of batch]."""
 
-        def read(chunk: Sequence[Image]) -> NDArray[np.int64]:
-            return np.asarray(self.scores(chunk, choices).argmax(axis=2), dtype=np.int64)
+        def prepare(chunk: Sequence[Image]) -> Inputs:
+            return prepared(self._loaded, chunk, self._prompt)
 
-        return read_all(read, images, batch_size)
+        def read(inputs: Inputs) -> NDArray[np.int64]:
+            return np.asarray(self._scores(inputs, choices).argmax(axis=2), dtype=np.int64)
 
-    @torch.inference_mode()
+        return read_all(prepare, read, images, limit)
+
     def scores(self, images: Sequence[Image], choices: Sequence[Choice]) -> NDArray[np.float32]:
         """Log-likelihoods of the options, [n_choices, n_images, n_options], for one batch of images."""
-        batch = prepared(self._loaded, images, self._prompt)
+        return self._scores(prepared(self._loaded, images, self._prompt), choices)
+
+    @torch.inference_mode()
+    def _scores(self, inputs: Inputs, choices: Sequence[Choice]) -> NDArray[np.float32]:
+        batch = inputs.on(self._loaded.device)
         model = self._loaded.model
         self._memory.forget()
         found: dict[Choice, NDArray[np.float32]] = {}

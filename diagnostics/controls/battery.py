@@ -9,12 +9,11 @@ from diagnostics.records import Controls
 
 def run(evidence: Evidence) -> tuple[Controls, list[str]]:
     """The record of the controls, and the cautions they give."""
-    permuted = null.Permuted(evidence)
-    facts, cautions = floors.file_facts(evidence, permuted)
+    facts, cautions = floors.file_facts(evidence)
     controls = Controls(
         asked=evidence.settings.controls,
-        null=null.of_reference(evidence, permuted),
-        pixels=floors.pixels(evidence, permuted),
+        null=null.of_reference(evidence),
+        pixels=floors.pixels(evidence),
         file_facts=facts,
         twin=twin.run(evidence),
         control_task=control_task.run(evidence),

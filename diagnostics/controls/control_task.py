@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diagnostics import store
-from diagnostics.controls.null import exit_loci
 from diagnostics.evidence import Evidence
 from diagnostics.probing import read
-from diagnostics.readings import order
+from diagnostics.readings import exit_loci, order
 from diagnostics.records import ControlTask, Selectivity
 from diagnostics.scores import balanced_accuracy, signal
 

@@ -10,7 +10,7 @@ from PIL.Image import Resampling
 
 from diagnostics import store
 from diagnostics.controls import strata
-from diagnostics.controls.null import LEVEL, Permuted, p_value
+from diagnostics.controls.null import LEVEL, p_value
 from diagnostics.evidence import Evidence
 from diagnostics.judging import interval
 from diagnostics.probing import Reading, read
@@ -22,17 +22,17 @@ SIDE = 16
 FACTS = {"width": "width", "height": "height", "mode": "mode", "type": "file type"}
 
 
-def pixels(evidence: Evidence, permuted: Permuted) -> Floor:
+def pixels(evidence: Evidence) -> Floor:
     """The floor of the grey picture shrunk to 16 x 16."""
 
     def features() -> NDArray[np.float32]:
         small = (open_image(i).convert("L").resize((SIDE, SIDE), Resampling.BOX) for i in evidence.measured.images)
         return np.stack([np.asarray(picture, dtype=np.float32).reshape(-1) for picture in small])
 
-    return _floor(evidence, permuted, _read(evidence, "pixels16", features), "pixels16", features)
+    return _floor(evidence, _read(evidence, "pixels16", features), "pixels16", features)
 
 
-def file_facts(evidence: Evidence, permuted: Permuted) -> tuple[FileFacts, list[str]]:
+def file_facts(evidence: Evidence) -> tuple[FileFacts, list[str]]:
     """The floor of width, height, mode and file type, the chain's signal between files alike, and the caution that
     follows where these facts are above the null.
     """
@@ -50,7 +50,7 @@ def file_facts(evidence: Evidence, permuted: Permuted) -> tuple[FileFacts, list[
         return kept["features"]
 
     reading = _read(evidence, "facts", features)
-    floor = _floor(evidence, permuted, reading, "facts", features)
+    floor = _floor(evidence, reading, "facts", features)
     stratum = strata.of_scores(reading.log_probabilities)
     within = {
         place: value
@@ -99,11 +99,9 @@ def _read(evidence: Evidence, name: str, features: Callable[[], NDArray[np.float
     return Reading(**store.remembered(e.settings.store, key, compute))
 
 
-def _floor(
-    evidence: Evidence, permuted: Permuted, reading: Reading, name: str, features: Callable[[], NDArray[np.float32]]
-) -> Floor:
+def _floor(evidence: Evidence, reading: Reading, name: str, features: Callable[[], NDArray[np.float32]]) -> Floor:
     signal = evidence.signal(reading.predictions)
-    signals, _ = permuted.read(features, floor=name)
+    signals, _ = evidence.reader.permuted.read(features, floor=name)
     return Floor(
         signal=signal,
         ci=interval(evidence.resamples.signal(reading.predictions)),

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diagnostics import exits, folds, store
-from diagnostics.controls.null import exit_loci
 from diagnostics.evidence import Evidence
 from diagnostics.exits import Candidate, Choice
 from diagnostics.probing import Reading, read
+from diagnostics.readings import exit_loci
 from diagnostics.records import Twin, TwinExit
 from diagnostics.scores import balanced_accuracy, signal
 from fixtures.datasets.images import open_image
@@ -118,11 +118,12 @@ def _twin_features(evidence: Evidence, rows: Ints) -> dict[str, NDArray[np.float
     from diagnostics.batches import read_all
     from diagnostics.extraction import Extractor
 
-    loaded, dataset, settings = evidence.loader.load(), evidence.dataset, evidence.settings
-    pictures = [open_image(evidence.measured.images[row]) for row in rows]
+    loaded, dataset = evidence.loader.load(), evidence.dataset
+    pictures = (open_image(evidence.measured.images[row]) for row in rows)
     extractor = Extractor(loaded, dataset.prompt, dataset.answers)
-    with extractor.hooked(), drawn_anew(loaded, settings.seed):
-        batches = list(read_all(extractor.read_before_decoder, pictures, settings.batch_size))
+    with extractor.hooked(), drawn_anew(loaded, evidence.settings.seed):
+        limit = evidence.loader.limit
+        batches = list(read_all(extractor.prepare, extractor.read_before_decoder, pictures, limit, extractor.length))
     return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 
 

@@ -12,7 +12,7 @@ from diagnostics.measurement import SHARD, answer_length
 from diagnostics.planning.checkpoint import Checkpoint
 from diagnostics.planning.gpus import BANDWIDTH, COMPUTE, RUNTIME, Gpu
 from diagnostics.planning.pictures import Pictures
-from diagnostics.settings import Settings
+from diagnostics.settings import BATCH_SIZE, Settings
 from fixtures.models import memory
 from fixtures.models.image_tokens import Seen, seen
 from fixtures.models.memory import BYTES, Batch
@@ -67,7 +67,7 @@ def cost(spec: ModelSpec, checkpoint: Checkpoint, pictures: Pictures, settings: 
     weights = memory.weights(shape, dtype, settings.quantize)
     usable = gpu.memory - RUNTIME
     n_gpus = math.ceil((weights + needed(shape, views, text, written, dtype, 1)) / usable)
-    batch = settings.batch_size
+    batch = settings.batch_size or BATCH_SIZE
     while batch > 1 and weights + needed(shape, views, text, written, dtype, batch) > n_gpus * usable:
         batch //= 2
     working = needed(shape, views, text, written, dtype, batch)

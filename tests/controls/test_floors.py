@@ -11,7 +11,6 @@ from PIL import Image
 
 from diagnostics import folds
 from diagnostics.controls import battery, floors
-from diagnostics.controls.null import Permuted
 from diagnostics.evidence import Evidence
 from diagnostics.probing import read_ridge
 from diagnostics.scores import balanced_accuracy
@@ -71,7 +70,7 @@ def sized(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_label_that_hides_in_the_size_is_said(sized: Path, evidence_of: Callable[[Path], Evidence]) -> None:
     evidence = evidence_of(sized)
-    found, (caution,) = floors.file_facts(evidence, Permuted(evidence))
+    found, (caution,) = floors.file_facts(evidence)
     assert found.facts == ["width"]
     assert found.accuracy == pytest.approx(0.9)
     assert found.p < 0.05
@@ -84,7 +83,7 @@ def test_a_label_that_hides_in_the_size_is_said(sized: Path, evidence_of: Callab
 
 def test_equal_files_tell_nothing(phantoms: Path, evidence_of: Callable[[Path], Evidence]) -> None:
     evidence = evidence_of(phantoms)
-    found, cautions = floors.file_facts(evidence, Permuted(evidence))
+    found, cautions = floors.file_facts(evidence)
     assert (found.signal, found.p, found.facts, cautions) == (0, 1, [], [])
 
 
@@ -97,7 +96,7 @@ def test_a_second_run_computes_nothing(
         raise AssertionError("computed again")
 
     evidence = evidence_of(phantoms)
-    monkeypatch.setattr("diagnostics.controls.null.read_label_sets", refuse)
+    monkeypatch.setattr("diagnostics.permutations.read_label_sets", refuse)
     for module in ("floors", "control_task", "twin"):
         monkeypatch.setattr(f"diagnostics.controls.{module}.read", refuse)
     monkeypatch.setattr(type(evidence.loader), "load", refuse)

@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from diagnostics import folds
-from diagnostics.controls.null import exit_loci, p_value, permuted_labels, scores_of, summarise
+from diagnostics.controls.null import p_value, summarise
+from diagnostics.permutations import permuted_labels, scores_of
 from diagnostics.probing import read_label_sets
+from diagnostics.readings import exit_loci
 from diagnostics.scores import balanced_accuracy, signal
 
 Ints = NDArray[np.int64]

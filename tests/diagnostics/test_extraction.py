@@ -68,6 +68,28 @@ def test_a_batch_reads_what_single_images_read(loaded: Any, together: Any) -> No
     assert together.texts == [batch.texts[0] for batch in alone]
 
 
+def test_one_prefill_an_image(loaded: Any) -> None:
+    """Tower and connector run once; every decoder layer sees the prompt once, then single tokens of the answers."""
+    from diagnostics.extraction import Extractor
+
+    widths: dict[str, list[int]] = {name: [] for name in (*loaded.anatomy.decoder_layers, loaded.anatomy.connector)}
+
+    def note(name: str) -> Any:
+        return lambda _m, args, kwargs: widths[name].append((args[0] if args else next(iter(kwargs.values()))).shape[1])
+
+    hooks = [loaded.model.get_submodule(n).register_forward_pre_hook(note(n), with_kwargs=True) for n in widths]
+    with Extractor(loaded, PROMPT, OPTIONS, max_new_tokens=3).hooked() as extractor:
+        prompt = extractor.prepare(pictures()).batch["input_ids"].shape[1]
+        extractor.read(pictures())
+    for hook in hooks:
+        hook.remove()
+    assert len(widths.pop(loaded.anatomy.connector)) == 1
+    longest = max(len(extractor._options.tokens[i]) for i in range(len(OPTIONS)))
+    for seen in widths.values():
+        assert seen[0] == prompt
+        assert max(seen[1:]) <= longest
+
+
 def test_the_decoder_is_read_as_it_reports_itself(loaded: Any, together: Any) -> None:
     import torch
 

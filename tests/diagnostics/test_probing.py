@@ -191,6 +191,40 @@ def test_the_papers_probe_reads_what_is_there_and_not_noise() -> None:
     np.testing.assert_array_equal(reading.log_probabilities, again.log_probabilities)
 
 
+def test_loci_trained_together_are_read_as_if_each_were_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loci of two widths, one of them of more columns than images, in one training and one by one: within 1e-3 of
+    log-probability, since sums of other order drift apart over the steps."""
+    from diagnostics import mlp_probe
+
+    labels, groups, fold = patients(30, 2)
+    rng = np.random.default_rng(9)
+    loci = [
+        (rng.normal(size=(len(labels), width)) + strength * labels[:, None]).astype(np.float32)
+        for width, strength in [(12, 0.3), (90, 0.1), (12, 0.0), (12, 0.8)]
+    ]
+    together = mlp_probe.read_mlp_loci(loci, labels, fold, 0)
+    for x, reading in zip(loci, together, strict=True):
+        alone = mlp_probe.read_mlp(x, labels, groups, fold, 0)
+        np.testing.assert_allclose(reading.log_probabilities, alone.log_probabilities, atol=1e-3)
+        np.testing.assert_allclose(reading.inner_accuracy, alone.inner_accuracy, atol=1e-12)
+    assert len(mlp_probe._together([12, 60, 12, 12], 60, 10)) == 2
+    monkeypatch.setattr(mlp_probe, "AT_ONCE", 1)
+    assert mlp_probe._together([12, 60, 12], 60, 10) == [[0], [2], [1]]
+
+
+def test_permuted_labels_beside_the_true_ones_change_nothing() -> None:
+    labels, groups, fold = patients(24, 2)
+    rng = np.random.default_rng(10)
+    x = (rng.normal(size=(len(labels), 9)) + 0.5 * labels[:, None]).astype(np.float32)
+    permuted = np.stack([labels[np.argsort(rng.random(24))[groups] * 2] for _ in range(3)])
+    reading, read = probing.read_beside(x, labels, permuted, groups, fold)
+    alone = probing.read_ridge(x, labels, groups, fold)
+    np.testing.assert_array_equal(reading.log_probabilities, alone.log_probabilities)
+    np.testing.assert_array_equal(reading.inner_accuracy, alone.inner_accuracy)
+    apart, _ = probing.read_label_sets(x, permuted, groups, fold, 2, np.float32)
+    np.testing.assert_array_equal(read, apart)
+
+
 def test_the_papers_probe_takes_three_uneven_folds() -> None:
     labels = np.arange(31) % 2
     fold = np.repeat([0, 1, 2], [11, 10, 10])

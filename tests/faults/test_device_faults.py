@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from diagnostics import measurement
-from diagnostics.batches import read_all
+from diagnostics.batches import Limit, read_all
 from diagnostics.device_faults import DeviceFault, Guard, differing
 from diagnostics.extraction import Batch, Extractor
 from diagnostics.settings import Settings
@@ -44,7 +44,7 @@ class Device:
 
 
 def all_texts(device: Device, n: int = 20, size: int = 8) -> list[str]:
-    found = read_all(Guard(device.read, len), list(range(n)), size)  # type: ignore[arg-type]
+    found = read_all(list, Guard(device.read, len), list(range(n)), Limit(size))  # type: ignore[arg-type]
     return [text for one in found for text in one.texts]
 
 
@@ -73,7 +73,7 @@ def test_wrong_numbers_after_memory_ran_out_are_not_believed() -> None:
         return device.read(rows)
 
     with pytest.raises(DeviceFault, match=r"other numbers at llm\.0\.last.*smaller --batch-size"):
-        list(read_all(Guard(read, len), list(range(20)), 8))  # type: ignore[arg-type]
+        list(read_all(list, Guard(read, len), list(range(20)), Limit(8)))  # type: ignore[arg-type]
 
 
 def test_one_image_is_tried_twice() -> None:
