@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
 from PIL.Image import Image
 
-Item = TypeVar("Item")
+from diagnostics.ahead import ahead
+
 Given = TypeVar("Given")
 Read = TypeVar("Read")
 
@@ -76,21 +75,6 @@ def measured(read_one: Callable[[], object], n_tokens: int) -> Limit:
         if before[device]
     ]
     return Limit(MOST, min(budgets))
-
-
-def ahead(call: Callable[[Item], Given], items: Iterable[Item], depth: int, threads: int) -> Iterator[Given]:
-    """`call` of each item, in order, computed on other threads at most `depth` items ahead."""
-    waiting: deque[Future[Given]] = deque()
-    pool = ThreadPoolExecutor(threads)
-    try:
-        for item in items:
-            waiting.append(pool.submit(call, item))
-            if len(waiting) > depth:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def read_all(

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diagnostics import store
+from diagnostics.ahead import ahead
 from diagnostics.answers import OPTION_SCORE, REASONING_TOKENS
 from diagnostics.loader import Loader
 from diagnostics.settings import Settings
@@ -134,10 +135,6 @@ def _extract(
     progress: Progress,
 ) -> Iterator[store.Shard]:
     """`worked` is the limit of batches under which the images that are there already were read."""
-    from diagnostics.batches import ahead, read_all
-    from diagnostics.device_faults import Guard
-    from diagnostics.extraction import Extractor, Inputs
-
     under_way: deque[ImageFile] = deque()
 
     def opened() -> Iterator[Image]:
@@ -153,6 +150,10 @@ def _extract(
     first = next(pictures, None)
     if first is None:
         return
+    from diagnostics.batches import read_all
+    from diagnostics.device_faults import Guard
+    from diagnostics.extraction import Extractor, Inputs
+
     done = 0
     images: list[ImageFile] = []
     batches: list[Batch] = []
