@@ -83,8 +83,9 @@ def measure(spec: ModelSpec, dataset: Dataset, settings: Settings, loader: Loade
             missing = _missing(folder, dataset)
             length = answer_length(spec, settings)
             for shard in _extract(loader, dataset, missing, excluded, settings, length, progress):
-                folder.add(shard)
                 folder.describe(**loader.about, batch_size=str(settings.batch_size))
+                folder.add(shard)
+    folder.used(spec.name, dataset.name)
     left_out = tuple((image, excluded[image.digest]) for image in dataset.images if image.digest in excluded)
     _allow(len(left_out) + len(dataset.unreadable), len(dataset.images) + len(dataset.unreadable), left_out, settings)
     kept = tuple(image for image in dataset.images if image.digest not in excluded)
