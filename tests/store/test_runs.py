@@ -68,8 +68,10 @@ def test_a_full_disk_is_one_sentence_and_keeps_the_rest(manifest: Path, tmp_path
         resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
 
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", "--model", "phantom", "--dataset", str(manifest), "-q"]
-        + ["--store", str(tmp_path / "store"), "--report-dir", str(tmp_path / "reports")],
+        [
+            *(sys.executable, "-m", "pytest", "--model", "phantom", "--dataset", str(manifest), "-q"),
+            *("--store", str(tmp_path / "store"), "--report-dir", str(tmp_path / "reports")),
+        ],
         cwd=kills.ROOT,
         preexec_fn=limited,
         capture_output=True,
