@@ -173,7 +173,8 @@ def study(n: int, seed: int, folder: Path) -> dict[str, Any]:
         way, moment = SIGNALS[i % len(SIGNALS)], rng.uniform(0, min(seconds))
         runs.append(disturbed(folder / f"killed-{i}", manifest, way, moment, undisturbed[0]))
         print(i, {k: v for k, v in runs[-1].items() if v}, flush=True)
-    return {"seconds_undisturbed": [round(s, 2) for s in seconds], "images": PATIENTS * IMAGES_EACH, "runs": runs}
+    whole = [round(s, 2) for s in seconds]
+    return {"seed": seed, "seconds_undisturbed": whole, "images": PATIENTS * IMAGES_EACH, "runs": runs}
 
 
 def page(found: dict[str, Any]) -> str:
@@ -199,7 +200,8 @@ def page(found: dict[str, Any]) -> str:
     where = ", ".join(f"{len(among)} {name}" for name, among in phases)
     return f"""# Runs that are killed
 
-`python benchmarks/kills.py` computes all of this ([kills.json](../benchmarks/kills.json)).
+`python benchmarks/kills.py --runs {len(runs)} --seed {found["seed"]}` computes all of this
+([kills.json](../benchmarks/kills.json)).
 
 The phantom on {found["images"]} images, in shards of {SHARD}; undisturbed it takes {seconds:.0f} seconds.
 {len(runs)} runs were ended at a moment drawn evenly from that time, {where};
