@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from diagnostics import judging, scores
+from diagnostics import judging, scores, store
 from diagnostics.causes.cause import find_cause
 from diagnostics.controls import battery
 from diagnostics.curves import curves_of
@@ -48,10 +48,14 @@ def diagnose(
 ) -> tuple[Diagnosis, Predictions | None]:
     """Diagnose `spec` on the data set of `manifest()`. What goes wrong on the way is the diagnosis's `error`."""
     try:
-        dataset = open_dataset(manifest(), settings.data_root, settings.max_images, settings.seed)
-        evidence = gather(spec, dataset, settings, progress)
-        predictions = _predictions(evidence)
-        return _conclude(evidence), predictions
+        with store.in_use(settings.store):
+            dataset = open_dataset(manifest(), settings.data_root, settings.max_images, settings.seed)
+            try:
+                return _judged(gather(spec, dataset, settings, progress))
+            except store.BrokenFile:  # set aside, so that its images are read again
+                return _judged(gather(spec, dataset, settings, progress))
+            finally:
+                store.push(settings.store)
     except Exception as error:
         message = " ".join(str(error).split()) or type(error).__name__
         known = isinstance(error, ValueError | RuntimeError | OSError) and type(error).__module__.startswith(
@@ -65,6 +69,11 @@ def diagnose(
 
 def _shortened(error: Exception, message: str) -> str:
     return f"{type(error).__name__}: {textwrap.shorten(message, 300, placeholder=' ...')}"
+
+
+def _judged(evidence: Evidence) -> tuple[Diagnosis, Predictions]:
+    predictions = _predictions(evidence)
+    return _conclude(evidence), predictions
 
 
 def _conclude(evidence: Evidence) -> Diagnosis:

@@ -95,8 +95,9 @@ def measure(spec: ModelSpec, dataset: Dataset, settings: Settings, loader: Loade
             length = answer_length(spec, settings)
             worked = folder.about().get("batch_size")
             for shard in _extract(loader, dataset, missing, excluded, settings, length, worked, progress):
-                folder.add(shard)
                 folder.describe(**loader.about, batch_size=str(loader.limit))
+                folder.add(shard)
+    folder.used(spec.name, dataset.name)
     left_out = tuple((image, excluded[image.digest]) for image in dataset.images if image.digest in excluded)
     _allow(len(left_out) + len(dataset.unreadable), len(dataset.images) + len(dataset.unreadable), left_out, settings)
     kept = tuple(image for image in dataset.images if image.digest not in excluded)

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from diagnostics.baseline import BaselineError, Match, match, same_question
 from diagnostics.references import presets
 from diagnostics.settings import FOLD_SEEDS, Settings
-from diagnostics.store import default_store
+from diagnostics.store import StoreError, located
 from diagnostics.thresholds import ThresholdError, load_thresholds
 from fixtures.datasets import catalog
 from fixtures.datasets.dataset import check_dataset
@@ -121,6 +121,7 @@ def resolve(options: Mapping[str, Any], folder: Path, config: Config) -> Call:
         raise CallError(f"there is no data folder {data_root.absolute()} (from --data-root, MEDPROBE_DATA or {CONFIG})")
     try:
         presets.resolve(options["reference"])
+        store = located(options["store"] or config.store, folder)
         thresholds = load_thresholds(given("thresholds"))
         models = [model_of(spec, config.models.get(spec)) for spec in options["model"] or [PHANTOM]]
         pairs = tuple(
@@ -130,7 +131,7 @@ def resolve(options: Mapping[str, Any], folder: Path, config: Config) -> Call:
                 options["dataset"] or ([PHANTOM] if model.is_phantom else PUBLISHED), data_root, config.datasets
             )
         )
-    except (ModelError, DataError, ThresholdError, presets.UnknownReference) as error:
+    except (ModelError, DataError, ThresholdError, presets.UnknownReference, StoreError) as error:
         raise CallError(str(error)) from None
     _once("model", [model.name for model in models])
     _once("data set", [pair.dataset.name for pair in pairs if pair.model is models[0]])
@@ -147,7 +148,7 @@ def resolve(options: Mapping[str, Any], folder: Path, config: Config) -> Call:
     return Call(
         pairs=pairs,
         settings=Settings(
-            store=(given("store") or default_store()).absolute(),
+            store=store,
             data_root=data_root,
             modules=_modules(options["modules"]),
             thresholds=thresholds,

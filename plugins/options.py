@@ -78,7 +78,11 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("--report-dir", {"metavar": "DIR", "help": "where report.json and index.html are written (default: reports)"}),
     (
         "--store",
-        {"metavar": "DIR", "help": "folder of features and readings already computed (default: the user's cache)"},
+        {
+            "metavar": "DIR",
+            "help": "folder or URL (s3://, gs://, file://) of features and readings already computed (default: the "
+            "user's cache)",
+        },
     ),
     (
         "--probe",

@@ -99,7 +99,8 @@ def pytest_parser() -> Parser:
 def source_of(words: list[str]) -> tuple[Path, list[str]]:
     """The file that `python WORDS` runs, and its arguments."""
     if words[0] == "-m":
-        return ROOT / Path(*words[1].split(".")).with_suffix(".py"), words[2:]
+        module = ROOT / Path(*words[1].split("."))
+        return module / "__main__.py" if module.is_dir() else module.with_suffix(".py"), words[2:]
     return ROOT / words[0], words[1:]
 
 

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from diagnostics.batches import MOST, Limit, ahead, budget, read_all
+from diagnostics.ahead import ahead
+from diagnostics.batches import MOST, Limit, budget, read_all
 
 
 def pictures(widths: Sequence[int]) -> list[Image.Image]:

@@ -103,9 +103,9 @@ def test_a_read_only_folder_is_one_sentence(tmp_path: Path) -> None:
 
 def test_a_store_below_a_file_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match=r"the store .*file cannot be written.*--store"):
+    with pytest.raises(StoreError, match=r"the store .*file.* cannot be written.*--store"):
         Folder(tmp_path / "file", "a")
-    with pytest.raises(StoreError, match=r"the store .*file cannot be written.*--store"):
+    with pytest.raises(StoreError, match=r"the store .*file.* cannot be written.*--store"):
         remembered(tmp_path / "file", "a", lambda: {"a": np.zeros(1)})
 
 

@@ -53,7 +53,7 @@ def test_a_second_run_loads_no_model(first, store, small, tmp_path):
         python=IMPORTS,
     )
     assert again.code == first.code
-    assert again.imported().isdisjoint({"torch", "transformers"})
+    assert again.imported().isdisjoint(HEAVY)
     assert without_circumstances(again.report) == without_circumstances(first.report)
 
 

@@ -1,0 +1,96 @@
+"""What the store holds, whether it is whole, and removing what is old.
+
+    python -m diagnostics.store list
+    python -m diagnostics.store verify
+    python -m diagnostics.store prune --older-than 30
+    python -m diagnostics.store prune --keep-size 50 --dry-run
+
+Exit code 1 where a file is broken or a run uses the store, 4 where there is no store.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+from diagnostics.store.files import StoreError
+from diagnostics.store.mirror import located
+from diagnostics.store.upkeep import Item, chosen, items, remove, verify
+
+GB = 1e9
+DAY = 86400.0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m diagnostics.store", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("what", choices=("list", "verify", "prune"))
+    parser.add_argument("--store", metavar="DIR", help="folder, or URL for this machine's copy (default: the cache)")
+    parser.add_argument("--older-than", type=float, metavar="DAYS", help="prune: what was not used for so long")
+    parser.add_argument("--keep-size", type=float, metavar="GB", help="prune: the longest unused, down to this size")
+    parser.add_argument("--dry-run", action="store_true", help="prune: only say what would be removed")
+    asked = parser.parse_args(arguments)
+    if asked.what == "prune" and asked.older_than is None and asked.keep_size is None:
+        parser.error("say what to remove: --older-than DAYS, --keep-size GB, or both")
+    try:
+        root = located(asked.store, Path.cwd())
+    except StoreError as error:
+        print(error, file=sys.stderr)
+        return 4
+    if not root.is_dir():
+        print(f"there is no store {root}; name another with --store", file=sys.stderr)
+        return 4
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a broken file is named below
+        if asked.what == "verify":
+            return _verify(root)
+    found = items(root)
+    if asked.what == "list":
+        print(f"{root}: {_size(found)}")
+        _table(found)
+        return 0
+    before = None if asked.older_than is None else time.time() - asked.older_than * DAY
+    gone = chosen(found, before, None if asked.keep_size is None else int(asked.keep_size * GB))
+    try:
+        if not asked.dry_run:
+            remove(root, gone)
+    except StoreError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"{'would remove' if asked.dry_run else 'removed'} {_size(gone)} of {_size(found)}")
+    _table(gone)
+    return 0
+
+
+def _verify(root: Path) -> int:
+    n, broken = verify(root)
+    for error in broken:
+        print(f"{error}; it is set aside, and the next run makes it again")
+    print(f"{root}: {n} files are whole, {len(broken)} broken")
+    return 1 if broken else 0
+
+
+def _table(found: list[Item]) -> None:
+    """An extraction a line, and all readings in one."""
+    for item in (item for item in found if not item.is_reading):
+        names = f"{', '.join(item.models) or '?'} on {', '.join(item.datasets) or '?'}"
+        print(f"  features  {names}, {item.images} images, {_size([item])}, last used {_day(item.used)}")
+    readings = [item for item in found if item.is_reading]
+    if readings:
+        print(f"  readings  {len(readings)}, {_size(readings)}, last used {_day(max(i.used for i in readings))}")
+
+
+def _size(found: list[Item]) -> str:
+    return f"{sum(item.size for item in found) / 1e6:,.1f} MB"
+
+
+def _day(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

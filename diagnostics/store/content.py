@@ -1,0 +1,16 @@
+"""Names for what is stored, made of all it depends on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Any
+
+FORMAT = "3"
+NAME = re.compile(r"[0-9a-f]{32}")
+
+
+def key(**content: Any) -> str:
+    """A name for what depends on exactly `content`."""
+    return hashlib.sha256(json.dumps({"format": FORMAT, **content}, sort_keys=True).encode()).hexdigest()[:32]
