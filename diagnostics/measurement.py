@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,12 +20,19 @@ from fixtures.datasets.images import UnreadableImage, open_image
 from fixtures.models.fingerprint import fingerprint
 from fixtures.models.registry import ModelSpec
 
-SHARD = 256
-"""Images in a shard: what an interruption costs at most."""
+SHARD = 64
+"""Images in a shard: what an interruption, or the loss of a machine, costs at most. Small sets too have a few, which
+many machines can share.
+"""
 
 OPTIONS, RANDOM_TOKENS = "options", "random_tokens"
 """Arrays that are no loci: log-likelihoods of the options, and of random tokens where an answer would start."""
 Progress = Callable[[str, int, int], None]
+Chunks = Sequence[Sequence[ImageFile]]
+Extract = Callable[[Loader, Dataset, Chunks, dict[str, str], Settings, int, Progress], Iterator[store.Shard]]
+"""Reads chunks of images under a loader's model, with so many tokens an answer at most, and gives a shard a chunk; adds
+why an image was left out, by digest.
+"""
 
 
 class TooManyExcluded(RuntimeError):
@@ -60,9 +67,16 @@ class Measurement:
         return self.folder.texts([image.digest for image in self.images])
 
 
-def measure(spec: ModelSpec, dataset: Dataset, settings: Settings, loader: Loader, progress: Progress) -> Measurement:
-    """Fill the store with what is missing and describe it. Raises TooManyExcluded and the errors of loading and
-    reading.
+def measure(
+    spec: ModelSpec,
+    dataset: Dataset,
+    settings: Settings,
+    loader: Loader,
+    progress: Progress,
+    extract: Extract | None = None,
+) -> Measurement:
+    """Fill the store with what is missing, in this process unless `extract` does it elsewhere, and describe it. Raises
+    TooManyExcluded and the errors of loading and reading.
     """
     if not spec.local:
         loader.fetch()
@@ -79,10 +93,11 @@ def measure(spec: ModelSpec, dataset: Dataset, settings: Settings, loader: Loade
     folder = store.Folder(settings.store, key)
     excluded: dict[str, str] = {}
     if _missing(folder, dataset):
-        with folder.lock():
+        # Parts of one extraction run side by side.
+        with folder.lock("" if settings.shard is None else "-{}-of-{}".format(*settings.shard)):
             missing = _missing(folder, dataset)
             length = answer_length(spec, settings)
-            for shard in _extract(loader, dataset, missing, excluded, settings, length, progress):
+            for shard in (extract or extract_here)(loader, dataset, missing, excluded, settings, length, progress):
                 folder.add(shard)
                 folder.describe(**loader.about, batch_size=str(settings.batch_size))
     left_out = tuple((image, excluded[image.digest]) for image in dataset.images if image.digest in excluded)
@@ -91,10 +106,25 @@ def measure(spec: ModelSpec, dataset: Dataset, settings: Settings, loader: Loade
     return Measurement(kept, left_out, key, folder)
 
 
-def _missing(folder: store.Folder, dataset: Dataset) -> list[ImageFile]:
-    """The images the store does not hold, each once."""
+def part_of(dataset: Dataset, part: int, of: int) -> Dataset:
+    """Every `of`-th chunk of the images, from the `part`-th on (counted from 1): whole shards of an extraction."""
+    mine = {image.digest for chunk in _chunks(dataset)[part - 1 :: of] for image in chunk}
+    return replace(dataset, images=tuple(image for image in dataset.images if image.digest in mine))
+
+
+def _chunks(dataset: Dataset) -> Chunks:
+    """The images, each once, SHARD at a time."""
+    images = list({image.digest: image for image in dataset.images}.values())
+    return [images[i : i + SHARD] for i in range(0, len(images), SHARD)]
+
+
+def _missing(folder: store.Folder, dataset: Dataset) -> Chunks:
+    """What the store does not hold of each chunk. The chunks are cut before it is known what is there, so that a run
+    that goes on where another stopped puts the same images into a batch.
+    """
     present = folder.images()
-    return list({image.digest: image for image in dataset.images if image.digest not in present}.values())
+    missing = ([image for image in chunk if image.digest not in present] for chunk in _chunks(dataset))
+    return [chunk for chunk in missing if chunk]
 
 
 def answer_length(spec: ModelSpec, settings: Settings) -> int:
@@ -112,17 +142,18 @@ def _allow(n_excluded: int, n_images: int, left_out: Sequence[tuple[ImageFile, s
         )
 
 
-def _extract(
+def extract_here(
     loader: Loader,
     dataset: Dataset,
-    missing: Sequence[ImageFile],
+    chunks: Chunks,
     excluded: dict[str, str],
     settings: Settings,
     max_new_tokens: int,
     progress: Progress,
 ) -> Iterator[store.Shard]:
-    done = 0
-    for chunk in _chunks(missing, SHARD):
+    """The shards of `chunks`, read in this process. Raises the errors of loading and reading."""
+    done, n_images = 0, sum(map(len, chunks))
+    for chunk in chunks:
         opened: list[tuple[ImageFile, Any]] = []
         with ThreadPoolExecutor(4) as pool:
             for image, picture, error in pool.map(_open, chunk):
@@ -143,7 +174,7 @@ def _extract(
             for batch in read_all(Guard(extractor.read, len), [picture for _, picture in opened], settings.batch_size):
                 batches.append(batch)
                 done += len(batch.texts)
-                progress("extracting", done + len(excluded), len(missing))
+                progress("extracting", done + len(excluded), n_images)
         arrays = {name: np.concatenate([b.features[name] for b in batches]) for name in batches[0].features}
         arrays[OPTIONS] = np.concatenate([b.option_log_likelihoods for b in batches])
         arrays[RANDOM_TOKENS] = np.concatenate([b.random_log_likelihoods for b in batches])
@@ -164,7 +195,3 @@ def _nameless(error: Exception) -> str:
         return str(known)
     source = known if isinstance(known, OSError) else error
     return f"the file cannot be read ({getattr(source, 'strerror', None) or type(source).__name__})"
-
-
-def _chunks(items: Sequence[ImageFile], size: int) -> Iterable[Sequence[ImageFile]]:
-    return (items[i : i + size] for i in range(0, len(items), size))

@@ -61,9 +61,9 @@ class Folder:
             ) from None
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Held while an extraction fills this folder, so that no other process computes the same."""
-        lock = FileLock(self.path / ".lock")
+    def lock(self, part: str = "") -> Iterator[None]:
+        """Held while an extraction fills this folder, or a part of it, so that no other process computes the same."""
+        lock = FileLock(self.path / f".lock{part}")
         try:
             lock.acquire()
         except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,14 @@ def count(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not a whole number above 0")
     return value
+
+
+def part(text: str) -> tuple[int, int]:
+    """Part i of n, counted from 1."""
+    found = re.fullmatch(r"([1-9]\d*)/([1-9]\d*)", text)
+    if found is None or int(found[1]) > int(found[2]):
+        raise argparse.ArgumentTypeError(f"{text} is not i/n with i from 1 to n")
+    return int(found[1]), int(found[2])
 
 
 OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -117,6 +126,18 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
             "metavar": "N",
             "help": "images in a forward pass, halved when memory runs out (default: 16)",
         },
+    ),
+    (
+        "--engine",
+        {
+            "choices": ("local", "ray"),
+            "default": "local",
+            "help": "where features are extracted: here, or on the nodes of a Ray cluster (default: local)",
+        },
+    ),
+    (
+        "--shard",
+        {"type": part, "metavar": "I/N", "help": "extract part I of N into the store and judge nothing"},
     ),
     (
         "--max-images",

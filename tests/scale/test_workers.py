@@ -1,0 +1,69 @@
+"""However the work is shared out among processes, the report is the same and whole, and nothing is computed twice."""
+
+from __future__ import annotations
+
+import json
+
+import jsonschema
+import pytest
+
+from diagnostics.records import FAILURE_MODES
+from tests.plugins.calling import ROOT
+from tests.plugins.conftest import drawn
+from tests.scale.watching import equal
+
+SCHEMA = json.loads((ROOT / "docs" / "report.schema.json").read_text("utf-8"))
+MODELS = ("phantom", "phantom-connector")
+BOTH = ("--model", "phantom", "--model", "phantom-connector")
+
+
+def test_one_process_loads_each_model_once_and_reads_each_image_once(alone):
+    assert alone.loads() == dict.fromkeys(MODELS, 1)
+    for model in MODELS:
+        assert sorted(alone.extracted(model).values()) == [1] * 48
+
+
+def test_a_worker_killed_on_its_way_costs_its_check_alone(watched, alone):
+    """Two workers under a scheduling that would part the checks of a model, one killed before its second shard."""
+    run = watched(*BOTH, "-n", "2", "--dist", "load", "-v", KILL="phantom-connector")
+    assert "replacing crashed worker" in run.run.out
+    assert run.run.code == pytest.ExitCode.TESTS_FAILED
+    jsonschema.validate(run.run.report, SCHEMA)
+    assert run.run.report["verdict"] == alone.run.report["verdict"]
+    for model in MODELS:
+        assert equal(run, alone, model)
+        assert len(run.extracted(model)) == 48
+    assert run.loads() == {"phantom": 1, "phantom-connector": 2}
+    assert set(run.extracted("phantom").values()) == {1}
+    assert sorted(run.extracted("phantom-connector").values()) == [1] * 40 + [2] * 8, "the shard that was not written"
+    assert len(run.run.outcomes()) == 2 * len(FAILURE_MODES)
+
+
+def test_a_worker_killed_for_good_leaves_a_whole_report(watched):
+    run = watched(*BOTH, "-n", "2", "--max-worker-restart", "0", "--maxprocesses", "1", KILL="phantom")
+    assert run.run.code == pytest.ExitCode.TESTS_FAILED
+    jsonschema.validate(run.run.report, SCHEMA)
+    assert run.run.report["verdict"] is None
+    assert {diagnosis["error"] for diagnosis in run.run.diagnoses.values()} == {
+        "not measured: the process that should have done it stopped"
+    }
+
+
+def test_parts_fill_the_store_and_the_run_without_them_judges(watched, alone, tmp_path):
+    other = drawn(tmp_path, "other", 12, 2, seed=6)
+    parts = []
+    for number in (1, 2, 3):
+        more = ("--dataset", other, "--shard", f"{number}/3", "-n", "0", "-rs")
+        run = watched(*more, store=parts[0].store if parts else None)
+        assert run.loads() == {"phantom": 1}, "once for two data sets"
+        assert run.run.code == 0, run.run.out
+        assert not (run.run.report_dir / "report.json").exists()
+        assert f"shard {number}/3 of phantom on small: 16 of 48 images are in the store" in run.run.out
+        assert f"[shard {number}/3] a run without --shard judges phantom on small" in run.run.out
+        parts.append(run)
+    extracted = sum((part.extracted("phantom") for part in parts), start=parts[0].extracted("none"))
+    assert sorted(extracted.values()) == [1] * 48
+    whole = watched("-n", "0", store=parts[0].store)
+    assert not whole.extracted("phantom")
+    assert whole.run.code == 0, whole.run.out
+    assert equal(whole, alone, "phantom")
