@@ -11,6 +11,7 @@ import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from diagnostics import store
@@ -19,6 +20,8 @@ from diagnostics.measurement import Chunks, Progress, extract_here
 from diagnostics.settings import Settings
 from fixtures.datasets.dataset import Dataset, ImageFile
 from fixtures.models.registry import ModelSpec
+
+HOME = Path(__file__).resolve().parents[1]
 
 RESTARTS = 3
 """How often Ray starts an actor again, on whichever node has room."""
@@ -75,7 +78,9 @@ def connect() -> Any:
 
     if not ray.is_initialized():
         try:
-            ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+            # Nodes run the driver's version of the suite, whatever they have.
+            code = {"py_modules": [str(HOME / package) for package in ("diagnostics", "fixtures")]}
+            ray.init(runtime_env=code, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
         except (ConnectionError, RuntimeError, ValueError) as error:
             where = os.environ.get("RAY_ADDRESS", "on this machine")
             raise ClusterError(f"the Ray cluster {where} cannot be reached ({_first(error)})") from None
