@@ -5,8 +5,8 @@
 `--bases` holds checkpoints FAMILY-SEED, each trained by `python -m fixtures.phantoms.train --out DIR/FAMILY-SEED
 --family FAMILY --seed SEED`, and FAMILY-SEED-pair, by the same with `--pair-of DIR/FAMILY-SEED --text-steps 100`. Every
 cell of the design is a line of WORK/detection-*.jsonl; cells that are there are not run again, so a stopped run goes on
-and shards may run side by side, or cells as the tasks of a Ray cluster whose nodes see both folders. A run that finds the whole design done writes benchmarks/detection.json,
-docs/detection.md and docs/detection.svg.
+and shards may run side by side, or cells as the tasks of a Ray cluster whose nodes see both folders. A run
+that finds the whole design done writes benchmarks/detection.json, docs/detection.md and docs/detection.svg.
 
 A cell runs what decides a verdict: every locus, the exits chosen inside the folds, the permutation null and the
 judgement. Floors, the twin and other wordings decide nothing and are left out.

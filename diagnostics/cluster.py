@@ -140,8 +140,8 @@ def _results(ray: Any, readers: Sequence[Any], chunks: Chunks) -> Iterator[tuple
     work: dict[Any, tuple[Any, Sequence[ImageFile] | None]] = {_placed(reader): (reader, None) for reader in readers}
     while waiting or any(chunk is not None for _, chunk in work.values()):
         while idle and waiting:
-            reader, chunk = idle.pop(), waiting.popleft()
-            work[reader.read.remote(chunk)] = reader, chunk
+            free, given = idle.pop(), waiting.popleft()
+            work[free.read.remote(given)] = free, given
         reading = any(chunk is not None for _, chunk in work.values())
         finished, _ = ray.wait(list(work), timeout=None if reading else PATIENCE) if work else ([], [])
         if not finished:

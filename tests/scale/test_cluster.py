@@ -10,6 +10,10 @@ import pytest
 
 from diagnostics import cluster
 from diagnostics.cluster import ClusterError, places
+from plugins import call
+from plugins.call import CallError
+from plugins.options import OPTIONS
+from tests.plugins.calling import medprobe
 from tests.scale.watching import equal
 
 
@@ -23,6 +27,20 @@ from tests.scale.watching import equal
 )
 def test_an_actor_has_a_gpu_or_the_cpus_of_a_node(nodes, several, expected):
     assert places(nodes, several) == expected
+
+
+def test_without_the_package_the_call_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setattr(call.importlib.util, "find_spec", lambda name: None)
+    options = {name.strip("-").replace("-", "_"): settings.get("default") for name, settings in OPTIONS}
+    with pytest.raises(CallError, match="--engine ray needs the package ray: pip install ray"):
+        call.resolve(options | {"engine": "ray"}, tmp_path)
+
+
+def test_workers_beside_the_cluster_are_refused(tmp_path):
+    pytest.importorskip("ray", reason="the package ray is not there")
+    refused = medprobe("--engine", "ray", "-n", "2", report_dir=tmp_path / "reports")
+    assert refused.code == pytest.ExitCode.USAGE_ERROR
+    assert refused.err.strip() == ("ERROR: --engine ray spreads every model over the cluster by itself; leave out -n")
 
 
 class Lost(Exception):

@@ -7,7 +7,13 @@ import json
 import jsonschema
 import pytest
 
+from diagnostics import measurement
+from diagnostics.loader import Loader
+from diagnostics.parts import extract_part
 from diagnostics.records import FAILURE_MODES
+from diagnostics.settings import Settings
+from diagnostics.store import Folder
+from fixtures.models.registry import resolve
 from tests.plugins.calling import ROOT
 from tests.plugins.conftest import drawn
 from tests.scale.watching import equal
@@ -49,21 +55,23 @@ def test_a_worker_killed_for_good_leaves_a_whole_report(watched):
     }
 
 
-def test_parts_fill_the_store_and_the_run_without_them_judges(watched, alone, tmp_path):
+def test_parts_fill_the_store_and_the_run_without_them_judges(watched, alone, small, tmp_path, monkeypatch):
     other = drawn(tmp_path, "other", 12, 2, seed=6)
-    parts = []
-    for number in (1, 2, 3):
-        more = ("--dataset", other, "--shard", f"{number}/3", "-n", "0", "-rs")
-        run = watched(*more, store=parts[0].store if parts else None)
-        assert run.loads() == {"phantom": 1}, "once for two data sets"
-        assert run.run.code == 0, run.run.out
-        assert not (run.run.report_dir / "report.json").exists()
-        assert f"shard {number}/3 of phantom on small: 16 of 48 images are in the store" in run.run.out
-        assert f"[shard {number}/3] a run without --shard judges phantom on small" in run.run.out
-        parts.append(run)
-    extracted = sum((part.extracted("phantom") for part in parts), start=parts[0].extracted("none"))
-    assert sorted(extracted.values()) == [1] * 48
-    whole = watched("-n", "0", store=parts[0].store)
+    first = watched("--dataset", other, "--shard", "1/3", "-n", "0", "-rs")
+    assert first.run.code == 0, first.run.out
+    assert first.loads() == {"phantom": 1}, "once for two data sets"
+    assert (len(first.extracted("phantom")), len(first.extracted("phantom", "other"))) == (16, 8)
+    assert not (first.run.report_dir / "report.json").exists()
+    assert "shard 1/3 of phantom on small: 16 of 48 images are in the store" in first.run.out
+    assert "[shard 1/3] a run without --shard judges phantom on small" in first.run.out
+    monkeypatch.setattr(measurement, "SHARD", 8)
+    held = [set(first.extracted("phantom"))]
+    for part in (2, 3):
+        settings = Settings(store=first.store, shard=(part, 3))
+        extract_part(Loader(resolve("phantom"), settings), small, lambda *_: None)
+        folders = [Folder(first.store, path.name).images() for path in first.store.iterdir()]
+        held.append(next(found for found in folders if held[0] <= found))
+    assert [len(found) for found in held] == [16, 32, 48]
+    whole = watched("-n", "0", store=first.store)
     assert not whole.extracted("phantom")
-    assert whole.run.code == 0, whole.run.out
     assert equal(whole, alone, "phantom")
