@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,9 @@ def _present() -> list[str]:
     """UUIDs as the driver lists them, of the slices where a GPU is cut (MIG); indices where it cannot be asked."""
     command = shutil.which("nvidia-smi")
     if command is not None:
-        listed = subprocess.run([command, "-L"], capture_output=True, text=True, timeout=60)
-        if listed.returncode == 0:
-            return listed_devices(listed.stdout)
+        # It hangs where the driver does.
+        with suppress(OSError, subprocess.SubprocessError):
+            return listed_devices(subprocess.check_output([command, "-L"], text=True, timeout=60))
     return [str(number) for number, _ in enumerate(GPUS.iterdir())] if GPUS.is_dir() else []
 
 
@@ -67,7 +68,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """Workers for `-n auto`: one a GPU, no more than models; None, which is xdist's own answer, without GPUs."""
     if config.getoption("medprobe_engine") == "ray":
         return 0
-    if config.option.numprocesses != "auto" or "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+    if config.option.numprocesses != "auto" or os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS"):
         return None
     devices = visible()
     if not devices:

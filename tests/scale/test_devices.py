@@ -102,12 +102,12 @@ import pytest
 @pytest.mark.parametrize("number", range(6))
 def test_seen(number):
     assert "torch" not in sys.modules
-    folder = Path(os.environ["FOLDER"])
-    worker = os.environ["PYTEST_XDIST_WORKER"]
+    folder, worker = Path(os.environ["FOLDER"]), os.environ["PYTEST_XDIST_WORKER"]
     (folder / worker).write_text(os.environ.get("CUDA_VISIBLE_DEVICES", "unset"))
     if worker == "gw1":
         os.kill(os.getpid(), 9)
-    time.sleep(0.2)
+    while not (folder / "gw2").exists() and worker == "gw0":
+        time.sleep(0.05)
 """
 
 
@@ -127,7 +127,6 @@ def test_each_worker_has_its_own_gpu_and_its_successor_has_the_same(tmp_path: Pa
         FOLDER=str(tmp_path / "seen"),
         PATH=f"{tmp_path}{os.pathsep}{os.environ['PATH']}",
         PYTHONPATH=str(Path(devices.__file__).parents[1]),
-        PYTEST_XDIST_AUTO_NUM_WORKERS="",
     )
     seen = {path.name: path.read_text() for path in (tmp_path / "seen").iterdir()}
     assert seen["gw0"] == "GPU-a", run.out + run.err
