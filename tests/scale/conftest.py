@@ -12,7 +12,7 @@ from tests.scale.watching import Watched
 
 @pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """48 images, which are six shards of eight."""
+    """48 images, which are six shards of eight, each a batch."""
     return drawn(tmp_path_factory.mktemp("scale"), "small", 24, 2, seed=5)
 
 
@@ -25,7 +25,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory, small: Path) -> Callable[.
         store = store or folder / "store"
         told = folder / "told.txt"
         run: Run = medprobe(
-            *("-p", "tests.scale.watched", "--dataset", small, "--store", store, *arguments),
+            *("-p", "tests.scale.watched", "--dataset", small, "--store", store, "--batch-size", "8", *arguments),
             report_dir=folder / "reports",
             WATCHED=str(told),
             **variables,

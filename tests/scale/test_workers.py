@@ -67,7 +67,7 @@ def test_parts_fill_the_store_and_the_run_without_them_judges(watched, alone, sm
     monkeypatch.setattr(measurement, "SHARD", 8)
     asked = set(alone.extracted("phantom"))
     for part, n_held in ((2, 32), (3, 48)):
-        settings = Settings(store=first.store, shard=(part, 3))
+        settings = Settings(store=first.store, shard=(part, 3), batch_size=8)
         extract_part(Loader(resolve("phantom"), settings), small, lambda *_: None)
         assert max(len(asked & Folder(first.store, path.name).images()) for path in first.store.iterdir()) == n_held
     whole = watched("-n", "0", store=first.store)
