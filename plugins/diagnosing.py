@@ -75,9 +75,7 @@ def diagnosis(request: pytest.FixtureRequest) -> Diagnosis:
     from diagnostics.diagnosis import diagnose
 
     with reported(path.parent, pair.id) as progress:
-        result, predictions = diagnose(
-            pair.model, pair.dataset.name, pair.dataset.manifest, settings, progress, loader
-        )
+        result, predictions = diagnose(pair.model, pair.dataset.name, pair.dataset.manifest, settings, progress, loader)
     if predictions is not None:
         result = _compared(call, pair, result, predictions)
         write_text(path.with_suffix(".predictions.json"), predictions.model_dump_json())

@@ -11,7 +11,7 @@ import pytest
 from diagnostics import cluster
 from diagnostics.cluster import ClusterError, places
 from plugins import call
-from plugins.call import CallError
+from plugins.call import CallError, Config
 from plugins.options import OPTIONS
 from tests.plugins.calling import medprobe
 from tests.scale.watching import equal
@@ -33,7 +33,7 @@ def test_without_the_package_the_call_is_refused(monkeypatch, tmp_path):
     monkeypatch.setattr(call.importlib.util, "find_spec", lambda name: None)
     options = {name.strip("-").replace("-", "_"): settings.get("default") for name, settings in OPTIONS}
     with pytest.raises(CallError, match="--engine ray needs the package ray: pip install ray"):
-        call.resolve(options | {"engine": "ray"}, tmp_path)
+        call.resolve(options | {"engine": "ray"}, tmp_path, Config())
 
 
 def test_workers_beside_the_cluster_are_refused(tmp_path):
