@@ -80,7 +80,17 @@ def test_a_worker_sees_one_gpu(tmp_path: Path) -> None:
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     root = Path(__file__).resolve().parents[2]
     run = medprobe(
-        *("-p", "plugins.options", "-p", "plugins.devices", "-n", "auto", "-p", "no:cacheprovider"),
+        *(
+            "-p",
+            "plugins.options",
+            "-p",
+            "plugins.devices",
+            "-n",
+            "auto",
+            "-p",
+            "no:cacheprovider",
+            tmp_path / "test_seen.py",
+        ),
         report_dir=tmp_path / "reports",
         cwd=tmp_path,
         PYTHONPATH=str(root),

@@ -112,16 +112,17 @@ def test_seen(number):
 
 
 def test_each_worker_has_its_own_gpu_and_its_successor_has_the_same(tmp_path: Path) -> None:
-    """`-n auto` on a machine whose nvidia-smi lists two GPUs, the second worker killed."""
+    """Two workers on a machine whose nvidia-smi lists two GPUs, the second worker killed."""
     smi = tmp_path / "nvidia-smi"
     smi.write_text("#!/bin/sh\necho 'GPU 0: A (UUID: GPU-a)'\necho 'GPU 1: B (UUID: GPU-b)'\n")
     smi.chmod(smi.stat().st_mode | stat.S_IXUSR)
-    (tmp_path / "test_seen.py").write_text(SEEN)
+    files = [tmp_path / "test_one.py", tmp_path / "test_two.py"]
+    for file in files:
+        file.write_text(SEEN)
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     (tmp_path / "seen").mkdir()
     run = medprobe(
-        *("-p", "plugins.options", "-p", "plugins.devices", "-n", "auto", "-p", "no:cacheprovider"),
-        *("--model", "phantom", "--model", "phantom-llm", "--model", "phantom-answer"),
+        *("-p", "plugins.options", "-p", "plugins.devices", "-n", "2", "-p", "no:cacheprovider", *files),
         report_dir=tmp_path / "reports",
         cwd=tmp_path,
         FOLDER=str(tmp_path / "seen"),
