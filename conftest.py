@@ -9,5 +9,6 @@ pytest_plugins = [
     "plugins.reporting",
     "plugins.ci",
     "plugins.scheduling",
+    "plugins.devices",
     "plugins.allure.plugin",
 ]

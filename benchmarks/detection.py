@@ -1,12 +1,12 @@
 """The detection matrix: what was planted against what is diagnosed.
 
-    python benchmarks/detection.py --bases DIR --work DIR [--shard 1/2] [--limit N]
+    python benchmarks/detection.py --bases DIR --work DIR [--shard 1/2] [--limit N] [--engine ray]
 
 `--bases` holds checkpoints FAMILY-SEED, each trained by `python -m fixtures.phantoms.train --out DIR/FAMILY-SEED
 --family FAMILY --seed SEED`, and FAMILY-SEED-pair, by the same with `--pair-of DIR/FAMILY-SEED --text-steps 100`. Every
 cell of the design is a line of WORK/detection-*.jsonl; cells that are there are not run again, so a stopped run goes on
-and shards may run side by side. A run that finds the whole design done writes benchmarks/detection.json,
-docs/detection.md and docs/detection.svg.
+and shards may run side by side, or cells as the tasks of a Ray cluster whose nodes see both folders. A run
+that finds the whole design done writes benchmarks/detection.json, docs/detection.md and docs/detection.svg.
 
 A cell runs what decides a verdict: every locus, the exits chosen inside the folds, the permutation null and the
 judgement. Floors, the twin and other wordings decide nothing and are left out.
@@ -150,6 +150,22 @@ def run(cell: Cell, bases: Path, work: Path) -> dict[str, Any]:
         "n_loci": len(evidence.readings),
         "seconds": round(time.perf_counter() - started, 1),
     }
+
+
+def results(cells: Sequence[Cell], bases: Path, work: Path, engine: str) -> Iterator[tuple[Cell, dict[str, Any]]]:
+    """Every cell with its row, in the order in which they end; a cell whose node is lost is run again on another."""
+    if engine == "local":
+        yield from ((cell, run(cell, bases, work)) for cell in cells)
+        return
+    from diagnostics.cluster import connect
+
+    ray = connect()
+    task = ray.remote(run).options(num_cpus=1, max_retries=3)
+    cell_of = {task.remote(cell, bases, work): cell for cell in cells}
+    waiting = list(cell_of)
+    while waiting:
+        ended, waiting = ray.wait(waiting)
+        yield cell_of[ended[0]], ray.get(ended[0])
 
 
 def encoded(predictions: Any) -> str:
@@ -442,6 +458,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--shard", default="1/1", help="part I of N of the design (default: all)")
     parser.add_argument("--limit", type=int, help="run this many cells at most, spread over the design")
+    parser.add_argument("--engine", choices=("local", "ray"), default="local", help="where cells run (default: local)")
     given = parser.parse_args(arguments)
     given.work.mkdir(parents=True, exist_ok=True)
     bases = sorted(path.name for path in given.bases.iterdir() if (path / "training.json").exists())
@@ -451,10 +468,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given.limit:
         mine = mine[:: max(1, len(mine) // given.limit)][: given.limit]
     done = finished(given.work)
-    for number, cell in enumerate(mine, 1):
-        if cell.key in done:
-            continue
-        row = run(cell, given.bases, given.work)
+    open_cells = [cell for cell in mine if cell.key not in done]
+    rows = results(open_cells, given.bases.resolve(), given.work.resolve(), given.engine)
+    for number, (cell, row) in enumerate(rows, len(mine) - len(open_cells) + 1):
         with (given.work / f"detection-{part}.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
         print(

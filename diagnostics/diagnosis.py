@@ -20,6 +20,7 @@ from diagnostics.evidence import Evidence, gather
 from diagnostics.exits import Choice
 from diagnostics.health import Scores, judge_least
 from diagnostics.last_link.reading import read_answer
+from diagnostics.loader import Loader
 from diagnostics.measurement import Progress
 from diagnostics.readings import REFERENCE_LOCUS
 from diagnostics.records import (
@@ -44,27 +45,37 @@ from fixtures.models.registry import ModelSpec
 
 
 def diagnose(
-    spec: ModelSpec, dataset_name: str, manifest: Callable[[], Path], settings: Settings, progress: Progress
+    spec: ModelSpec,
+    dataset_name: str,
+    manifest: Callable[[], Path],
+    settings: Settings,
+    progress: Progress,
+    loader: Loader | None = None,
 ) -> tuple[Diagnosis, Predictions | None]:
-    """Diagnose `spec` on the data set of `manifest()`. What goes wrong on the way is the diagnosis's `error`."""
+    """Diagnose `spec` on the data set of `manifest()`, with a loader that may hold the model already. What goes wrong
+    on the way is the diagnosis's `error`.
+    """
     try:
         with store.in_use(settings.store):
             dataset = open_dataset(manifest(), settings.data_root, settings.max_images, settings.seed)
             try:
-                return _judged(gather(spec, dataset, settings, progress))
+                return _judged(gather(spec, dataset, settings, progress, loader))
             except store.BrokenFile:  # set aside, so that its images are read again
-                return _judged(gather(spec, dataset, settings, progress))
+                return _judged(gather(spec, dataset, settings, progress, loader))
             finally:
                 store.push(settings.store)
     except Exception as error:
-        message = " ".join(str(error).split()) or type(error).__name__
-        known = isinstance(error, ValueError | RuntimeError | OSError) and type(error).__module__.startswith(
-            ("diagnostics", "fixtures")
-        )
-        text = (
-            message if known else f"{spec.source} could not be measured on {dataset_name}: {_shortened(error, message)}"
-        )
+        text = sentence(error, spec, dataset_name)
         return Diagnosis(model=spec.name, revision=spec.revision, dataset=dataset_name, error=text), None
+
+
+def sentence(error: Exception, spec: ModelSpec, dataset_name: str) -> str:
+    """What went wrong, on one line: the suite's own errors are sentences, others get a beginning."""
+    message = " ".join(str(error).split()) or type(error).__name__
+    known = isinstance(error, ValueError | RuntimeError | OSError) and type(error).__module__.startswith(
+        ("diagnostics", "fixtures")
+    )
+    return message if known else f"{spec.source} could not be measured on {dataset_name}: {_shortened(error, message)}"
 
 
 def _shortened(error: Exception, message: str) -> str:

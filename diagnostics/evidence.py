@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from diagnostics import exits, folds, scores
 from diagnostics.answers import parse
+from diagnostics.engine import engine
 from diagnostics.exits import Choice
 from diagnostics.judging import Resamples
 from diagnostics.loader import Loader
@@ -94,11 +95,15 @@ class Evidence:
         return rows if len(np.unique(self.labels[rows])) == self.n_classes else everything
 
 
-def gather(spec: ModelSpec, dataset: Dataset, settings: Settings, progress: Progress) -> Evidence:
-    """Measure `spec` on `dataset` and read every locus. Raises MissingClass and the errors of measuring."""
+def gather(
+    spec: ModelSpec, dataset: Dataset, settings: Settings, progress: Progress, loader: Loader | None = None
+) -> Evidence:
+    """Measure `spec` on `dataset` and read every locus, with a loader that may hold the model already. Raises
+    MissingClass and the errors of measuring.
+    """
     started = time.perf_counter()
-    loader = Loader(spec, settings)
-    measured = measure(spec, dataset, settings, loader, progress)
+    loader = loader or Loader(spec, settings)
+    measured = measure(spec, dataset, settings, loader, progress, engine(settings))
     extracted = time.perf_counter()
     labels, groups = measured.labels, measured.groups
     _require_classes(labels, dataset)

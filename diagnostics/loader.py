@@ -15,34 +15,50 @@ class Loader:
     """The model of `spec`, loaded once."""
 
     def __init__(self, spec: ModelSpec, settings: Settings) -> None:
-        self._spec, self._settings = spec, settings
+        self.spec, self.settings = spec, settings
         self._loaded: Any = None
         self._limit: Limit | None = None
+        self._told: dict[str, str] | None = None
+        self.worked: str | None = None
+        """The limit of batches under which images of the same extraction were read before."""
 
     @property
     def about(self) -> dict[str, str]:
-        """Device type and dtype of the forward pass."""
+        """Device type and dtype of the forward pass, and what went into a batch."""
+        if self._told is not None:
+            return self._told
         loaded = self.load()
-        return {"device": str(loaded.device.type), "dtype": str(loaded.dtype).removeprefix("torch.")}
+        dtype = str(loaded.dtype).removeprefix("torch.")
+        return {"device": str(loaded.device.type), "dtype": dtype, "batch_size": str(self.limit)}
+
+    @property
+    def unlimited(self) -> bool:
+        """Whether nobody has said yet what goes into a batch."""
+        return self._limit is None and self.worked is None and self.settings.batch_size is None
 
     @property
     def limit(self) -> Limit:
-        """What goes into a batch, shared by all that read this model."""
+        """What goes into a batch, shared by all that read this model: as asked for, or as it worked before."""
         if self._limit is None:
             from diagnostics.batches import Limit
 
-            self._limit = Limit(self._settings.batch_size or BATCH_SIZE)
+            asked = self.settings.batch_size
+            self._limit = Limit.parse(self.worked) if self.worked and asked is None else Limit(asked or BATCH_SIZE)
         return self._limit
 
     @limit.setter
     def limit(self, limit: Limit) -> None:
         self._limit = limit
 
+    def tell(self, about: dict[str, str]) -> None:
+        """What a forward pass elsewhere was made on, so that nothing is loaded here to say it."""
+        self._told = about
+
     def fetch(self) -> None:
         """Bring a hub model into the local cache, since its content names the store's folder."""
         from huggingface_hub import try_to_load_from_cache
 
-        cached = try_to_load_from_cache(self._spec.source, "config.json", revision=self._spec.revision)
+        cached = try_to_load_from_cache(self.spec.source, "config.json", revision=self.spec.revision)
         if not isinstance(cached, str):
             self.load()
 
@@ -50,9 +66,9 @@ class Loader:
         if self._loaded is None:
             from fixtures.models.loading import load
 
-            s = self._settings
+            s = self.settings
             self._loaded = load(
-                self._spec,
+                self.spec,
                 dtype=s.dtype,
                 device_map=s.device_map,
                 quantize=s.quantize,

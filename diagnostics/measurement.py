@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import chain
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,8 +27,10 @@ if TYPE_CHECKING:
     from diagnostics.batches import Limit
     from diagnostics.extraction import Batch, Extractor
 
-SHARD = 256
-"""Images in a shard and up to a batch more: what an interruption costs at most."""
+SHARD = 64
+"""Images in a shard: what an interruption, or the loss of a machine, costs at most. Small sets too have a few, which
+many machines can share.
+"""
 
 DECODED = 32
 """Images that are decoded ahead of the model."""
@@ -37,6 +38,11 @@ DECODED = 32
 OPTIONS, RANDOM_TOKENS = "options", "random_tokens"
 """Arrays that are no loci: log-likelihoods of the options, and of random tokens where an answer would start."""
 Progress = Callable[[str, int, int], None]
+Chunks = Sequence[Sequence[ImageFile]]
+Extract = Callable[[Loader, Dataset, Chunks, dict[str, str], Settings, int, Progress], Iterator[store.Shard]]
+"""Reads chunks of images under a loader's model, with so many tokens an answer at most, and gives a shard a chunk; adds
+why an image was left out, by digest.
+"""
 
 
 class TooManyExcluded(RuntimeError):
@@ -71,9 +77,16 @@ class Measurement:
         return self.folder.texts([image.digest for image in self.images])
 
 
-def measure(spec: ModelSpec, dataset: Dataset, settings: Settings, loader: Loader, progress: Progress) -> Measurement:
-    """Fill the store with what is missing and describe it. Raises TooManyExcluded and the errors of loading and
-    reading.
+def measure(
+    spec: ModelSpec,
+    dataset: Dataset,
+    settings: Settings,
+    loader: Loader,
+    progress: Progress,
+    extract: Extract | None = None,
+) -> Measurement:
+    """Fill the store with what is missing, in this process unless `extract` does it elsewhere, and describe it. Raises
+    TooManyExcluded and the errors of loading and reading.
     """
     if not spec.local:
         loader.fetch()
@@ -90,12 +103,13 @@ def measure(spec: ModelSpec, dataset: Dataset, settings: Settings, loader: Loade
     folder = store.Folder(settings.store, key)
     excluded: dict[str, str] = {}
     if _missing(folder, dataset):
-        with folder.lock():
+        # Parts of one extraction run side by side.
+        with folder.lock("" if settings.shard is None else "-{}-of-{}".format(*settings.shard)):
             missing = _missing(folder, dataset)
             length = answer_length(spec, settings)
-            worked = folder.about().get("batch_size")
-            for shard in _extract(loader, dataset, missing, excluded, settings, length, worked, progress):
-                folder.describe(**loader.about, batch_size=str(loader.limit))
+            loader.worked = folder.about().get("batch_size")
+            for shard in (extract or extract_here)(loader, dataset, missing, excluded, settings, length, progress):
+                folder.describe(**loader.about)
                 folder.add(shard)
     folder.used(spec.name, dataset.name)
     left_out = tuple((image, excluded[image.digest]) for image in dataset.images if image.digest in excluded)
@@ -104,10 +118,25 @@ def measure(spec: ModelSpec, dataset: Dataset, settings: Settings, loader: Loade
     return Measurement(kept, left_out, key, folder)
 
 
-def _missing(folder: store.Folder, dataset: Dataset) -> list[ImageFile]:
-    """The images the store does not hold, each once."""
+def part_of(dataset: Dataset, part: int, of: int) -> Dataset:
+    """Every `of`-th chunk of the images, from the `part`-th on (counted from 1): whole shards of an extraction."""
+    mine = {image.digest for chunk in _chunks(dataset)[part - 1 :: of] for image in chunk}
+    return replace(dataset, images=tuple(image for image in dataset.images if image.digest in mine))
+
+
+def _chunks(dataset: Dataset) -> Chunks:
+    """The images, each once, SHARD at a time."""
+    images = list({image.digest: image for image in dataset.images}.values())
+    return [images[i : i + SHARD] for i in range(0, len(images), SHARD)]
+
+
+def _missing(folder: store.Folder, dataset: Dataset) -> Chunks:
+    """What the store does not hold of each chunk. The chunks are cut before it is known what is there, so that a run
+    that goes on where another stopped puts the same images into a batch.
+    """
     present = folder.images()
-    return list({image.digest: image for image in dataset.images if image.digest not in present}.values())
+    missing = ([image for image in chunk if image.digest not in present] for chunk in _chunks(dataset))
+    return [chunk for chunk in missing if chunk]
 
 
 def answer_length(spec: ModelSpec, settings: Settings) -> int:
@@ -125,63 +154,53 @@ def _allow(n_excluded: int, n_images: int, left_out: Sequence[tuple[ImageFile, s
         )
 
 
-def _extract(
+def extract_here(
     loader: Loader,
     dataset: Dataset,
-    missing: Sequence[ImageFile],
+    chunks: Chunks,
     excluded: dict[str, str],
     settings: Settings,
     max_new_tokens: int,
-    worked: str | None,
     progress: Progress,
 ) -> Iterator[store.Shard]:
-    """`worked` is the limit of batches under which the images that are there already were read."""
-    under_way: deque[ImageFile] = deque()
-
-    def opened() -> Iterator[Image]:
-        for image, picture, error in ahead(_open, missing, DECODED, 4):
+    """The shards of `chunks`, read in this process. Raises the errors of loading and reading."""
+    done, n_images = 0, sum(map(len, chunks))
+    opened = ahead(_open, (image for chunk in chunks for image in chunk), DECODED, 4)
+    extractor: Extractor | None = None
+    for chunk in chunks:
+        images: list[ImageFile] = []
+        pictures: list[Image] = []
+        for image, picture, error in islice(opened, len(chunk)):
             if error is None:
-                under_way.append(image)
-                yield picture
+                images.append(image)
+                pictures.append(picture)
             else:
                 excluded[image.digest] = _nameless(error)
                 warnings.warn(f"left out: {error}", stacklevel=2)
+        if not images:
+            continue
+        from diagnostics.batches import read_all
+        from diagnostics.device_faults import Guard
+        from diagnostics.extraction import Extractor, Inputs
 
-    pictures = opened()
-    first = next(pictures, None)
-    if first is None:
-        return
-    from diagnostics.batches import read_all
-    from diagnostics.device_faults import Guard
-    from diagnostics.extraction import Extractor, Inputs
-
-    done = 0
-    images: list[ImageFile] = []
-    batches: list[Batch] = []
-    with Extractor(loader.load(), dataset.prompt, dataset.answers, max_new_tokens).hooked() as extractor:
-        loader.limit = limit = _limit(loader, settings, worked, extractor, first)
-        every = chain([first], pictures)
-        read = Guard[Inputs](extractor.read, lambda given: given.n_images)
-        for batch in read_all(extractor.prepare, read, every, limit, extractor.length):
-            images += [under_way.popleft() for _ in batch.texts]
-            batches.append(batch)
-            done += len(batch.texts)
-            progress("extracting", done + len(excluded), len(missing))
-            if len(images) >= SHARD:
-                yield _shard(images, batches)
-                images, batches = [], []
-    if images:
+        extractor = extractor or Extractor(loader.load(), dataset.prompt, dataset.answers, max_new_tokens)
+        with extractor.hooked():
+            limit = _limit(loader, extractor, pictures[0])
+            read = Guard[Inputs](extractor.read, lambda given: given.n_images)
+            batches = []
+            for batch in read_all(extractor.prepare, read, pictures, limit, extractor.length):
+                batches.append(batch)
+                done += len(batch.texts)
+                progress("extracting", done + len(excluded), n_images)
         yield _shard(images, batches)
 
 
-def _limit(loader: Loader, settings: Settings, worked: str | None, extractor: Extractor, first: Image) -> Limit:
-    """As asked for, as it worked before, or what fits."""
-    from diagnostics.batches import Limit, measured
+def _limit(loader: Loader, extractor: Extractor, picture: Image) -> Limit:
+    """As asked for, as it worked before, or what fits the memory of the GPU."""
+    if loader.unlimited and loader.load().device.type == "cuda":
+        from diagnostics.batches import measured
 
-    if settings.batch_size is None and worked is not None:
-        return Limit.parse(worked)
-    if settings.batch_size is None and loader.load().device.type == "cuda":
-        return measured(lambda: extractor.read([first]), extractor.length(first))
+        loader.limit = measured(lambda: extractor.read([picture]), extractor.length(picture))
     return loader.limit
 
 

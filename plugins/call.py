@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import tomllib
 from collections import Counter
@@ -42,6 +43,8 @@ PASSED_ON = (
     "processor",
     "trust_remote_code",
     "offline",
+    "engine",
+    "shard",
 )
 """Options that are settings of a diagnosis as they stand."""
 
@@ -138,6 +141,10 @@ def resolve(options: Mapping[str, Any], folder: Path, config: Config) -> Call:
     for name in ("processor", "modules", "adapter", "against"):
         if options[name] and len(models) > 1:
             raise CallError(f"--{name} makes sense for one model, and {len(models)} are given")
+    if options["engine"] == "ray" and importlib.util.find_spec("ray") is None:
+        raise CallError("--engine ray needs the package ray: pip install ray")
+    if options["shard"] and options["save_baseline"]:
+        raise CallError("--shard judges nothing, so there is no baseline to save; leave out --save-baseline")
     baseline = given("baseline", "MEDPROBE_BASELINE")
     if options["gate"] in ("regression", "both") and baseline is None:
         raise CallError(

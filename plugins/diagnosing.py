@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from diagnostics.baseline import BaselineError
+from diagnostics.loader import Loader
 from diagnostics.records import Diagnosis, Predictions
 from plugins.call import Call, Pair
 from plugins.options import CALL
 from plugins.progress import HANDOVER, reported
 from plugins.report.files import write_text
+
+LOADER = pytest.StashKey[Loader]()
+"""Of the model that this process looked at last, so that a model is loaded once for all its data sets."""
+
+SHARDED = ".shard"
+"""Ends the name of the file that says which part of a pair was extracted."""
 
 
 def handover_path(call: Call, pair: Pair) -> Path:
@@ -53,14 +61,21 @@ def pair_of(item: pytest.Item) -> Pair | None:
 def diagnosis(request: pytest.FixtureRequest) -> Diagnosis:
     """The diagnosis of one model on one data set."""
     pair: Pair = request.param
-    call = request.config.stash[CALL]
+    config = request.config
+    call = config.stash[CALL]
+    path = handover_path(call, pair)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    settings = call.settings_of(pair)
+    kept = config.stash.get(LOADER, None)
+    if kept is None or (kept.spec, kept.settings) != (pair.model, settings):
+        config.stash[LOADER] = Loader(pair.model, settings)
+    loader = config.stash[LOADER]
+    if settings.shard is not None:
+        _extract_part(pair, loader, path)
     from diagnostics.diagnosis import diagnose
 
-    path = handover_path(call, pair)
     with reported(path.parent, pair.id) as progress:
-        result, predictions = diagnose(
-            pair.model, pair.dataset.name, pair.dataset.manifest, call.settings_of(pair), progress
-        )
+        result, predictions = diagnose(pair.model, pair.dataset.name, pair.dataset.manifest, settings, progress, loader)
     if predictions is not None:
         result = _compared(call, pair, result, predictions)
         write_text(path.with_suffix(".predictions.json"), predictions.model_dump_json())
@@ -68,6 +83,22 @@ def diagnosis(request: pytest.FixtureRequest) -> Diagnosis:
     if result.error is not None:
         pytest.fail(f"{pair.model.name} on {pair.dataset.name}: {result.error}", pytrace=False)
     return result
+
+
+def _extract_part(pair: Pair, loader: Loader, path: Path) -> NoReturn:
+    """Skip what would judge, once the store holds the part that `--shard` names."""
+    from diagnostics.diagnosis import sentence
+    from diagnostics.parts import extract_part
+
+    name = f"{pair.model.name} on {pair.dataset.name}"
+    with reported(path.parent, pair.id) as progress:
+        try:
+            n_part, n_images = extract_part(loader, pair.dataset.manifest(), progress)
+        except Exception as error:
+            pytest.fail(f"{name}: {sentence(error, pair.model, pair.dataset.name)}", pytrace=False)
+    told = "{}/{}".format(*loader.settings.shard or (1, 1))
+    write_text(path.with_suffix(SHARDED), f"shard {told} of {name}: {n_part} of {n_images} images are in the store")
+    pytest.skip(f"[shard {told}] a run without --shard judges {name}")
 
 
 def _compared(call: Call, pair: Pair, result: Diagnosis, predictions: Predictions) -> Diagnosis:

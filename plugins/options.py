@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,14 @@ def count(text: str) -> int:
 def batch_size(text: str) -> int | None:
     """A whole number above 0, or None for `auto`."""
     return None if text == "auto" else count(text)
+
+
+def part(text: str) -> tuple[int, int]:
+    """Part i of n, counted from 1."""
+    found = re.fullmatch(r"([1-9]\d*)/([1-9]\d*)", text)
+    if found is None or int(found[1]) > int(found[2]):
+        raise argparse.ArgumentTypeError(f"{text} is not i/n with i from 1 to n")
+    return int(found[1]), int(found[2])
 
 
 OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -126,6 +135,18 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
             "help": "images in a forward pass, or auto: as many as fit a GPU by their tokens, 16 on a CPU; halved when "
             "memory runs out (default: auto)",
         },
+    ),
+    (
+        "--engine",
+        {
+            "choices": ("local", "ray"),
+            "default": "local",
+            "help": "where features are extracted: here, or on the nodes of a Ray cluster (default: local)",
+        },
+    ),
+    (
+        "--shard",
+        {"type": part, "metavar": "I/N", "help": "extract part I of N into the store and judge nothing"},
     ),
     (
         "--max-images",

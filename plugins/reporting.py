@@ -14,13 +14,14 @@ import pytest
 from diagnostics import baseline
 from diagnostics.records import Diagnosis, Predictions, Report, VerdictValue, worst
 from plugins.call import Call, Gate
-from plugins.diagnosing import handover_path
+from plugins.diagnosing import SHARDED, handover_path
 from plugins.options import CALL
 from plugins.progress import HANDOVER
 from plugins.report.files import write_text
 from plugins.report.terminal import summary_lines, wrap
 
 REPORT = pytest.StashKey[Report]()
+PARTS = pytest.StashKey[list[str]]()
 SAVED = pytest.StashKey[Path]()
 REGRESSION_VERDICTS: dict[str, VerdictValue] = {
     "regressed": "fail",
@@ -67,6 +68,12 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if _is_worker(config):
         return
     call = config.stash[CALL]
+    if call.settings.shard is not None:
+        config.stash[PARTS] = [
+            path.read_text("utf-8") for path in sorted((call.report_dir / HANDOVER).glob(f"*{SHARDED}"))
+        ]
+        shutil.rmtree(call.report_dir / HANDOVER, ignore_errors=True)
+        return
     diagnoses = _collect(call, session.testsfailed > 0)
     if not diagnoses:
         return
@@ -155,7 +162,7 @@ def _keep_predictions(call: Call, report: Report) -> None:
 def _collect(call: Call, failed: bool) -> list[Diagnosis]:
     """The diagnoses handed over, and an error for each that a failed run should have given and did not."""
     paths = {pair: handover_path(call, pair) for pair in call.pairs}
-    if not any(path.exists() for path in paths.values()):
+    if not (call.report_dir / HANDOVER).exists():
         return []
     found = []
     for pair, path in paths.items():
@@ -181,6 +188,10 @@ def _version(package: str) -> str | None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if parts := config.stash.get(PARTS, None):
+        terminalreporter.section("medprobe", yellow=True)
+        for line in [*parts, "nothing is judged; a run without --shard finds the features and judges"]:
+            terminalreporter.write_line(line)
     report = config.stash.get(REPORT, None)
     if report is None:
         return

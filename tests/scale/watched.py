@@ -1,0 +1,42 @@
+"""Loaded with `-p` into an inner run: shards are small, and what is loaded and extracted is told in the file WATCHED.
+
+KILL names a model whose process dies, once, before its second shard is written.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    from diagnostics import engine, loader, measurement
+
+    measurement.SHARD = 8
+    told = Path(os.environ["WATCHED"])
+    extract, load = engine.extract_here, loader.Loader.load
+
+    def tell(line: str) -> None:
+        with told.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+    def extract_here(loader, dataset, chunks, *rest):
+        for number, shard in enumerate(extract(loader, dataset, chunks, *rest)):
+            tell(f"{loader.spec.name} {dataset.name}: {' '.join(shard.images)}")
+            killed = told.with_suffix(".killed")
+            if number == 1 and os.environ.get("KILL") == loader.spec.name and not killed.exists():
+                killed.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield shard
+
+    def first_load(self):
+        if self._loaded is None:
+            tell(f"{self.spec.name} loaded")
+        return load(self)
+
+    engine.extract_here = extract_here
+    loader.Loader.load = first_load
