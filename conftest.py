@@ -3,6 +3,7 @@
 pytest_plugins = [
     "plugins.plan",
     "plugins.gate",
+    "plugins.discretion",
     "plugins.progress",
     "plugins.diagnosing",
     "plugins.properties",

@@ -40,6 +40,7 @@ from diagnostics.records import (
 from diagnostics.repeats import exits_by_fold_seed
 from diagnostics.settings import Settings
 from diagnostics.treatments.trial import treat
+from diagnostics.wording import one_line
 from fixtures.datasets.dataset import open_dataset
 from fixtures.models.registry import ModelSpec
 
@@ -71,11 +72,13 @@ def diagnose(
 
 def sentence(error: Exception, spec: ModelSpec, dataset_name: str) -> str:
     """What went wrong, on one line: the suite's own errors are sentences, others get a beginning."""
-    message = " ".join(str(error).split()) or type(error).__name__
+    # Before it is cut, since half a secret is not known as one.
+    message = one_line(str(error)) or type(error).__name__
     known = isinstance(error, ValueError | RuntimeError | OSError) and type(error).__module__.startswith(
         ("diagnostics", "fixtures")
     )
-    return message if known else f"{spec.source} could not be measured on {dataset_name}: {_shortened(error, message)}"
+    about = f"{one_line(spec.source)} could not be measured on {dataset_name}"
+    return message if known else f"{about}: {_shortened(error, message)}"
 
 
 def _shortened(error: Exception, message: str) -> str:

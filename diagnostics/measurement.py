@@ -16,6 +16,7 @@ from diagnostics.ahead import ahead
 from diagnostics.answers import OPTION_SCORE, REASONING_TOKENS
 from diagnostics.loader import Loader
 from diagnostics.settings import Settings
+from diagnostics.wording import one_line
 from fixtures.datasets.dataset import Dataset, ImageFile
 from fixtures.datasets.images import UnreadableImage, open_image
 from fixtures.models.fingerprint import fingerprint
@@ -176,7 +177,7 @@ def extract_here(
                 pictures.append(picture)
             else:
                 excluded[image.digest] = _nameless(error)
-                warnings.warn(f"left out: {error}", stacklevel=2)
+                warnings.warn(one_line(f"left out: {error}"), stacklevel=2)
         if not images:
             continue
         from diagnostics.batches import read_all
@@ -219,9 +220,9 @@ def _open(image: ImageFile) -> tuple[ImageFile, Any, Exception | None]:
 
 
 def _nameless(error: Exception) -> str:
-    """Why, without the file's name: a report may leave the machine, and the warning that names the file does not."""
+    """Why, without what the image is called."""
     known = error.__cause__
     if isinstance(known, UnreadableImage):
-        return str(known)
+        return one_line(str(known))
     source = known if isinstance(known, OSError) else error
     return f"the file cannot be read ({getattr(source, 'strerror', None) or type(source).__name__})"

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from diagnostics.records import Diagnosis, Report
+from diagnostics.wording import one_line
 from plugins.call import Call
 from plugins.options import CALL
 from plugins.report.files import write_text
 from plugins.report.markdown import LIMIT, job_summary
-from plugins.report.terminal import diagnosis_lines, one_line
+from plugins.report.terminal import diagnosis_lines
 from plugins.report.words import MODE_NAMES, links
 from plugins.reporting import REGRESSION_VERDICTS, REPORT
 

@@ -10,6 +10,7 @@ import pytest
 from diagnostics.baseline import BaselineError
 from diagnostics.loader import Loader
 from diagnostics.records import Diagnosis, Predictions
+from diagnostics.wording import one_line
 from plugins.call import Call, Pair
 from plugins.options import CALL
 from plugins.progress import HANDOVER, reported
@@ -112,7 +113,7 @@ def _compared(call: Call, pair: Pair, result: Diagnosis, predictions: Prediction
     try:
         found = record(call.baseline[pair], predictions, least, drop, call.settings.seed)
     except BaselineError as error:
-        return Diagnosis(model=result.model, revision=result.revision, dataset=result.dataset, error=str(error))
+        return Diagnosis(model=result.model, revision=result.revision, dataset=result.dataset, error=one_line(str(error)))
     return result.model_copy(update={"regression": found})
 
 

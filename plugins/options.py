@@ -13,6 +13,7 @@ import pytest
 import diagnostics
 from diagnostics.planning import gpus
 from diagnostics.references import presets
+from diagnostics.wording import one_line
 from plugins import hooks, project
 from plugins.call import Call, resolve
 
@@ -269,7 +270,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
     try:
         paths = [str(CHECKS), *project.checks(folder)]
     except project.CallError as error:
-        raise pytest.UsageError(str(error)) from None
+        raise pytest.UsageError(one_line(str(error))) from None
     if not known.file_or_dir and CHECKS.parent not in folder.parents:
         args[:0] = paths
     known.file_or_dir = [*paths, *known.file_or_dir]
@@ -285,7 +286,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     try:
         own = project.settled(config)
     except project.CallError as error:
-        raise pytest.UsageError(str(error)) from None
+        raise pytest.UsageError(one_line(str(error))) from None
     print(list_models({name: alias.checkpoint for name, alias in own.models.items()}))
     print("\n" + list_datasets(own.datasets))
     return int(pytest.ExitCode.OK)
@@ -298,4 +299,4 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         config.stash[CALL] = resolve(options, Path.cwd(), project.settled(config))
     except project.CallError as error:
-        raise pytest.UsageError(str(error)) from None
+        raise pytest.UsageError(one_line(str(error))) from None

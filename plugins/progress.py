@@ -16,9 +16,9 @@ from typing import Any, TextIO
 
 import pytest
 
+from diagnostics.wording import one_line
 from plugins.options import CALL
 from plugins.report.files import write_text
-from plugins.report.terminal import one_line
 
 HANDOVER = ".handover"
 INTERVAL = 0.25

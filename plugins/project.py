@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from diagnostics.records import FailureMode
+from diagnostics.wording import one_line
 from fixtures.datasets import catalog
 from fixtures.models.registry import PHANTOMS, registry
 
@@ -31,7 +32,7 @@ class Accepted(BaseModel):
     model: str
     dataset: str
     mode: FailureMode
-    reason: str
+    reason: Annotated[str, AfterValidator(one_line)]
     until: date
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from diagnostics import baseline
 from diagnostics.records import Diagnosis, Predictions, Report, VerdictValue, worst
+from diagnostics.wording import masked
 from plugins.call import Call, Gate
 from plugins.diagnosing import SHARDED, handover_path
 from plugins.options import CALL
@@ -112,7 +113,7 @@ def _typed() -> str:
     """The command as its user typed it; the one pytest sees may have more, so that it finds the suite."""
     program = Path(sys.argv[0])
     name = f"python -m {program.parent.name}" if program.stem == "__main__" else program.name
-    return f"{name} {shlex.join(sys.argv[1:])}".rstrip()
+    return masked(f"{name} {shlex.join(sys.argv[1:])}".rstrip())
 
 
 def _verdicts(diagnosis: Diagnosis, gate: Gate) -> list[VerdictValue | None]:

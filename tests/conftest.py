@@ -3,6 +3,11 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The first example pays for imports, and a machine may be busy with other work.
+settings.register_profile("medprobe", deadline=None)
+settings.load_profile("medprobe")
 
 HERE = Path(__file__).parent
 SMALL = {"image_size": 32, "vision_layers": 3, "vision_width": 32, "text_layers": 3, "text_width": 32, "text_heads": 2}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from diagnostics.records import Report
+from diagnostics.wording import masked
 from plugins.allure.content import STORIES
 from plugins.call import Call
 from plugins.report.files import write_text
@@ -127,6 +128,6 @@ def executor(variables: Mapping[str, str]) -> dict[str, Any] | None:
                 "type": kind,
                 "buildName": f"{variables.get(job, '')} #{build}",
                 **({"buildOrder": int(build)} if build.isdecimal() else {}),
-                "buildUrl": url.format_map(defaultdict(str, variables)),
+                "buildUrl": masked(url.format_map(defaultdict(str, variables))),
             }
     return None

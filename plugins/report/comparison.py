@@ -18,6 +18,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from diagnostics.records import Report
+from diagnostics.wording import one_line
 from plugins.report import matrix
 from plugins.report.entries import Entry, cautions, lineage, merge
 from plugins.report.files import write_text
@@ -92,10 +93,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         written, said = compare(given.reports, given.out)
     except ComparisonError as error:
-        print(error, file=sys.stderr)
+        print(one_line(str(error)), file=sys.stderr)
         return 4
     for line in said:
-        print(line, file=sys.stderr)
+        print(one_line(line), file=sys.stderr)
     for path in written:
         print(path)
     return 0

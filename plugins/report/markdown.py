@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from diagnostics.records import CHAIN, Diagnosis, Report
-from plugins.report.terminal import cause_line, one_line, total_line
+from diagnostics.wording import one_line
+from plugins.report.terminal import cause_line, total_line
 from plugins.report.text import shown
 from plugins.report.words import MODE_NAMES, undecided_lines, verdict_word
 
@@ -21,8 +22,8 @@ HEAD = f"| {' | '.join(COLUMNS)} |\n|{' --- |' * len(COLUMNS)}\n"
 
 STRUCTURE = re.compile(r"""(?!(?<=\d)\.(?=\d))[!"#$&*+./:<=>?@\[\\\]^_`{|}~]""")
 """Signs that begin something in Markdown or HTML, and those that make bare addresses links."""
-MENTION = re.compile(r"(?<!\w)@(?=\w)")
-"""`@name`; in `model@revision` the sign follows a word and mentions nobody."""
+MENTION = re.compile(r"(?<!\w)([@#])(?=\w)")
+"""`@name` and `#12`; in `model@revision` the sign follows a word and mentions nobody."""
 
 
 def plain(text: str) -> str:
@@ -32,7 +33,7 @@ def plain(text: str) -> str:
     line = one_line(text)
     line = line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
     # GitHub looks for mentions in what was rendered, where a reference is a plain @ again: a word joiner parts it.
-    line = MENTION.sub("@\N{WORD JOINER}", line)
+    line = MENTION.sub("\\1\N{WORD JOINER}", line)
     return STRUCTURE.sub(lambda sign: f"&#{ord(sign[0])};", line)
 
 

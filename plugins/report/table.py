@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from dataclasses import dataclass
 
 from diagnostics.records import CHAIN, Diagnosis, Health
+from diagnostics.wording import one_line
 from plugins.report.entries import Checkpoint, Entry, Row
+from plugins.report.markdown import MENTION, STRUCTURE
 from plugins.report.text import known, number, shown
 from plugins.report.view import overview
 from plugins.report.words import verdict_word
@@ -107,16 +108,15 @@ def _unformed(value: object) -> object:
     """OWASP, "CSV Injection": a cell that begins with one of these signs may be run as a formula. Numbers are none."""
     if value is None or isinstance(value, int | float):
         return value
-    # The csv module quotes no lone carriage return, at which a reader would end the row.
-    text = re.sub(r"\r\n?", "\n", str(value))
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\n")) else text
+    text = one_line(str(value))
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
 def _record(line: Line) -> dict[str, object]:
     diagnosis, checkpoint = line.entry.diagnosis, line.entry.checkpoint
     found: dict[str, object] = {
         **checkpoint._asdict(),
-        "before": line.before,
+        "before": None if line.before is None else str(line.before),
         "dataset": diagnosis.dataset,
         "n_images": diagnosis.n_images or None,
         "verdict": diagnosis.verdict,
@@ -139,5 +139,6 @@ def markdown_text(lines: list[Line]) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Text that Markdown shows as it is, in one line."""
-    return re.sub(r"([\\`*_\[\]<>|~&])", r"\\\1", " ".join(text.split()))
+    """Text that Markdown shows as it is, in one line; read by people too, so with backslashes."""
+    line = MENTION.sub("\\1\N{WORD JOINER}", one_line(text))
+    return STRUCTURE.sub(lambda sign: f"\\{sign[0]}", line)

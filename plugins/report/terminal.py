@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 import unicodedata
 from collections import Counter
 
 from diagnostics.records import CHAIN, Diagnosis, Report
+from diagnostics.wording import one_line
 from plugins.report import treatments
 from plugins.report.controls import minimum_loss_sentence
 from plugins.report.text import MINUS, interval, percent, plural, points, shown
@@ -15,13 +15,6 @@ from plugins.report.waterfall import steps
 from plugins.report.words import MODE_NAMES, links, span, undecided_lines, verdict_word, weakest
 
 FLAG = "*"
-
-
-def one_line(text: str) -> str:
-    """One line without control characters, and without the signs that begin a command to a CI runner wherever they
-    stand: names come from files and hubs."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return re.sub(":(?=:)", ": ", line).replace("##[", "## [")
 
 
 def wrap(text: str, width: int, indent: str = "  ") -> list[str]:

@@ -134,11 +134,11 @@ def test_links_may_point_within_the_root_only(write: Write, tmp_path: Path) -> N
     assert len(open_dataset(manifest, None).images) == 3
     link = pictures / "dark/outer.png"
     link.symlink_to(tmp_path / "outside.png")
-    with pytest.raises(DataError, match=r"outer\.png: this link leads out"):
+    with pytest.raises(DataError, match=r"a link leads out"):
         check_dataset(manifest, None)
     link.unlink()
     (pictures / "more").symlink_to(tmp_path)
-    with pytest.raises(DataError, match="more: this link leads out"):
+    with pytest.raises(DataError, match="a link leads out"):
         check_dataset(manifest, None)
 
 

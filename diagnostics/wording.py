@@ -1,0 +1,46 @@
+"""Text from outside made fit to be shown: names, messages and captured output come from hubs, files and libraries.
+
+A page, a table and a terminal each have signs of their own to escape. What none of them may show is taken away here.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+
+HIDDEN = "***"
+SECRET = re.compile(r"(?:^|_)(?:TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?|KEY|PAT)(?:_|$)", re.IGNORECASE)
+"""Names of variables whose values are never shown."""
+
+SHORTEST = 8
+"""Characters of a value that is taken for a secret; a shorter one would be found in ordinary words."""
+
+LOOKS_SECRET = (
+    re.compile(r"(?<=://)[^/\s@]+(?=@)"),
+    re.compile(r"(?<=[?&])((?:[\w-]*[_-])?(?:token|key|secret|signature|sig|password|credential)=)[^&\s'\"]+", re.I),
+    re.compile(r"\b(?:hf|gh[pousr]|github_pat)_\w{20,}"),
+)
+"""Users of a URL, signed or keyed queries, tokens of hubs: known by their form, wherever they come from."""
+
+
+def masked(text: str, variables: Mapping[str, str] = os.environ) -> str:
+    """The text without the secrets among `variables`, and without what looks like one."""
+    secrets = {value for name, value in variables.items() if len(value) >= SHORTEST and SECRET.search(name)}
+    # The longest first, since one may be part of another.
+    for secret in sorted(secrets, key=lambda value: (-len(value), value)):
+        text = text.replace(secret, HIDDEN)
+    for form in LOOKS_SECRET:
+        text = form.sub(lambda found: f"{found[1] if found.re.groups else ''}{HIDDEN}", text)
+    return text
+
+
+def inert(text: str) -> str:
+    """The text without secrets, without control characters other than line breaks, and without the signs that begin a
+    command to a CI runner."""
+    printable = "".join(c if c.isprintable() or c == "\n" else " " for c in masked(text))
+    return re.sub(":(?=:)", ": ", printable).replace("##[", "## [")
+
+
+def one_line(text: str) -> str:
+    return " ".join(inert(text).split())
