@@ -1,16 +1,20 @@
 from __future__ import annotations
 
+import stat
 import unicodedata
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fixtures.datasets import tree
 from fixtures.datasets.dataset import check_dataset, open_dataset
 from fixtures.datasets.manifest import DataError
-from fixtures.datasets.tree import Entry, Globs, list_files
+from fixtures.datasets.tree import Entry, Globs, list_files, read_bytes
 from tests.datasets.samples import png, zipped
 
 Write = Callable[..., Path]
@@ -160,3 +164,68 @@ def test_an_archive_is_no_file_of_its_own(tmp_path: Path) -> None:
     zipped(tmp_path / "a.zip", {"b.png": b"", "c/d.png": b""})
     (tmp_path / "e.png").write_bytes(b"")
     assert [file.name for file in list_files(tmp_path, ".")] == ["b.png", "c/d.png", "e.png"]
+
+
+def test_a_zip_that_unpacks_to_far_more_than_it_is_is_refused(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = write({"dark/1.png": png(1), "bright/1.png": png(2)})
+    path = tmp_path / "pictures/more.zip"
+    monkeypatch.setattr(tree, "MAX_BYTES", 100_000)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("a", "b", "c"):
+            archive.writestr(f"{name}.raw", bytes(90_000))
+    with pytest.raises(DataError, match=r"unpacks to 270,000 bytes, its largest member to 90,000"):
+        check_dataset(manifest, None)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.raw", np.random.default_rng(0).bytes(100_001))
+    with pytest.raises(DataError, match="taken for a decompression bomb"):
+        check_dataset(manifest, None)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in ("a", "b", "c"):
+            archive.writestr(f"{name}.raw", np.random.default_rng(0).bytes(90_000))
+    check_dataset(manifest, None)
+
+
+def test_a_zip_of_too_many_members_is_refused(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    manifest = write({"dark/1.png": png(1), "bright/1.png": png(2)})
+    zipped(tmp_path / "pictures/more.zip", {str(number): b"" for number in range(11)})
+    monkeypatch.setattr(tree, "MAX_MEMBERS", 10)
+    with pytest.raises(DataError, match="has 11 members, more than 10"):
+        check_dataset(manifest, None)
+
+
+def test_a_member_that_says_it_is_smaller_than_it_is_gives_an_error_and_no_more(tmp_path: Path) -> None:
+    """The sizes that are refused are those of the directory, and what lies behind it is cut or refused by them."""
+    path = tmp_path / "more.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.raw", bytes(1_000_000))
+    data = bytearray(path.read_bytes())
+    size = (1_000_000).to_bytes(4, "little")
+    assert data.count(size) == 2
+    path.write_bytes(bytes(data).replace(size, (100).to_bytes(4, "little")))
+    with pytest.raises(OSError, match="cannot be unpacked"):
+        read_bytes(path, "a.raw")
+
+
+@pytest.mark.parametrize("trick", ["__MACOSX/dark/x.png", "dark/.x.png", "dark/x.png/", "inner.zip"])
+def test_what_looks_like_an_image_and_is_none_is_passed_over(write: Write, tmp_path: Path, trick: str) -> None:
+    manifest = write({"dark/1.png": png(1), "bright/1.png": png(2)})
+    zipped(tmp_path / "pictures/more.zip", {trick: png(3)})
+    assert len(open_dataset(manifest, None).images) == 2
+
+
+def test_names_that_differ_in_case_alone_are_different_files(write: Write, tmp_path: Path) -> None:
+    manifest = write({"bright/1.png": png(2)})
+    zipped(tmp_path / "pictures/more.zip", {"dark/1.png": png(3), "DARK/1.png": png(4), "dark/1.PNG": png(5)})
+    images = open_dataset(manifest, None).images
+    assert {image.member for image in images if image.member} == {"dark/1.png", "dark/1.PNG"}
+
+
+def test_a_link_in_a_zip_is_passed_over(write: Write, tmp_path: Path) -> None:
+    manifest = write({"dark/1.png": png(1), "bright/1.png": png(2)})
+    link = zipfile.ZipInfo("dark/link.png")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(tmp_path / "pictures/more.zip", "w") as archive:
+        archive.writestr(link, "/etc/passwd")
+    assert len(open_dataset(manifest, None).images) == 2
