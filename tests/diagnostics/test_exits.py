@@ -1,6 +1,9 @@
 import numpy as np
+import pytest
 
-from diagnostics.exits import Candidate, choose, untrained
+from diagnostics import exits
+from diagnostics.exits import Candidate, Choice, choose, own_loci, untrained
+from diagnostics.probing import Reading
 
 FOLDS = np.array([0, 0, 1, 1, 2, 2])
 
@@ -37,3 +40,73 @@ def test_an_untrained_candidate_is_scored_on_each_training_part() -> None:
     candidate = untrained("answer.said", labels, said, FOLDS, 2)
     np.testing.assert_allclose(candidate.inner_accuracy, [0.5, 0.75, 0.75])
     assert candidate.predictions is said
+
+
+def reading(right: float, inner: float) -> Reading:
+    """12 images of 2 classes in 2 folds, of which the share `right` is read rightly, and inner accuracies alike."""
+    hits = np.arange(12) < round(12 * right)
+    read = np.where(hits, LABELS, 1 - LABELS)
+    return Reading(np.log(np.where(np.eye(2)[read] > 0, 0.9, 0.1)), np.full(2, inner))
+
+
+LABELS = np.arange(12) % 2
+TWO_FOLDS = np.arange(12) // 6
+PLACES = (
+    *("reference", "vision.0.mean", "vision.1.mean", "vision.1.grid", "vision.1.attention"),
+    *("connector.0.mean", "connector.0.grid", "llm.0.mean", "llm.0.last", "llm.1.mean", "llm.1.last"),
+    "answer.0.options",
+)
+
+
+def of_chain(**inner: float) -> dict[str, Choice]:
+    """The choices where all was read at 0.6 inside the training parts but for `inner`, dots as underscores."""
+    readings = {name: reading(0.75, inner.get(name.replace(".", "_"), 0.6)) for name in PLACES}
+    answer = Candidate("answer.said", LABELS, np.full(2, inner.get("answer_said", 0.6)))
+    return exits.of_chain(readings, answer, TWO_FOLDS)
+
+
+def test_an_exit_is_read_at_its_own_loci() -> None:
+    assert own_loci(reversed(PLACES[1:-1])) == {
+        "vision": ["vision.1.mean", "vision.1.grid", "vision.1.attention"],
+        "connector": ["connector.0.mean", "connector.0.grid"],
+        "llm": ["llm.1.last"],
+    }
+
+
+def test_where_all_is_read_alike_each_place_speaks_for_itself() -> None:
+    assert {place: choice.locus for place, choice in of_chain().items()} == {
+        "reference": "reference",
+        "vision": "vision.1.mean",
+        "connector": "connector.0.mean",
+        "llm": "llm.1.last",
+        "answer": "answer.said",
+    }
+
+
+@pytest.mark.parametrize(
+    ("locus", "speaks_for"),
+    [
+        ("vision.0.mean", []),
+        ("vision.1.grid", ["reference", "vision"]),
+        ("connector.0.grid", ["reference", "vision", "connector"]),
+        ("llm.0.last", ["reference", "vision", "connector"]),
+        ("llm.1.mean", ["reference", "vision", "connector"]),
+        ("llm.1.last", ["reference", "vision", "connector", "llm"]),
+        ("answer.0.options", ["reference", "vision", "connector", "llm"]),
+        ("answer.said", ["reference", "vision", "connector", "llm", "answer"]),
+    ],
+)
+def test_a_later_locus_that_reads_more_speaks_for_every_place_before_it(locus: str, speaks_for: list[str]) -> None:
+    chosen = of_chain(**{locus.replace(".", "_"): 0.9})
+    assert [place for place, choice in chosen.items() if choice.loci == {locus: 2}] == speaks_for
+
+
+def test_a_choice_brings_the_predictions_of_its_locus() -> None:
+    chosen = of_chain(answer_0_options=0.9)
+    assert chosen["llm"].predictions.tolist() == reading(0.75, 0).predictions.tolist()
+    assert chosen["answer"].predictions.tolist() == LABELS.tolist()
+
+
+def test_one_candidate_is_enough() -> None:
+    assert choose([Candidate("a", LABELS, np.zeros(2))], TWO_FOLDS).loci == {"a": 2}
+    assert untrained("a", LABELS, LABELS, TWO_FOLDS, 2).locus == "a"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from diagnostics.health import Scores, judge_drops, judge_least
+from diagnostics.health import Scores, curves_of_health, judge_drops, judge_least
 from diagnostics.judging import Resamples, judge
 from diagnostics.records import CHAIN
 from diagnostics.scores import feature_health_score, feature_health_scores
@@ -16,6 +16,17 @@ def scores(n: int = 400, **accuracy: float) -> Scores:
     names = ("vision.0.mean", "vision.1.mean", "connector.0.mean", "llm.0.mean", "llm.0.last")
     loci = {name: reading(labels, accuracy.get(name.replace(".", "_"), 0.9)) for name in names}
     return Scores(loci, labels, Resamples(labels, groups, 2, 0, 1000))
+
+
+def test_the_connector_s_curve_begins_where_the_tower_s_ends() -> None:
+    names = [f"vision.{layer}.mean" for layer in range(4)]
+    curves = curves_of_health([*names, "vision.3.grid", "connector.0.mean", "llm.0.mean", "llm.0.last", "llm.1.last"])
+    assert curves == {
+        "vision": names,
+        "connector": ["vision.3.mean", "connector.0.mean"],
+        "llm_mean": ["llm.0.mean"],
+        "llm_last": ["llm.0.last", "llm.1.last"],
+    }
 
 
 def test_scores_are_those_of_the_curves() -> None:
@@ -34,6 +45,8 @@ def test_the_least_is_judged_by_resamples(limit: float, verdict: str) -> None:
     (found,) = judge_least({"llm_last": limit}, scores())
     assert (found.curve, found.verdict, found.limit) == ("llm_last", verdict, limit)
     assert found.ci[0] < 0.9 < found.ci[1]
+    about = {"pass": "at least", "fail": "less than", "inconclusive": "these images cannot tell whether at least"}
+    assert found.reason == f"Feature Health Score of llm_last 0.90, {about[verdict]} {limit:g}"
 
 
 @pytest.mark.parametrize(("limit", "verdict"), [(0.5, "pass"), (0.27, "inconclusive"), (0.1, "fail")])
@@ -42,6 +55,8 @@ def test_a_drop_is_paired(limit: float, verdict: str) -> None:
     (found,) = judge_drops({"vision": limit}, before, after)
     assert found.verdict == verdict
     assert found.value == pytest.approx(before.read("vision") - after.read("vision"))
+    about = {"pass": "no more than", "fail": "more than", "inconclusive": "these images cannot tell whether over"}
+    assert found.reason == f"Feature Health Score of vision dropped by {found.value:.2f}, {about[verdict]} {limit:g}"
     (same,) = judge_drops({"vision": limit}, before, before)
     assert (same.verdict, same.ci) == ("pass", (0, 0))
 

@@ -8,8 +8,17 @@ from pathlib import Path
 import pytest
 
 from diagnostics.baseline import Baseline, BaselineError, Saved, match, target
-from diagnostics.checks import check_regression
-from diagnostics.records import CHAIN, Compared, Diagnosis, Predictions, Regression
+from diagnostics.checks import check, check_regression
+from diagnostics.records import (
+    CHAIN,
+    FAILURE_MODES,
+    Compared,
+    Diagnosis,
+    FailureModes,
+    Link,
+    Predictions,
+    Regression,
+)
 
 
 def compared(verdict):
@@ -47,6 +56,50 @@ def test_the_undecided_is_a_skip_or_a_failure():
         check_regression(compared("inconclusive"), fail_inconclusive=False)
     with pytest.raises(AssertionError, match=r"^\[regression\] \[inconclusive\] m on d against m"):
         check_regression(compared("inconclusive"), fail_inconclusive=True)
+
+
+def judged(verdict):
+    """A diagnosis whose connector has this verdict."""
+    links = {
+        mode: Link(
+            verdict=verdict if stage == "connector" else "pass",
+            reason="why",
+            loss=0.123,
+            ci=(0.1, 0.15),
+            retention=0.5,
+            threshold=0.8,
+            locus="connector.0.mean",
+        )
+        for stage, mode in FAILURE_MODES.items()
+    }
+    return Diagnosis(model="m", revision=None, dataset="d", failure_modes=FailureModes(**links))
+
+
+CONNECTOR = "connector_fidelity_loss"
+
+
+@pytest.mark.parametrize("undecided_fails", [True, False])
+def test_a_link_that_holds_passes(undecided_fails):
+    check(judged("pass"), CONNECTOR, undecided_fails)
+    check(judged("fail"), "llm_comprehension_deficit", undecided_fails)
+
+
+@pytest.mark.parametrize("undecided_fails", [True, False])
+def test_a_link_that_loses_fails(undecided_fails):
+    with pytest.raises(AssertionError) as raised:
+        check(judged("fail"), CONNECTOR, undecided_fails)
+    assert str(raised.value) == (
+        "[connector_fidelity_loss] m on d: why (loss 12.3 points, 10.0 to 15.0, at connector.0.mean)"
+    )
+
+
+def test_an_undecided_link_is_a_skip_or_a_failure():
+    with pytest.raises(pytest.skip.Exception) as raised:
+        check(judged("inconclusive"), CONNECTOR, fail_inconclusive=False)
+    assert str(raised.value) == "[inconclusive] m on d: why"
+    with pytest.raises(AssertionError) as raised:
+        check(judged("inconclusive"), CONNECTOR, fail_inconclusive=True)
+    assert str(raised.value) == "[connector_fidelity_loss] [inconclusive] m on d: why"
 
 
 def saved(folder: Path, day: int, *models: str) -> Path:
