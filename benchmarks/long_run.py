@@ -46,14 +46,14 @@ def alive() -> dict[str, int]:
     }
 
 
-def run(n_diagnoses: int, folder: Path, n_patients: int = 12) -> list[dict[str, Any]]:
+def run(n_diagnoses: int, folder: Path) -> list[dict[str, Any]]:
     """What is held after each diagnosis. `folder` gets the images, the stores and the temporary files."""
     from diagnostics.diagnosis import diagnose
     from diagnostics.settings import Settings
     from fixtures.models.registry import resolve
     from fixtures.phantoms.images import draw_dataset
 
-    manifest = draw_dataset(folder / "images", n_patients, 2, seed=1)
+    manifest = draw_dataset(folder / "images", 12, 2, seed=1)
     (folder / "temporary").mkdir()
     before, tempfile.tempdir = tempfile.tempdir, str(folder / "temporary")
     found = []

@@ -158,3 +158,106 @@ def test_the_layer_ends_the_shortest_prefix_that_gives_back_half(signals, layer)
 def test_a_module_of_one_layer_has_no_guilty_one():
     one = [Prefix(layers=0, signal=0.0, ci=(0, 0)), Prefix(layers=1, signal=0.9, ci=(0.9, 0.9))]
     assert guilty_layer(one) is None
+
+
+def test_the_finding_holds_every_hybrid_and_its_intervals():
+    finding = found(lambda swapped: 0.6 + 0.3 * ("llm" in swapped))
+    assert [tuple(hybrid.swapped) for hybrid in finding.hybrids] == [
+        tuple(stage for stage, member in zip(STAGES, members, strict=True) if member) for members in COALITIONS
+    ]
+    for hybrid in finding.hybrids:
+        assert hybrid.signal == pytest.approx(0.8 if "llm" in hybrid.swapped else 0.2)
+        assert hybrid.ci[0] < hybrid.signal < hybrid.ci[1]
+    low, high = finding.difference_ci
+    assert 0.4 < low < finding.difference < high < 0.8
+    assert list(finding.ci) == list(STAGES)
+    assert finding.ci["llm"][0] < finding.effects.llm == pytest.approx(0.6)
+    assert finding.ci["vision"] == pytest.approx((0, 0), abs=1e-12)
+    assert (finding.swaps["llm"].gain, finding.swaps["llm"].loss) == pytest.approx((0.6, 0.6))
+    assert (finding.swaps["vision"].gain, finding.swaps["vision"].loss) == pytest.approx((0, 0))
+    assert finding.reason == (
+        "its effect exceeds that of every other module, and single swaps in both directions agree"
+    )
+
+
+def test_a_worse_second_checkpoint_is_said_in_words():
+    reason = found(lambda swapped: 0.5 if "connector" in swapped else 0.95).reason
+    assert reason == "no loss to explain: the second checkpoint answers worse than the model"
+
+
+def test_three_that_share_are_all_named():
+    finding = found(lambda swapped: 0.95 if {"vision", "connector", "answer"} <= swapped else 0.5)
+    assert finding.reason == (
+        "shared between vision, connector and answer: these images cannot tell which has the larger effect"
+    )
+
+
+@pytest.mark.parametrize(
+    ("below", "named"), [({"vision", "connector"}, "vision and connector"), ({"answer"}, "answer"), ({"llm"}, "llm")]
+)
+def test_an_interaction_names_the_hybrid_that_falls_below_both(below, named):
+    def rule(swapped: set[str]) -> float:
+        if swapped == below:
+            return 0.2
+        return {0: 0.6, 4: 0.95}.get(len(swapped), 0.6 + 0.05 * ("vision" in swapped) * (len(swapped) == 3))
+
+    finding = found(rule)
+    assert finding.module is None
+    assert finding.reason == (
+        f"interaction: with {named} of the second checkpoint the answer falls below both checkpoints"
+    )
+
+
+def drawn(margin_of, share: float) -> Signals:
+    """Signals of a clear case for the llm, in which the share `share` of the resamples has `margin_of` changed."""
+    n = 20_000
+    point = np.array([0.9 if members[2] else 0.1 for members in COALITIONS])
+    values = np.repeat(point[:, None], n, axis=1)
+    changed = np.arange(n) < round(share * n)
+    for row, value in margin_of.items():
+        values[row, changed] = value
+    return Signals(point, values)
+
+
+def only(stage: str) -> int:
+    return COALITIONS.index(tuple(one == stage for one in STAGES))
+
+
+def but(stage: str) -> int:
+    return COALITIONS.index(tuple(one != stage for one in STAGES))
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({only("llm"): 0.1}, "lifts the model above itself and chance"),
+        ({but("llm"): 0.9}, "costs the second checkpoint anything"),
+        ({only("vision"): 1.0}, None),
+        # The tower's effect reaches that of the LLM where all that lacks it reads nothing.
+        ({row: -0.9 for row, members in enumerate(COALITIONS) if not members[0] and any(members)}, "shared between"),
+    ],
+)
+def test_an_agreement_that_fails_in_more_than_a_fortieth_of_the_resamples_names_nothing(changed, says):
+    """Bounds are those of 95 percent intervals, 0.025 on either side."""
+    assert judge(drawn(changed, 0.0245)).module == "llm"
+    found = judge(drawn(changed, 0.0255))
+    assert (found.module is None) is (says is not None)
+    if says is not None:
+        assert says in found.reason
+
+
+def test_another_that_lifts_more_in_all_but_a_fortieth_of_the_resamples_is_said():
+    assert judge(drawn({only("vision"): 1.0}, 0.974)).module == "llm"
+    assert "swapped alone, vision lifts the model more" in judge(drawn({only("vision"): 1.0}, 0.976)).reason
+
+
+def test_a_gain_of_nothing_is_none():
+    """Where the model reads below chance, chance is what must be exceeded, and by more than nothing."""
+    signals = drawn({0: -0.1, **{only(stage): 0.0 for stage in STAGES}}, 1.0)
+    assert "lifts the model above itself and chance" in judge(signals).reason
+
+
+def test_a_prefix_that_gives_back_just_half_holds_the_cause():
+    assert guilty_layer(curve(0.0, 0.5, 1.0)) == 2
+    two = [Prefix(layers=i, signal=s, ci=(s, s)) for i, s in enumerate((0.0, 0.9, 0.9))]
+    assert guilty_layer(two) == 0

@@ -106,3 +106,20 @@ def test_confusion_counts_unreadable_answers_apart() -> None:
     labels = np.array([0, 0, 1, 1, 1])
     assert confusion(labels, np.array([0, 1, 1, 1, 0]), 2) == [[1, 1], [1, 2]]
     assert confusion(labels, np.array([0, -1, 1, -1, -1]), 2) == [[1, 0, 1], [0, 1, 2]]
+
+
+def test_an_accuracy_of_nothing_is_clipped_to_one_image() -> None:
+    """P = (0, 1) of 4 images: end 1, start and least 1/4, so GF = ln 4 and the way is 3/4."""
+    expected = (1 + np.log(4)) * np.exp(-0.2 * 0.75)
+    assert feature_health_score([0, 1], 4) == pytest.approx(expected)
+
+
+def test_what_has_no_score_is_refused_in_words() -> None:
+    with pytest.raises(ValueError, match=r"^a Feature Health Score needs at least one layer$"):
+        feature_health_score([], 10)
+    with pytest.raises(ValueError, match=r"^balanced accuracy needs an image of every class$"):
+        balanced_accuracy(np.array([0, 0]), np.array([0, 0]), 2)
+
+
+def test_a_class_that_is_never_read_keeps_its_column() -> None:
+    assert confusion(np.array([0, 0, 0]), np.array([0, 0, 1]), 3) == [[2, 1, 0], [0, 0, 0], [0, 0, 0]]

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from diagnostics import regression
 from diagnostics.baseline import BaselineError, Match, Saved
-from diagnostics.records import CHAIN, Predictions
-from diagnostics.regression import compare, contributions, record, sign_flip
+from diagnostics.records import CHAIN, Change, HealthLimit, Predictions
+from diagnostics.regression import compare, contributions, made_otherwise, record, sign_flip
 
 LOCI = (("vision", 0, "mean"), ("vision", 1, "mean"), ("connector", 0, "mean"), ("llm", 0, "mean"), ("llm", 0, "last"))
 MINIMUM = 0.02
@@ -232,3 +233,135 @@ def test_what_cannot_be_paired_is_refused(changed, word):
     labels, groups = patients(12, 1)
     with pytest.raises(BaselineError, match=word):
         compare(predictions(labels, groups, labels, **changed), predictions(labels, groups, labels), MINIMUM)
+
+
+@pytest.mark.parametrize(
+    ("change", "ci", "p", "slack", "verdict"),
+    [
+        (-0.05, (-0.08, -0.021), 0.049, 0.0, "regressed"),
+        # Not significant, not beyond the minimum effect, not beyond it once more.
+        (-0.05, (-0.08, -0.021), 0.05, 0.0, "inconclusive"),
+        (-0.05, (-0.08, -0.02), 0.001, 0.0, "inconclusive"),
+        (-0.05, (-0.08, -0.04), 0.001, 0.02, "inconclusive"),
+        (-0.05, (-0.08, -0.041), 0.001, 0.02, "regressed"),
+        (-0.01, (-0.0199, 0.01), 0.5, 0.0, "not_regressed"),
+        (-0.01, (-0.02, 0.01), 0.5, 0.0, "inconclusive"),
+        (0.05, (0.001, 0.09), 0.049, 0.0, "improved"),
+        (0.05, (0.001, 0.09), 0.05, 0.0, "not_regressed"),
+        (0.05, (0.0, 0.09), 0.001, 0.0, "not_regressed"),
+        (0.05, (-0.001, 0.09), 0.001, 0.0, "not_regressed"),
+        (0.05, (0.02, 0.09), 0.001, 0.02, "not_regressed"),
+        (0.0, (0.001, 0.09), 0.001, 0.0, "not_regressed"),
+    ],
+)
+def test_a_change_turns_at_its_bounds(change, ci, p, slack, verdict):
+    assert regression._verdict(change, ci, p, MINIMUM, slack) == verdict
+
+
+def changed(verdict, change=-0.05):
+    return Change(change=change, ci=(change - 0.02, change + 0.02), p=0.01, p_adjusted=0.012, verdict=verdict)
+
+
+def reason_of(*verdicts, drops=(), otherwise=None):
+    found = {stage: changed(v) for stage, v in zip((*PROBED, "answer"), verdicts, strict=True)}
+    return regression._reason(found, list(drops), MINIMUM, otherwise or {})
+
+
+SAID = "-5.0, -7.0 to -3.0, p 0.012"
+
+
+def test_a_reason_says_what_was_found_where():
+    assert reason_of(*["not_regressed"] * 4) == (
+        f"no more than 2 points are lost anywhere; the answer changed by {SAID}"
+    )
+    assert reason_of("regressed", "regressed", "inconclusive", "improved") == (
+        f"more than 2 points are lost at the vision exit ({SAID}) and the connector exit ({SAID}); "
+        f"it cannot be told whether more than 2 points are lost at the llm exit ({SAID}); "
+        f"more is read at the answer ({SAID})"
+    )
+    assert reason_of("improved", *["not_regressed"] * 3) == (
+        f"no more than 2 points are lost anywhere; the answer changed by {SAID}; "
+        f"more is read at the vision exit ({SAID})"
+    )
+
+
+def test_a_reason_says_which_scores_dropped_and_how_the_baseline_was_made():
+    drops = [
+        HealthLimit(curve="vision", verdict=verdict, reason=verdict, value=0, ci=(0, 0), limit=0)
+        for verdict in ("pass", "fail", "inconclusive")
+    ]
+    otherwise = {"batch_size": ("1", "16"), "device": ("cpu", "cuda")}
+    assert reason_of(*["not_regressed"] * 4, drops=drops, otherwise=otherwise) == (
+        f"no more than 2 points are lost anywhere; the answer changed by {SAID}; fail; inconclusive; the baseline was "
+        "made otherwise (batch size 1, here 16, device cpu, here cuda), so a regression must exceed 4 points"
+    )
+
+
+def test_what_only_one_run_says_of_how_it_was_made_is_unknown_of_the_other():
+    labels, groups = patients(30, 1)
+    full = predictions(labels, groups, labels)
+    bare = full.model_copy(update={"made": {"dtype": "float32"}})
+    differs = {"batch_size": ("16", "unknown"), "device": ("cpu", "unknown")}
+    assert made_otherwise(full, bare) == differs
+    assert made_otherwise(bare, full) == {name: (b, a) for name, (a, b) in differs.items()}
+
+
+def test_the_record_names_the_undecided_places_and_the_baseline():
+    labels, groups = patients(12, 2)
+    rng = np.random.default_rng(0)
+    was, now = (predictions(labels, groups, read(labels, groups, 0.8, rng)) for _ in range(2))
+    found = record(Match(file="b.json", saved=Saved(revision="r1", predictions=was)), now, MINIMUM)
+    assert found.undecided == [stage for stage, change in found.exits.items() if change.verdict == "inconclusive"]
+    assert "answer" in found.undecided
+    assert (found.baseline.file, found.baseline.model, found.baseline.revision) == ("b.json", "m", "r1")
+
+
+def test_the_seed_decides_the_resamples_and_the_flips():
+    labels, groups = patients(30, 2)
+    rng = np.random.default_rng(0)
+    was, now = (
+        predictions(labels, groups, read(labels, groups, a, rng), loci={}).model_copy(
+            update={"loci": {f"{s}.{n}.{r}": read(labels, groups, a, rng).tolist() for s, n, r in LOCI}}
+        )
+        for a in (0.85, 0.75)
+    )
+    match = Match(file="b.json", saved=Saved(revision=None, predictions=was))
+    one, again, other = (record(match, now, MINIMUM, {"vision": 0.1}, seed) for seed in (3, 3, 4))
+    assert one == again
+    assert one.exits["answer"].p != other.exits["answer"].p
+    assert one.health_drops[0].ci != other.health_drops[0].ci
+    assert record(match, now, MINIMUM) == record(match, now, MINIMUM, None, 0)
+    assert compare(was, now, MINIMUM) == compare(was, now, MINIMUM, 0)
+    assert sign_flip(np.arange(5.0)) == sign_flip(np.arange(5.0), 0)
+
+
+def test_a_drop_of_a_health_score_is_resampled_by_patient():
+    """Eight images of each patient, read alike, say as much as one of each."""
+    labels, groups = patients(90, 8)
+    fallen = np.where(groups % 5 == 0, (labels + 1) % 3, labels).tolist()
+    loci = {f"{stage}.{layer}.{r}": labels.tolist() for stage, layer, r in LOCI}
+    base = predictions(labels, groups, labels, loci=loci)
+    worse = base.model_copy(update={"loci": loci | {"vision.1.mean": fallen}})
+    alone = {"groups": list(range(len(labels)))}
+    grouped = recorded(base, worse, {"vision": 0.1}).health_drops[0].ci
+    apart = recorded(base.model_copy(update=alone), worse.model_copy(update=alone), {"vision": 0.1}).health_drops[0].ci
+    assert grouped[1] - grouped[0] > 2 * (apart[1] - apart[0])
+
+
+@pytest.mark.parametrize("fewer", ["baseline", "run"])
+def test_images_of_which_one_run_has_more_are_refused(fewer):
+    labels, groups = patients(12, 1)
+    whole = predictions(labels, groups, labels)
+    part = predictions(labels[:9], groups[:9], labels[:9])
+    pair = (part, whole) if fewer == "baseline" else (whole, part)
+    counts = "9 there, 12 here, 9 in" if fewer == "baseline" else "12 there, 9 here, 9 in"
+    with pytest.raises(BaselineError) as raised:
+        compare(*pair, MINIMUM)
+    assert str(raised.value) == (
+        f"the baseline of m on d has other images: {counts} both; use the same --max-images, --seed and MEDPROBE_ID_KEY"
+    )
+
+
+def test_a_sum_that_is_reached_counts_as_reached():
+    """Of two equal values, every flip but those that cancel reaches the sum: half of them."""
+    assert sign_flip(np.array([0.1, 0.1])) == pytest.approx(0.5, abs=0.02)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from diagnostics.last_link import calibration
 from diagnostics.last_link.calibration import calibrated
 
 
@@ -50,3 +51,38 @@ def test_scale_and_constant_scores_do_no_harm():
     clear, labels, folds = scores(5)
     assert accuracy(calibrated(clear * 1000, labels, folds), labels) > 0.95
     assert set(calibrated(np.ones((300, 3), dtype=np.float32), labels, folds)) <= {0, 1, 2}
+
+
+def test_every_class_weighs_alike():
+    """Ten to one of two classes that the scores do not part: a loss over images would never say the rare one."""
+    rng = np.random.default_rng(6)
+    labels = (np.arange(660) % 11 == 0).astype(np.int64)
+    weak = (0.8 * np.eye(2)[labels] + rng.normal(0, 1, (660, 2))).astype(np.float32)
+    said = calibrated(weak, labels, np.arange(660) // 11 % 5)
+    recall = [accuracy(said[labels == k], labels[labels == k]) for k in (0, 1)]
+    assert min(recall) > 0.6
+
+
+def test_the_fit_is_at_the_least_loss():
+    """No scale and no offset beside the fitted ones has a smaller class-balanced log loss."""
+    clear, labels, _ = scores(7, n=90)
+    values = clear.astype(np.float64) * 3 + np.array([0.5, -1, 0])
+    labels = np.where(np.arange(90) % 4 == 0, (labels + 1) % 3, labels)
+    scale, offsets = calibration._fit(values, labels)
+
+    def loss(scale: float, offsets: np.ndarray) -> float:
+        logits = scale * values + offsets
+        log_probabilities = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+        return -np.mean([log_probabilities[labels == k, k].mean() for k in range(3)])
+
+    least = loss(scale, offsets)
+    for step in (-0.05, 0.05):
+        assert loss(scale * (1 + step), offsets) > least
+        for k in range(3):
+            assert loss(scale, offsets + step * np.eye(3)[k]) > least
+
+
+def test_what_all_options_of_an_image_share_says_nothing():
+    clear, labels, folds = scores(8)
+    shift = np.random.default_rng(8).normal(0, 50, (300, 1)).astype(np.float32)
+    assert (calibrated(clear + shift, labels, folds) == calibrated(clear, labels, folds)).mean() > 0.99
