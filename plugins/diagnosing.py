@@ -113,7 +113,9 @@ def _compared(call: Call, pair: Pair, result: Diagnosis, predictions: Prediction
     try:
         found = record(call.baseline[pair], predictions, least, drop, call.settings.seed)
     except BaselineError as error:
-        return Diagnosis(model=result.model, revision=result.revision, dataset=result.dataset, error=one_line(str(error)))
+        return Diagnosis(
+            model=result.model, revision=result.revision, dataset=result.dataset, error=one_line(str(error))
+        )
     return result.model_copy(update={"regression": found})
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from diagnostics.wording import one_line
 from plugins.call import PHANTOM, PUBLISHED, brought, model_of
 from plugins.project import CallError, Config, settled
 
@@ -30,7 +31,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         settings = settled(config)
         plan = _plan(config, settings)
     except CallError as error:
-        raise pytest.UsageError(str(error)) from None
+        raise pytest.UsageError(one_line(str(error))) from None
     print(table(plan))
     given = config.getoption("medprobe_report_dir")
     if given or config.getoption("verbose") > 0:

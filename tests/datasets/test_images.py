@@ -189,7 +189,7 @@ def test_the_message_names_the_image_and_not_its_file(tmp_path: Path) -> None:
     with pytest.raises(UnreadableImage, match=r"^image id: the file cannot be read \(No such file or directory\)\.$"):
         open_image(image)
     path.write_bytes(b"junk")
-    with pytest.raises(UnreadableImage, match="^image id: it is not an image"):
+    with pytest.raises(UnreadableImage, match=r"^image id: it is not an image"):
         open_image(image)
     path.write_bytes(saved(Image.fromarray(RAMP)))
     assert open_image(image).size == (16, 16)

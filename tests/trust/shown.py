@@ -19,7 +19,20 @@ EVIL = (
     "www.evil.example a@evil.example @org/team #12 | a | <!-- {{ 7 * 7 }} {% raw %} ${x} \u202e\u2028&lt;b&gt;"
 )
 
-ACTIVE = {"script", "img", "iframe", "object", "embed", "form", "base", "link", "input", "video", "audio", "foreignobject"}
+ACTIVE = {
+    "script",
+    "img",
+    "iframe",
+    "object",
+    "embed",
+    "form",
+    "base",
+    "link",
+    "input",
+    "video",
+    "audio",
+    "foreignobject",
+}
 LINKS = ("href", "src", "xlink:href", "action", "formaction", "data", "srcdoc")
 
 
