@@ -8,7 +8,7 @@ import pytest
 from diagnostics import health, judging
 from diagnostics.judging import ALPHA, Resamples, judge
 from diagnostics.records import CHAIN, HealthLimit
-from tests.diagnostics.test_judging import TAU, judged, patients, reading
+from tests.diagnostics.test_judging import TAU, judged, patients
 
 N = 100_000
 
