@@ -63,7 +63,7 @@ class Table(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if self.rows and self.rows[-1] and data.strip("\n"):
-            self.rows[-1][-1] += re.sub("(?<=[@#])\u200b", "", data)
+            self.rows[-1][-1] += data
 
 
 def named(model: str, dataset: str, caution: str, error: str | None = None) -> Diagnosis:
