@@ -93,7 +93,7 @@ class Call:
     baseline: Mapping[Pair, Match]
     """What each pair is compared with; empty without the regression gate."""
     save_baseline: Path | None
-    include_images: bool
+    include_images: bool = False
     """Whether the pages show images of the data set."""
     own: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Settings that a model brings with its alias, by its name."""
