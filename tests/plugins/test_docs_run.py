@@ -7,7 +7,6 @@ from elsewhere, retrains, benchmarks or installs is only parsed, in `tests/test_
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import subprocess
