@@ -93,6 +93,8 @@ class Call:
     baseline: Mapping[Pair, Match]
     """What each pair is compared with; empty without the regression gate."""
     save_baseline: Path | None
+    include_images: bool = False
+    """Whether the pages show images of the data set."""
     own: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Settings that a model brings with its alias, by its name."""
 
@@ -170,6 +172,7 @@ def resolve(options: Mapping[str, Any], folder: Path, config: Config) -> Call:
         gate=gate,
         baseline=compared,
         save_baseline=Path(options["save_baseline"]).expanduser().absolute() if options["save_baseline"] else None,
+        include_images=bool(options["include_images"]),
         own={name: brought(config.models[name], options) for name in options["model"] or () if name in config.models},
     )
 

@@ -85,6 +85,14 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
             f"{gpus.DEFAULT}), and exit",
         },
     ),
+    (
+        "--include-images",
+        {
+            "action": "store_true",
+            "help": "show small pictures of images that are lost on the way in the report, which then holds patients' "
+            "images",
+        },
+    ),
     ("--report-dir", {"metavar": "DIR", "help": "where report.json and index.html are written (default: reports)"}),
     (
         "--store",

@@ -14,6 +14,8 @@ import pytest
 from diagnostics import baseline
 from diagnostics.records import Diagnosis, Predictions, Report, VerdictValue, worst
 from diagnostics.wording import masked
+from fixtures.datasets.dataset import ImageFile, open_dataset
+from fixtures.datasets.manifest import DataError
 from plugins.call import Call, Gate
 from plugins.diagnosing import SHARDED, handover_path
 from plugins.options import CALL
@@ -93,7 +95,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
     try:
         write_report(report, call.report_dir)
-        write_pages(report, call.report_dir, _predictions(call, report))
+        write_pages(report, call.report_dir, _predictions(call, report), _images(call, report))
         if call.save_baseline is not None and any(diagnosis.error is None for diagnosis in diagnoses):
             config.stash[SAVED] = _save_baseline(call, call.save_baseline, report)
         _keep_predictions(call, report)
@@ -149,6 +151,22 @@ def _predictions(call: Call, report: Report) -> list[Predictions | None]:
     return [Predictions.model_validate_json(path.read_bytes()) if path.exists() else None for path in paths]
 
 
+def _images(call: Call, report: Report) -> list[dict[str, ImageFile]]:
+    """The files of each diagnosis by id where images are asked for; none of a data set that can no longer be opened."""
+    if not call.include_images:
+        return []
+    opened: dict[str, dict[str, ImageFile]] = {}
+    for pair in call.pairs:
+        name, settings = pair.dataset.name, call.settings
+        if name not in opened:
+            try:
+                found = open_dataset(pair.dataset.manifest(), settings.data_root, settings.max_images, settings.seed)
+                opened[name] = {image.id: image for image in found.images}
+            except DataError:
+                opened[name] = {}
+    return [opened[diagnosis.dataset] for diagnosis in report.diagnoses]
+
+
 def _keep_predictions(call: Call, report: Report) -> None:
     """Move the predictions beside the page of their diagnosis."""
     from plugins.report.view import folder_names
@@ -202,4 +220,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.write_line(line)
     if SAVED in config.stash:
         terminalreporter.write_line(f"baseline: {config.stash[SAVED]}")
+    if config.stash[CALL].include_images:
+        terminalreporter.write_line("the report holds images of the data set (--include-images)")
     terminalreporter.write_line(f"report: {config.stash[CALL].report_dir / 'index.html'}")

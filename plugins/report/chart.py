@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from diagnostics.records import Accuracy, Controls, Curves, Diagnosis, Layer, Stage
-from plugins.report.svg import GRID, GROUND, INK, LAST, MEAN, MUTED, PANEL, REFERENCE, STYLE, svg_text
+from plugins.report.svg import GRID, GROUND, INK, LAST, LOST, MEAN, MUTED, PANEL, REFERENCE, STYLE, svg_text
 from plugins.report.text import known, percent
 from plugins.report.words import links, weakest
 
@@ -92,7 +92,7 @@ def _draw_panels(axes: Any, row: _Row, lost: set[Stage]) -> None:
         axes.text(
             (left + right) / 2, 1.025, f"{stage}\nlost here" if stage in lost else stage, ha="center", va="bottom",
             transform=axes.get_xaxis_transform(), weight="bold" if stage in lost else "normal",
-            color=LAST if stage in lost else INK, linespacing=1.3,
+            color=LOST if stage in lost else INK, linespacing=1.3,
         )  # fmt: skip
 
 
@@ -182,9 +182,9 @@ def curve_svg(diagnosis: Diagnosis) -> str | None:
     from matplotlib.figure import Figure
 
     with rc_context(STYLE):
-        figure = Figure(figsize=(10.4, 4.6))
+        figure = Figure(figsize=(10.4, 4.75))
         axes = figure.subplots()
-        figure.subplots_adjust(left=0.075, right=0.85, top=0.885, bottom=0.2)
+        figure.subplots_adjust(left=0.075, right=0.85, top=0.885, bottom=0.235)
         row = _row(panels)
         _draw_panels(axes, row, {stage for stage, _, link in links(diagnosis) if link.verdict == "fail"})
         heights = _draw_series(axes, row, curves, ringed(diagnosis))

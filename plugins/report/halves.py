@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from diagnostics.records import Diagnosis
-from plugins.report.svg import GRID, GROUND, LAST, MEAN, MUTED, PANEL, STYLE, svg_text
+from plugins.report.svg import GRID, LAST, MEAN, MUTED, PANEL, STYLE, svg_text
 from plugins.report.text import known, percent, points
 from plugins.report.waterfall import steps
 
@@ -60,29 +60,26 @@ def halves_svg(diagnosis: Diagnosis) -> str | None:
     from matplotlib.figure import Figure
 
     rows = [
-        ("perception loses", found.perception, LAST, "\\\\\\\\"),
-        ("reasoning loses", found.reasoning, MEAN, "////"),
-        ("answer is left with", found.answer, GRID, None),
+        ("perception loses", found.perception, LAST),
+        ("reasoning loses", found.reasoning, MEAN),
+        ("answer is left with", found.answer, GRID),
     ]
     answer = diagnosis.answer
     if answer is not None:
         changes = (("changed by another image", answer.swapped_image), ("by a blank one", answer.blank_image))
-        rows += [(name, 100 * (1 - same), MUTED, None) for name, same in changes if known(same)]
+        rows += [(name, 100 * (1 - same), MUTED) for name, same in changes if known(same)]
     with rc_context(STYLE):
         figure = Figure(figsize=(5.6, 0.75 + 0.46 * len(rows)))
         axes = figure.subplots()
-        figure.subplots_adjust(left=0.33, right=0.86, top=0.985, bottom=0.62 / (0.75 + 0.46 * len(rows)))
-        for row, (_, value, colour, hatch) in enumerate(rows):
-            axes.barh(
-                row, value, height=0.62, zorder=3, linewidth=1.2, edgecolor=colour, hatch=hatch,
-                facecolor=colour if hatch is None else GROUND,
-            )  # fmt: skip
+        figure.subplots_adjust(left=0.37, right=0.86, top=0.985, bottom=0.62 / (0.75 + 0.46 * len(rows)))
+        for row, (_, value, colour) in enumerate(rows):
+            axes.barh(row, value, color=colour, height=0.62, zorder=3)
             unit = "" if row < 3 else "%"
             axes.text(
                 1.15, row, f"{points(value / 100) if row < 3 else f'{value:.0f}'}{unit}",
                 transform=axes.get_yaxis_transform(), ha="right", va="center",
             )  # fmt: skip
-        axes.set_xlim(min(0, *(value for _, value, _, _ in rows)), 100)
+        axes.set_xlim(min(0, *(value for _, value, _ in rows)), 100)
         axes.axvline(0, color=MUTED, linewidth=0.9, zorder=4)
         axes.set_yticks(range(len(rows)), [name for name, *_ in rows])
         axes.invert_yaxis()

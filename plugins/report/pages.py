@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from diagnostics.records import CHAIN, Predictions, Report
-from plugins.report import comparison, view
+from plugins.report import comparison, thumbnails, view
 from plugins.report.chart import curve_svg, ringed
 from plugins.report.entries import Entry
 from plugins.report.files import write_text
@@ -16,11 +17,23 @@ from plugins.report.rendering import environment
 from plugins.report.svg import inline
 from plugins.report.waterfall import waterfall_svg
 
+if TYPE_CHECKING:
+    from fixtures.datasets.dataset import ImageFile
 
-def write_pages(report: Report, report_dir: Path | str, predictions: Sequence[Predictions | None] = ()) -> list[Path]:
+LARGEST = 2_000_000
+"""Bytes up to which a page takes thumbnails."""
+
+
+def write_pages(
+    report: Report,
+    report_dir: Path | str,
+    predictions: Sequence[Predictions | None] = (),
+    images: Sequence[Mapping[str, ImageFile]] = (),
+) -> list[Path]:
     """Writes `index.html`, for each diagnosis a folder with its page and, where measured, its pictures, and for
     more than one the comparison; that of an earlier run is removed. `predictions` are those of the diagnoses in their
-    order; without them the pages list no image.
+    order; without them the pages list no image. `images` are the files of each diagnosis by id; those listed are shown,
+    as many as fit.
 
     Returns the index and the pages of the diagnoses, the index first."""
     from markupsafe import Markup
@@ -31,7 +44,8 @@ def write_pages(report: Report, report_dir: Path | str, predictions: Sequence[Pr
     suite = view.flat({k: v for k, v in report.suite.items() if k != "command"}, missing=view.NOT_GIVEN)
     written = []
     read = predictions or [None] * len(names)
-    for diagnosis, name, of in zip(report.diagnoses, names, read, strict=True):
+    files = images or [{}] * len(names)
+    for diagnosis, name, of, found in zip(report.diagnoses, names, read, files, strict=True):
         pictures: dict[str, Markup | None] = {}
         for kind, svg, words in (
             ("curve", curve_svg(diagnosis), view.curve_text(diagnosis)),
@@ -43,14 +57,19 @@ def write_pages(report: Report, report_dir: Path | str, predictions: Sequence[Pr
                 write_text(folder / name / f"{kind}.svg", svg)
                 title = f"{kind.capitalize()} of {diagnosis.model} on {diagnosis.dataset}"
                 pictures[kind] = Markup(inline(svg, kind, title, words))
-        html = template.render(
-            **view.page(diagnosis, of),
+        shown = view.page(diagnosis, of) | {
             **pictures,
-            halves_text=halves_text(diagnosis),
-            ringed=ringed(diagnosis),
-            suite=suite,
-            command=report.suite.get("command"),
-        )
+            "halves_text": halves_text(diagnosis),
+            "ringed": ringed(diagnosis),
+            "suite": suite,
+            "command": report.suite.get("command"),
+            "thumbnails": {},
+        }
+        html = template.render(shown)
+        listed = dict.fromkeys(image for _, image, _ in shown["lost_images"] if image in found)
+        if listed:
+            room = LARGEST - len(html.encode()) - thumbnails.MARKUP * len(shown["lost_images"])
+            html = template.render(shown | {"thumbnails": thumbnails.fitting([found[i] for i in listed], room)})
         written.append(write_text(folder / name / "index.html", html))
     hrefs = [f"{quote(name)}/index.html" for name in names]
     rows = [(view.overview(d), href) for d, href in zip(report.diagnoses, hrefs, strict=True)]

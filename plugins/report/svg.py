@@ -11,9 +11,11 @@ from typing import Any
 INK, MUTED, PANEL, GROUND = "#1f2430", "#5b6472", "#eef1f5", "#ffffff"
 MEAN, LAST, GRID, REFERENCE = "#0072b2", "#d55e00", "#009e73", "#a04a80"
 """Okabe and Ito's colours, told apart also by marker and dash; the reference a darker reddish purple."""
+LOST = "#a83c00"
+"""Words about a failing link: its vermilion is 3.9 to 1 on white, enough for a line and too faint for words."""
 ROLES = {
     INK: "ink", MUTED: "muted", PANEL: "panel", GROUND: "ground",
-    MEAN: "mean", LAST: "last", GRID: "grid", REFERENCE: "reference",
+    MEAN: "mean", LAST: "last", GRID: "grid", REFERENCE: "reference", LOST: "lost",
 }  # fmt: skip
 STYLE = {
     "svg.fonttype": "none",

@@ -49,7 +49,7 @@ def test_features_and_answers_are_those_of_the_cpu(images: list[Any]) -> None:
 def test_a_batch_too_large_for_the_memory_is_halved() -> None:
     import torch
 
-    from diagnostics.batches import read_all
+    from diagnostics.batches import Limit, read_all
 
     limit = 2**30
     total = torch.cuda.get_device_properties(0).total_memory
@@ -61,7 +61,7 @@ def test_a_batch_too_large_for_the_memory_is_halved() -> None:
         return len(chunk)
 
     try:
-        assert list(read_all(allocate, list(range(16)), 16)) == [4] * 4
+        assert list(read_all(list, allocate, list(range(16)), Limit(16))) == [4] * 4  # type: ignore[arg-type]
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from diagnostics.records import FAILURE_MODES
+from diagnostics.records import FAILURE_MODES, STAGES
+from plugins.allure.content import STORIES
 from tests.plugins.calling import medprobe
 
 pytest.importorskip("allure_pytest")
@@ -185,6 +186,34 @@ def test_allure_counts_a_new_revision_as_the_same_tests(allure, revisions, tmp_p
     known = [set(json.loads(line)["testResults"]) for line in history]
     assert known[0] == known[1]
     assert len(known[0]) == 4
+
+
+@pytest.fixture(scope="module")
+def faulty(allure, tmp_path_factory):
+    """The four faulty phantoms on 120 images of their own set: their results. Asked for only where Allure is."""
+    folder = tmp_path_factory.mktemp("faulty")
+    models = [argument for stage in STAGES for argument in ("--model", f"phantom-{stage}")]
+    run = medprobe(
+        *(*models, "--max-images", "120", "--store", folder / "store", "--alluredir", folder / "results"),
+        report_dir=folder / "reports",
+    )
+    assert run.code == 1, run.out
+    return folder / "results"
+
+
+def test_each_fault_stands_in_its_own_category(allure, faulty, tmp_path):
+    """Of the report as Allure made it: the phantom of a fault under its failure mode, alone there."""
+    report = allure(faulty, tmp_path / "report")
+    nodes = json.loads((report / "widgets" / "categories.json").read_text("utf-8"))["nodes"]
+    held = {
+        node["name"]: [nodes[child]["name"].partition(" on ")[0] for child in node["childrenIds"]]
+        for node in nodes.values()
+        if node["type"] == "category"
+    }
+    undecided = held.pop("inconclusive")
+    assert held == {STORIES[FAILURE_MODES[stage]]: [f"phantom-{stage}"] for stage in STAGES}
+    # Behind a module that lost all, nothing is left to lose.
+    assert Counter(undecided) == {"phantom-vision": 3, "phantom-connector": 2, "phantom-llm": 1}
 
 
 def test_allure_files_every_failure_under_its_category(allure, folder, tmp_path):

@@ -471,6 +471,27 @@ def predictions(n_lost: int = 3) -> Predictions:
     )
 
 
+def deep() -> Diagnosis:
+    """A failing connector in a model of 27 layers of vision and 62 of the LLM."""
+    base = connector_fail()
+    assert base.curves is not None
+    depths = {"vision": 27, "vision_grid": 27, "connector": 1, "connector_grid": 1, "llm_mean": 62, "llm_last": 62}
+    curves = {name: layers([0.5 + i / 200 for i in range(n)]) for name, n in depths.items()}
+    return base.model_copy(update={"curves": base.curves.model_copy(update=curves)})
+
+
+def all_lost(n: int) -> Predictions:
+    """`n` images of one class, right everywhere but in the answer."""
+    return predictions().model_copy(
+        update={
+            "images": [f"{i:064x}" for i in range(n)],
+            "labels": [0] * n,
+            "groups": list(range(n)),
+            "places": {place: [0] * n for place in Chain.model_fields} | {"answer": [1] * n},
+        }
+    )
+
+
 def report(*diagnoses: Diagnosis) -> Report:
     return Report(
         suite={

@@ -212,23 +212,7 @@ def test_an_error_lists_no_image(tmp_path: Path) -> None:
 
 
 def test_the_images_lost_keep_the_page_light(tmp_path: Path) -> None:
-    """A model of 27 layers of vision and 62 of the LLM, and thousands of images lost."""
-    base, read = samples.connector_fail(), samples.predictions()
-    assert base.curves is not None
-    curves = {"vision": 27, "vision_grid": 27, "connector": 1, "connector_grid": 1, "llm_mean": 62, "llm_last": 62}
-    deep = base.curves.model_copy(
-        update={k: samples.layers([0.5 + i / 200 for i in range(n)]) for k, n in curves.items()}
-    )
-    n = 5000
-    many = read.model_copy(
-        update={
-            "images": [f"{i:064x}" for i in range(n)],
-            "labels": [0] * n,
-            "groups": list(range(n)),
-            "places": {place: [0] * n for place in Chain.model_fields} | {"answer": [1] * n},
-        }
-    )
-    (_, path) = write_pages(samples.report(base.model_copy(update={"curves": deep})), tmp_path, [many])
+    (_, path) = write_pages(samples.report(samples.deep()), tmp_path, [samples.all_lost(5000)])
     assert path.stat().st_size < 1_000_000
     assert "4,800 more follow from predictions.json." in path.read_text("utf-8")
 

@@ -1,0 +1,100 @@
+"""The commands of README and docs that cost seconds, run as they are printed but for the words in `instead`.
+
+Run are: a diagnosis of a phantom, saving a baseline and both ways to compare with it, the plans, the lists, `compare`,
+`rejudge` and `report`. `docs/project.md` and the Allure commands are run by their own tests. What needs weights or data
+from elsewhere, retrains, benchmarks or installs is only parsed, in `tests/test_docs.py`.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.plugins.calling import ROOT, SETTLED
+from tests.test_docs import commands
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command by its page and start. `instead` replaces words and the variables of a shell; `more` is added; `says`
+    is in what it prints, `leaves` the files it writes. All paths are in the scratch folder."""
+
+    page: str
+    start: str
+    code: int
+    says: str
+    instead: dict[str, str] = field(default_factory=dict)
+    more: tuple[str, ...] = ()
+    leaves: tuple[str, ...] = ()
+
+
+DIAGNOSE = ("--dataset", "small.toml", "--store", "state/features", "--report-dir")
+SHELL = {"$MODEL": "phantom-connector", "$DATASET": "small.toml", "$STATE": "state"}
+STEPS = (
+    Step("README.md", ".venv/bin/pytest --model ./release-1", 0, "baseline.json", {"./release-1": "phantom"},
+         (*DIAGNOSE, "a"), ("baseline.json", "a/report.json", "a/index.html")),
+    Step("README.md", ".venv/bin/pytest --model ./release-2", 1, "regressed", {"./release-2": "phantom-connector"},
+         (*DIAGNOSE, "b"), ("b/report.json",)),
+    Step("docs/reading.md", "pytest --model phantom-connector", 1, "phantom-connector on small: FAIL", {},
+         (*DIAGNOSE, "reports"), ("reports/phantom-connector-small/index.html",)),
+    Step("docs/ci.md", 'pytest --model "$MODEL" --dataset "$DATASET" --store "$STATE/features" --save', 1,
+         "baseline: ", SHELL, ("--report-dir", "c"), ("state/baseline/release.json",)),
+    Step("docs/ci.md", 'pytest --model "$MODEL" --dataset "$DATASET" --store "$STATE/features" --baseline', 1,
+         "not regressed", SHELL, (), ("reports/junit.xml",)),
+    Step("README.md", "medprobe compare", 1, "regressed",
+         {"old.json": "baseline.json", "new.json": "state/baseline/release.json"}),
+    Step("README.md", "medprobe report", 0, "comparison", {}, (), ("comparison/comparison.html",)),
+    Step("docs/reading.md", "medprobe rejudge", 0, "phantom-connector on small: fail, repeated"),
+    Step("README.md", "pytest --list-models", 0, "medgemma"),
+    Step("docs/project.md", "medprobe list", 0, "phantom-connector"),
+    Step("docs/project.md", "medprobe --help", 0, "--include-images"),
+    Step("docs/plan.md", "pytest --plan h100 --model medgemma --dataset busi", 0, "medgemma"),
+    Step("docs/plan.md", "pytest --plan h100 --model medvlm-r1", 0, "hulu-med-32b"),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, small: Path, store: Path) -> Path:
+    """A scratch folder with the small data set, and the features that other tests have of it."""
+    folder = tmp_path_factory.mktemp("docs")
+    (folder / "state").mkdir()
+    (folder / "state" / "features").symlink_to(store)
+    text = small.read_text("utf-8")
+    (folder / "small.toml").write_text(text, "utf-8")
+    for entry in small.parent.iterdir():
+        if entry.is_dir():
+            (folder / entry.name).symlink_to(entry)
+    return folder
+
+
+def words(step: Step, command: str) -> list[str]:
+    """The command as a process, by `medprobe`, which is pytest on the suite from another folder than its own."""
+    for old, new in step.instead.items():
+        command = command.replace(old, new)
+    program, *given = shlex.split(command, comments=True)
+    assert Path(program).name in ("pytest", "medprobe")
+    return [sys.executable, "-m", "medprobe", *given, *step.more]
+
+
+def test_cheap_commands_do_what_the_pages_say(folder: Path) -> None:
+    clean = {name: value for name, value in os.environ.items() if not SETTLED.match(name)}
+    for step in STEPS:
+        (command,) = {c for c in commands(step.page) if " ".join(c.split()).startswith(step.start)}
+
+        done = subprocess.run(
+            words(step, command),
+            cwd=folder,
+            env={**clean, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            timeout=200,
+        )
+        assert done.returncode == step.code, (command, done.stdout[-3000:], done.stderr[-1000:])
+        assert step.says in done.stdout, (command, done.stdout[-3000:])
+        assert all((folder / path).is_file() for path in step.leaves), command
