@@ -52,8 +52,8 @@ markers. Signal of the answer in points, over the seeds.
 |---|---|---|---|---|---|---|---|---|---|
 {lines}
 
-Named: {n_found} of {n_shortcuts} where a shortcut was planted, {n_false} of {n_others} others. A model without signal in
-its answer is not judged (`-`).
+Named: {n_found} of {n_shortcuts} where a shortcut was planted, {n_false} of {n_others} others. A model without signal
+in its answer is not judged (`-`).
 
 What probes trained on intact images read at each exit, and what replacing the lesion's image tokens at the decoder's
 input does to the answer, averaged over seeds:
@@ -81,7 +81,9 @@ def train_shortcut(work: Path) -> Path:
 TRAINED = ("--views", "1", "--tower-steps", "150", "--text-steps", "150")
 
 
-def run(model: str, shown: str, fault: str | None, seed: int, work: Path, n_patients: int = N_PATIENTS) -> dict[str, Any]:
+def run(
+    model: str, shown: str, fault: str | None, seed: int, work: Path, n_patients: int = N_PATIENTS
+) -> dict[str, Any]:
     """One model on one set of images."""
     from diagnostics.evidence import gather
     from diagnostics.grounding.trial import ground
@@ -113,8 +115,8 @@ def page(rows: Sequence[dict[str, Any]]) -> str:
         lines.append(
             f"| {TEXT[row['model']]} | {row['images']} | {row['fault'] or 'none'} | {row['seed']} | "
             f"{100 * answer['intact']:.0f} | {100 * answer['without_lesion']:.0f} | "
-            f"{100 * answer['without_elsewhere']:.0f} | {100 * answer['specific']['change']:.0f} ({low:.0f} to {high:.0f}) | "
-            f"{still} | {named} |"
+            f"{100 * answer['without_elsewhere']:.0f} | "
+            f"{100 * answer['specific']['change']:.0f} ({low:.0f} to {high:.0f}) | {still} | {named} |"
         )
     shortcuts = [row for row in rows if (row["model"], row["images"], row["fault"]) == SHORTCUT]
     others = [row for row in rows if row not in shortcuts]

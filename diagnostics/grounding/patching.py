@@ -59,7 +59,7 @@ def read_patched(evidence: Evidence, found: Places, loci: Sequence[str]) -> dict
                 [hidden[i].place(*picture.size) for i, picture in zip(items, pictures, strict=True)]
                 for hidden in (found.lesion, found.elsewhere)
             ]
-            arrays = {}
+            arrays: dict[str, NDArray[np.float32]] = {}
             for state, patch in zip(("lesion", "elsewhere"), _patches(loaded, dataset.prompt, *places), strict=True):
                 use(patch)
                 batch = extractor.read(pictures)

@@ -99,7 +99,12 @@ def _tokens(
             # Kept as bytes, since a second run must not load the model to learn it.
             return {"reason": np.frombuffer(str(error).encode(), dtype=np.uint8).astype(np.float32)}
 
-    hidden = [f"{image.digest} {place.words}" for image, place in _shown(evidence, found)]
+    images = images_at(evidence, found.rows)
+    hidden = [
+        image.altered(place).digest
+        for state in (found.lesion, found.elsewhere)
+        for image, place in zip(images, state, strict=True)
+    ]
     name = store.key(patched="1", features=evidence.measured.key, places=hidden)
     arrays = store.remembered(evidence.settings.store, name, compute)
     if "reason" in arrays:
@@ -111,11 +116,6 @@ def _tokens(
         return Asked(features, np.asarray(scores.argmax(axis=1), dtype=np.int64), said.astype(np.int64))
 
     return _hiding(evidence, found, resamples, after, (intact, asked("lesion"), asked("elsewhere")))
-
-
-def _shown(evidence: Evidence, found: Places) -> list[tuple[object, Occluded]]:
-    images = images_at(evidence, found.rows)
-    return [(image, place) for hidden in (found.lesion, found.elsewhere) for image, place in zip(images, hidden)]
 
 
 def _hiding(
