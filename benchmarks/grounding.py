@@ -46,9 +46,10 @@ Two small models on phantom images ({n_images} images of {n_patients} patients, 
 leave no equal area elsewhere are left out). *phantom* is the shipped one, trained on lesions. *trained on marks* is a
 LLaVA of the same size trained in {steps} on images with a mark in a corner that tells the class, and a lesion that does
 not. *plain* images have no mark; in *marked* ones both mark and lesion tell the class, as in a data set with burnt-in
-markers. Signal of the answer in points, over the seeds.
+markers. Signal of the answer in points: intact, with the lesion hidden (*no lesion*), with an equal area elsewhere
+hidden; *still right*: images with a lesion whose right answer stays right without it.
 
-| model | images | fault | seed | intact | lesion hidden | elsewhere hidden | lesion less elsewhere | still right | shortcut |
+| model | images | fault | seed | intact | no lesion | no elsewhere | lesion less elsewhere | still right | shortcut |
 |---|---|---|---|---|---|---|---|---|---|
 {lines}
 
