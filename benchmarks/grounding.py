@@ -33,8 +33,9 @@ CASES = (
     ("phantom", "plain", "connector.muted"),
     ("phantom", "marked", "answer.constant"),
 )
-"""Model, images and planted fault. The last three have no signal in their answer."""
+"""Model, images and planted fault. The answers of the last three have no signal."""
 SHORTCUT = ("shortcut", "marked", None)
+TRAINED = ("--views", "1", "--tower-steps", "150", "--text-steps", "150")
 TEXT = {"shortcut": "trained on marks", "phantom": "phantom"}
 
 PAGE = """\
@@ -44,8 +45,8 @@ PAGE = """\
 
 Two small models on phantom images ({n_images} images of {n_patients} patients, seeds {seeds}; lesions of an image that
 leave no equal area elsewhere are left out). *phantom* is the shipped one, trained on lesions. *trained on marks* is a
-LLaVA of the same size trained in {steps} on images with a mark in a corner that tells the class, and a lesion that does
-not. *plain* images have no mark; in *marked* ones both mark and lesion tell the class, as in a data set with burnt-in
+LLaVA of the same size, {steps} on images with a mark in a corner that tells the class and a
+lesion that does not. *plain* images have no mark; in *marked* ones both mark and lesion tell the class, as in a data set with burnt-in
 markers. Signal of the answer in points: intact, with the lesion hidden (*no lesion*), with an equal area elsewhere
 hidden; *still right*: images with a lesion whose right answer stays right without it.
 
@@ -77,9 +78,6 @@ def train_shortcut(work: Path) -> Path:
         manifest = draw_dataset(work / "marks", 150, 4, TRAINING_SEED, marked=True, lesions_tell=False)
         main(["--out", str(folder), "--dataset", str(manifest), *TRAINED])
     return folder
-
-
-TRAINED = ("--views", "1", "--tower-steps", "150", "--text-steps", "150")
 
 
 def run(
@@ -125,7 +123,7 @@ def page(rows: Sequence[dict[str, Any]]) -> str:
         n_images=4 * rows[0]["n_patients"],
         n_patients=rows[0]["n_patients"],
         seeds=", ".join(map(str, dict.fromkeys(row["seed"] for row in rows))),
-        steps=f"{TRAINED[3]} and {TRAINED[5]} steps",
+        steps=f"its tower trained for {TRAINED[3]} steps and the rest for {TRAINED[5]}",
         lines="\n".join(lines),
         n_found=sum(row["shortcut"] is True for row in shortcuts),
         n_shortcuts=len(shortcuts),

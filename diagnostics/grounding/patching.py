@@ -23,7 +23,7 @@ from diagnostics.extraction import Extractor
 from diagnostics.grounding.places import Places
 from diagnostics.measurement import answer_length
 from fixtures.datasets.images import open_image
-from fixtures.datasets.masks import Mask
+from fixtures.datasets.lesions import Mask
 from fixtures.models.chat import inputs
 from fixtures.models.loading import LoadedModel
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from diagnostics.evidence import Evidence
 from fixtures.datasets.dataset import ImageFile
 from fixtures.datasets.images import UnreadableImage
-from fixtures.datasets.masks import read_masks
+from fixtures.datasets.lesions import read_masks
 from fixtures.datasets.occlusion import Occluded, elsewhere, hull
 
 Ints = NDArray[np.int64]

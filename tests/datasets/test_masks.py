@@ -12,8 +12,9 @@ from PIL import Image
 
 from fixtures.datasets.dataset import open_dataset
 from fixtures.datasets.images import UnreadableImage
+from fixtures.datasets.lesions import read_masks
 from fixtures.datasets.manifest import DataError, load_manifest
-from fixtures.datasets.masks import Masks, read_masks
+from fixtures.datasets.masks import Masks
 from fixtures.datasets.tree import Entry
 from tests.datasets.samples import MANIFEST, png, zipped
 
