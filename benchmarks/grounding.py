@@ -43,12 +43,13 @@ PAGE = """\
 
     python benchmarks/grounding.py --work DIR
 
-Two small models on phantom images ({n_images} images of {n_patients} patients, seeds {seeds}; lesions of an image that
-leave no equal area elsewhere are left out). *phantom* is the shipped one, trained on lesions. *trained on marks* is a
-LLaVA of the same size, {steps} on images with a mark in a corner that tells the class and a
-lesion that does not. *plain* images have no mark; in *marked* ones both mark and lesion tell the class, as in a data set with burnt-in
-markers. Signal of the answer in points: intact, with the lesion hidden (*no lesion*), with an equal area elsewhere
-hidden; *still right*: images with a lesion whose right answer stays right without it.
+Two small models on phantom images ({n_images} images of {n_patients} patients, seeds {seeds}; images whose lesion
+leaves no equal area elsewhere are left out). *phantom* is the shipped one, trained on lesions. *trained on marks* is a
+LLaVA of the same size, {steps}, on images with a mark in a
+corner that tells the class and a lesion that does not. *plain* images have no mark; in *marked* ones both mark and
+lesion tell the class, as in a data set with burnt-in markers. Signal of the answer in points: intact, with the lesion
+hidden (*no lesion*), with an equal area elsewhere hidden; *still right*: images with a lesion whose right answer stays
+right without it.
 
 | model | images | fault | seed | intact | no lesion | no elsewhere | lesion less elsewhere | still right | shortcut |
 |---|---|---|---|---|---|---|---|---|---|

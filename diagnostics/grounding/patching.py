@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL.Image import Image
 from torch import Tensor, nn
 
 from diagnostics.batches import read_all
 from diagnostics.evidence import Evidence, said_classes
-from diagnostics.extraction import Extractor
+from diagnostics.extraction import Extractor, Inputs
 from diagnostics.grounding.places import Places
 from diagnostics.measurement import answer_length
 from fixtures.datasets.images import open_image
@@ -46,32 +47,46 @@ class Patch:
     others: Tensor
 
 
-@torch.inference_mode()
+@dataclass(frozen=True)
+class Shown:
+    """A picture with the places of its lesion and elsewhere, [height, width]."""
+
+    picture: Image
+    places: tuple[Mask, Mask]
+
+
 def read_patched(evidence: Evidence, found: Places, loci: Sequence[str]) -> dict[str, NDArray[np.float32]]:
     """`STATE LOCUS` [n, width], `STATE options` [n, K] and `STATE said` [n], STATE being lesion or elsewhere."""
-    loaded, dataset, settings = evidence.loader.load(), evidence.dataset, evidence.settings
-    length = answer_length(evidence.spec, settings)
+    loaded, dataset = evidence.loader.load(), evidence.dataset
+    length = answer_length(evidence.spec, evidence.settings)
     with _patching(loaded) as use, Extractor(loaded, dataset.prompt, dataset.answers, length).hooked() as extractor:
 
-        def read(items: Sequence[int]) -> dict[str, NDArray[np.float32]]:
-            pictures = [open_image(evidence.measured.images[found.rows[i]]) for i in items]
-            places = [
-                [hidden[i].place(*picture.size) for i, picture in zip(items, pictures, strict=True)]
-                for hidden in (found.lesion, found.elsewhere)
-            ]
+        def shown() -> Iterator[Shown]:
+            for row, lesion, elsewhere in zip(found.rows, found.lesion, found.elsewhere, strict=True):
+                picture = open_image(evidence.measured.images[row])
+                yield Shown(picture, (lesion.place(*picture.size), elsewhere.place(*picture.size)))
+
+        def prepare(items: Sequence[Shown]) -> tuple[Inputs, tuple[Patch, Patch]]:
+            lesions, elsewhere = ([item.places[state] for item in items] for state in (0, 1))
+            return extractor.prepare([item.picture for item in items]), _patches(
+                loaded, dataset.prompt, lesions, elsewhere
+            )
+
+        def read(given: tuple[Inputs, tuple[Patch, Patch]]) -> dict[str, NDArray[np.float32]]:
             arrays: dict[str, NDArray[np.float32]] = {}
-            for state, patch in zip(("lesion", "elsewhere"), _patches(loaded, dataset.prompt, *places), strict=True):
+            for state, patch in zip(("lesion", "elsewhere"), given[1], strict=True):
                 use(patch)
-                batch = extractor.read(pictures)
+                batch = extractor.read(given[0])
                 arrays |= {f"{state} {locus}": batch.features[locus] for locus in loci}
                 arrays[f"{state} options"] = batch.option_log_likelihoods
                 arrays[f"{state} said"] = said_classes(batch.texts, dataset).astype(np.float32)
             return arrays
 
-        batches = []
-        for arrays in read_all(read, range(len(found.rows)), settings.batch_size):
+        batches, done = [], 0
+        limit = evidence.loader.limit
+        for arrays in read_all(prepare, read, shown(), limit, lambda item: extractor.length(item.picture)):
             batches.append(arrays)
-            done = sum(len(batch["lesion options"]) for batch in batches)
+            done += len(arrays["lesion options"])
             evidence.progress("replacing image tokens", done, len(found.rows))
     return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 

@@ -25,7 +25,7 @@ def place(rows: slice, columns: slice) -> np.ndarray:
 def test_the_tokens_that_see_a_place_lie_there(checkpoints, family):
     loaded = load(resolve(str(checkpoints[family])))
     upper, lower = place(slice(0, 32), slice(0, 32)), place(slice(32, 64), slice(32, 64))
-    ids = prepared(loaded, [Image.new("RGB", (64, 64))], PROMPT)["input_ids"]
+    ids = prepared(loaded, [Image.new("RGB", (64, 64))], PROMPT).batch["input_ids"]
     n_tokens = int((ids == loaded.anatomy.image_token_id).sum())
     side = round(n_tokens**0.5)
     for found, wanted in zip(covers(loaded, PROMPT, [upper, lower]), (upper, lower), strict=True):
@@ -57,7 +57,7 @@ def test_the_decoder_is_given_the_mean_of_the_other_tokens(checkpoints):
     pictures = [Image.fromarray(np.random.default_rng(i).integers(0, 255, (64, 64, 3), dtype=np.uint8)) for i in (0, 1)]
     here, there = place(slice(0, 20), slice(0, 20)), place(slice(40, 60), slice(40, 60))
     patch, _ = _patches(loaded, PROMPT, [here, there], [there, here])
-    batch = prepared(loaded, pictures, PROMPT)
+    batch = prepared(loaded, pictures, PROMPT).batch
     first = loaded.model.get_submodule(loaded.anatomy.decoder_layers[0])
 
     def given(patched: Patch | None) -> torch.Tensor:
