@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
-from PIL.Image import Image
 
 from diagnostics.ahead import ahead
 
+Item = TypeVar("Item")
+"""A picture, or what holds one."""
 Given = TypeVar("Given")
 Read = TypeVar("Read")
 
@@ -78,11 +79,11 @@ def measured(read_one: Callable[[], object], n_tokens: int) -> Limit:
 
 
 def read_all(
-    prepare: Callable[[Sequence[Image]], Given],
+    prepare: Callable[[Sequence[Item]], Given],
     read: Callable[[Given], Read],
-    images: Iterable[Image],
+    images: Iterable[Item],
     limit: Limit,
-    length: Callable[[Image], int] = lambda _: 1,
+    length: Callable[[Item], int] = lambda _: 1,
 ) -> Iterator[Read]:
     """Read `images` in order, in batches within `limit`; out of memory at one image is raised.
 
@@ -90,10 +91,10 @@ def read_all(
     counts them.
     """
 
-    def one(chunk: Sequence[tuple[Image, int]]) -> tuple[Sequence[tuple[Image, int]], Given]:
+    def one(chunk: Sequence[tuple[Item, int]]) -> tuple[Sequence[tuple[Item, int]], Given]:
         return chunk, prepare([image for image, _ in chunk])
 
-    def fitted(chunk: Sequence[tuple[Image, int]], given: Given) -> Iterator[Read]:
+    def fitted(chunk: Sequence[tuple[Item, int]], given: Given) -> Iterator[Read]:
         lengths = [n for _, n in chunk]
         if limit.fits(lengths):  # batches prepared before the limit fell may not
             try:
@@ -115,10 +116,10 @@ def read_all(
         yield from fitted(chunk, given)
 
 
-def _chunks(images: Iterable[Image], limit: Limit, length: Callable[[Image], int]) -> Iterator[list[tuple[Image, int]]]:
-    chunk: list[tuple[Image, int]] = []
+def _chunks(images: Iterable[Item], limit: Limit, length: Callable[[Item], int]) -> Iterator[list[tuple[Item, int]]]:
+    chunk: list[tuple[Item, int]] = []
     if limit.tokens is None:
-        sized: Iterable[tuple[Image, int]] = ((image, 1) for image in images)
+        sized: Iterable[tuple[Item, int]] = ((image, 1) for image in images)
     else:
         sized = ahead(lambda image: (image, length(image)), images, limit.images, 2)
     for image, n in sized:

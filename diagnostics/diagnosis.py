@@ -18,6 +18,7 @@ from diagnostics.controls import battery
 from diagnostics.curves import curves_of
 from diagnostics.evidence import Evidence, gather
 from diagnostics.exits import Choice
+from diagnostics.grounding.trial import ground, shortcut
 from diagnostics.health import Scores, judge_least
 from diagnostics.last_link.reading import read_answer
 from diagnostics.loader import Loader
@@ -97,6 +98,7 @@ def _conclude(evidence: Evidence) -> Diagnosis:
     controlled = time.perf_counter()
     cause = find_cause(evidence)
     swapped = time.perf_counter()
+    grounding = ground(evidence) if evidence.settings.ground else None
     dataset, measured, labels = evidence.dataset, evidence.measured, evidence.labels
     predictions, thresholds = evidence.predictions, evidence.settings.thresholds
     health = Scores({name: r.predictions for name, r in evidence.readings.items()}, labels, evidence.resamples)
@@ -130,10 +132,11 @@ def _conclude(evidence: Evidence) -> Diagnosis:
         answer=read_answer(evidence),
         exits={place: Exit(loci=evidence.chosen[place].loci, below_chance=judged.signal[place] < 0) for place in CHAIN},
         reference=_reference(evidence),
-        cautions=[*dataset.notes, *cautions],
+        cautions=[*dataset.notes, *cautions, *shortcut(grounding)],
         controls=controls,
         cause=cause,
         treatments=treat(evidence) if evidence.settings.treat else None,
+        grounding=grounding,
         settings=_settings(evidence),
         timing={
             **evidence.timing,

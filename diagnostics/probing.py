@@ -90,6 +90,27 @@ def read_ridge(features: NDArray[np.float32], labels: Ints, groups: Ints, folds:
     return Reading(log_probabilities[0], inner[0])
 
 
+def read_altered(
+    features: NDArray[np.float32], altered: NDArray[np.float32], rows: Ints, labels: Ints, groups: Ints, folds: Ints
+) -> tuple[Floats, Floats]:
+    """What the probes of `read_ridge`, trained on `features` alone, read of other features of the images at `rows`.
+
+    altered: [n_sets, n_rows, width]. Gives log-probabilities [n_sets, n_rows, K], each image by the probe of the fold
+    that held its group out, and inner accuracies [n_folds].
+    """
+    n_classes, n_folds = int(labels.max()) + 1, int(folds.max()) + 1
+    log_probabilities = np.empty((*altered.shape[:2], n_classes))
+    inner = np.empty(n_folds)
+    for fold in range(n_folds):
+        training, asked = folds != fold, folds[rows] == fold
+        held_out = altered[:, asked].reshape(-1, altered.shape[2])
+        ridge = Ridge.factorise(*standardise(features[training], held_out), groups[training])
+        read, accuracy = _read_fold(ridge, labels[None, training], n_classes)
+        log_probabilities[:, asked] = read[0].reshape(len(altered), -1, n_classes)
+        inner[fold] = accuracy[0]
+    return log_probabilities, inner
+
+
 def read_label_sets(
     features: NDArray[np.float32],
     label_sets: Ints,

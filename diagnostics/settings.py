@@ -28,6 +28,8 @@ class Settings:
     controls: Literal["quick", "full"] = "quick"
     treat: bool = False
     """Whether remedies are tried."""
+    ground: bool = False
+    """Whether lesions are hidden."""
     seed: int = 0
     n_folds: int = 5
     fold_seeds: int = 1

@@ -33,6 +33,7 @@ PASSED_ON = (
     "reference",
     "controls",
     "treat",
+    "ground",
     "seed",
     "dtype",
     "device_map",

@@ -133,6 +133,13 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         {"action": "store_true", "help": "try remedies that need no training, and say what each gives back"},
     ),
     (
+        "--ground",
+        {
+            "action": "store_true",
+            "help": "hide each lesion, and an equal area elsewhere, and say how much depends on it (needs masks)",
+        },
+    ),
+    (
         "--seed",
         {"type": int, "default": 0, "metavar": "N", "help": "of folds, resampling and training of probes (default: 0)"},
     ),

@@ -8,7 +8,7 @@ from collections import Counter
 
 from diagnostics.records import CHAIN, Diagnosis, Report
 from diagnostics.wording import one_line
-from plugins.report import treatments
+from plugins.report import grounding, treatments
 from plugins.report.controls import minimum_loss_sentence
 from plugins.report.text import MINUS, interval, percent, plural, points, shown
 from plugins.report.waterfall import steps
@@ -100,6 +100,8 @@ def diagnosis_lines(diagnosis: Diagnosis, width: int) -> list[str]:
         lines += wrap(line, width)
     if diagnosis.treatments is not None:
         lines += wrap(f"treatment: {treatments.sentence(diagnosis.treatments)}", width)
+    if diagnosis.grounding is not None:
+        lines += wrap(f"grounding: {grounding.sentence(diagnosis.grounding)}", width)
     if diagnosis.regression is not None:
         verdict = diagnosis.regression.verdict.replace("_", " ")
         lines += wrap(f"against the baseline: {verdict}: {diagnosis.regression.reason}", width)

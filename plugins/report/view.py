@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Any
 
 from diagnostics.records import CHAIN, STAGES, Diagnosis, Difference, Layer, Predictions, Report
-from plugins.report import treatments
+from plugins.report import grounding, treatments
 from plugins.report.advice import next_steps
 from plugins.report.controls import minimum_loss_sentence, sentences
 from plugins.report.lost import UNNAMED, LostClass, lost_on_the_way
@@ -380,6 +380,9 @@ def page(diagnosis: Diagnosis, predictions: Predictions | None) -> dict[str, Any
         "answer_facts": answer_facts(diagnosis),
         "treatments": treatments.rows(diagnosis.treatments),
         "treatment_sentence": treatments.sentence(diagnosis.treatments) if diagnosis.treatments else "",
+        "grounding": grounding.rows(diagnosis.grounding),
+        "grounding_facts": grounding.facts(diagnosis.grounding),
+        "grounding_sentence": grounding.sentence(diagnosis.grounding) if diagnosis.grounding else "",
         "recalls": recalls(diagnosis),
         "confusions": confusions(diagnosis),
         "lost": lost,

@@ -231,3 +231,20 @@ def test_the_papers_probe_takes_three_uneven_folds() -> None:
     x = (np.random.default_rng(7).normal(size=(31, 4)) + 4 * labels[:, None]).astype(np.float32)
     reading = probing.read("mlp", x, labels, np.arange(31), fold, 0)
     assert accuracy(reading, labels) > 0.8
+
+
+def test_probes_read_other_features_as_they_read_their_own():
+    rng = np.random.default_rng(5)
+    labels, groups = np.repeat([0, 1, 2], 20), np.arange(60) // 2
+    features = (rng.normal(size=(60, 8)) + labels[:, None]).astype(np.float32)
+    folds = (np.arange(60) // 2) % 5
+    rows = np.arange(0, 60, 3)
+    own = probing.read_ridge(features, labels, groups, folds)
+    read, inner = probing.read_altered(
+        features, np.stack([features[rows], features[rows] * 0]), rows, labels, groups, folds
+    )
+    np.testing.assert_allclose(read[0], own.log_probabilities[rows])
+    np.testing.assert_allclose(inner, own.inner_accuracy)
+    # Features that are all alike are read alike within a fold, whatever their labels.
+    for fold in range(5):
+        assert len(set(read[1].argmax(axis=1)[folds[rows] == fold])) == 1

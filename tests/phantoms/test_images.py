@@ -96,3 +96,24 @@ def _fewer(draw):
 def test_drawing_imports_no_torch():
     code = "import sys, fixtures.phantoms.images as i; i.draw_patient(1, 1, (0,)); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_mark_tells_the_class_and_changes_nothing_else(drawn, tmp_path):
+    marked = images.draw_dataset(tmp_path, n_patients=12, images_per_patient=2, seed=3, marked=True)
+    corners = set()
+    for path in drawn.parent.glob("images/*/*_[01].png"):
+        plain, shown = (
+            np.asarray(Image.open(root / path.relative_to(drawn.parent))) for root in (drawn.parent, tmp_path)
+        )
+        rows, columns = np.nonzero(plain != shown)
+        assert np.ptp(rows) < images.MARK > np.ptp(columns)
+        corners.add((path.parent.name, rows.min() > 32, columns.min() > 32))
+    assert len(corners) == len({corner[1:] for corner in corners}) == 3
+    assert marked.read_text() == drawn.read_text()
+
+
+def test_lesions_that_do_not_tell_are_of_any_class(tmp_path):
+    images.draw_dataset(tmp_path, n_patients=30, images_per_patient=1, seed=3, lesions_tell=False)
+    shown = [np.asarray(Image.open(path)).any() for path in sorted(tmp_path.glob("images/normal/*_mask.png"))]
+    assert any(shown)
+    assert not all(shown)

@@ -24,8 +24,11 @@ from diagnostics.records import (
     FailureModes,
     FileFacts,
     Floor,
+    Grounding,
     Health,
     HealthLimit,
+    Hidden,
+    Hiding,
     Hybrid,
     Layer,
     Link,
@@ -286,6 +289,39 @@ def tried() -> Treatments:
     )
 
 
+def hidden() -> Grounding:
+    def place(intact: float, lesion: float, elsewhere: float) -> Hidden:
+        def less(after: float, before: float) -> Difference:
+            return Difference(change=after - before, ci=(after - before - 0.05, after - before + 0.05))
+
+        return Hidden(
+            intact=intact,
+            without_lesion=lesion,
+            without_elsewhere=elsewhere,
+            by_lesion=less(lesion, intact),
+            by_elsewhere=less(elsewhere, intact),
+            specific=less(lesion, elsewhere),
+        )
+
+    return Grounding(
+        n_images=194,
+        n_lesions=126,
+        n_left_out=6,
+        pixels=Hiding(
+            places={"vision": place(0.94, 0.52, 0.93), "answer": place(0.93, 0.61, 0.92)},
+            changed_by_lesion=0.31,
+            changed_by_elsewhere=0.02,
+            changed=Difference(change=0.29, ci=(0.21, 0.37)),
+            right=118,
+            right_without_lesion=82,
+            right_without_elsewhere=117,
+        ),
+        tokens=Hiding(reason="its 65 image tokens are no lattice over the picture"),
+        depends_on_lesion=True,
+        shortcut=True,
+    )
+
+
 def unnamed_cause() -> Cause:
     return Cause(against="paligemma", reason="modules of another architecture cannot be swapped: their parts differ")
 
@@ -332,6 +368,7 @@ def connector_fail() -> Diagnosis:
         regression=regressed(),
         cause=named_cause(),
         treatments=tried(),
+        grounding=hidden(),
         controls=controls(),
         **{**COMMON, "n_images": 5840, "n_groups": 2791},
     )

@@ -1,0 +1,1 @@
+"""How much of the answer, and of what each exit holds, depends on the lesion."""
