@@ -99,6 +99,7 @@ def _conclude(evidence: Evidence) -> Diagnosis:
     cause = find_cause(evidence)
     swapped = time.perf_counter()
     grounding = ground(evidence) if evidence.settings.ground else None
+    grounded = time.perf_counter()
     dataset, measured, labels = evidence.dataset, evidence.measured, evidence.labels
     predictions, thresholds = evidence.predictions, evidence.settings.thresholds
     health = Scores({name: r.predictions for name, r in evidence.readings.items()}, labels, evidence.resamples)
@@ -142,7 +143,8 @@ def _conclude(evidence: Evidence) -> Diagnosis:
             **evidence.timing,
             "controls": controlled - started,
             **({} if cause is None else {"swapping": swapped - controlled}),
-            "judging": time.perf_counter() - swapped,
+            **({} if grounding is None else {"hiding": grounded - swapped}),
+            "judging": time.perf_counter() - grounded,
         },
     )
 
