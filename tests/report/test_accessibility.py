@@ -21,6 +21,7 @@ from plugins.report.pages import write_pages
 from plugins.report.rendering import TEMPLATES
 from plugins.report.svg import ROLES
 from tests.report import samples
+from tests.report.test_thumbnails import files
 
 AXE, CHROMIUM = os.environ.get("AXE"), shutil.which("chromium")
 PAGES = {
@@ -78,7 +79,8 @@ def readable(page: str, name: str) -> str:
 def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """What axe says of each page in each frame: a frame has the width and the colours it is given."""
     folder = tmp_path_factory.mktemp("pages")
-    write_pages(samples.everything(), folder, [None, samples.predictions(), None, None, None])
+    read = samples.predictions()
+    write_pages(samples.everything(), folder, [None, read, None, None, None], [{}, files(read, folder), {}, {}, {}])
     texts = {name: (folder / path).read_text("utf-8") for name, path in PAGES.items()} | {"faint": FAINT}
     frames = ""
     for name, width, scheme in product(texts, WIDTHS, SCHEMES):

@@ -74,4 +74,4 @@ def test_what_is_not_there_any_more_is_not_shown(tmp_path: Path) -> None:
     gone[read.images[-2]] = ImageFile(read.images[-2], tmp_path / "gone.png", None, 0, 0)
     page = write_pages(samples.report(samples.connector_fail()), tmp_path, [read], [gone])[1].read_text("utf-8")
     assert len(shown(page)) == 1
-    assert "1 pictures of 3 images" in page
+    assert "1 picture of 3 images" in page
