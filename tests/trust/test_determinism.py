@@ -100,7 +100,7 @@ def test_the_batch_size_decides_nothing(model: str, small: Path, tmp_path: Path)
 
 @pytest.mark.parametrize("family", MIXED)
 def test_neither_does_it_where_images_of_many_sizes_are_padded_packed_or_tiled(family: str, tmp_path: Path) -> None:
-    from diagnostics.batches import read_all
+    from diagnostics.batches import Limit, read_all
     from diagnostics.extraction import Extractor
     from diagnostics.probing import read
     from fixtures.models.families import build_family
@@ -118,7 +118,7 @@ def test_neither_does_it_where_images_of_many_sizes_are_padded_packed_or_tiled(f
     readings = []
     for size in BATCHES:
         with Extractor(loaded, "Is it dark? Answer dark or bright.", ("dark", "bright"), 3).hooked() as extractor:
-            batches = list(read_all(extractor.read, pictures, size))
+            batches = list(read_all(extractor.prepare, extractor.read, pictures, Limit(size), extractor.length))
         features = {name: np.concatenate([b.features[name] for b in batches]) for name in batches[0].features}
         options = np.concatenate([b.option_log_likelihoods for b in batches])
         probed = {name: read("ridge", values, labels, groups, folds, 0) for name, values in features.items()}
