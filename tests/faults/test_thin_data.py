@@ -77,7 +77,7 @@ def judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Judg
         monkeypatch.setattr(evidence, "measure", lambda *_: Measurement(dataset.images, (), "features", folder))
         settings = Settings(store=tmp_path / "store")
         found = evidence.gather(resolve("phantom"), dataset, settings, lambda *_: None)
-        of_reference = null.of_reference(found, null.Permuted(found))
+        of_reference = null.of_reference(found)
         return diagnosis.judgement_of(found, of_reference.p)
 
     return judged

@@ -45,20 +45,18 @@ SIDES = [(32, 32), (20, 75), (75, 20), (200, 31), (64, 48), (33, 90)]
 @pytest.mark.parametrize("family", PLANNED)
 def test_tokens_are_those_of_the_processor(family: str, checkpoints: dict[str, Path]) -> None:
     from PIL import Image
-    from transformers import AutoProcessor
 
     from fixtures.models.chat import inputs
+    from fixtures.models.loading import load
 
     spec = resolve(str(checkpoints[family]))
     checkpoint = describe(spec, None, None)
     text, counted = checkpoint.text_tokens(PROMPT)
     assert counted
 
-    class Loaded:
-        name, processor = spec.name, AutoProcessor.from_pretrained(checkpoints[family])
-
+    loaded = load(spec)
     for size in SIDES:
-        batch = inputs(Loaded, [Image.new("RGB", size)], PROMPT)  # type: ignore[arg-type]
+        batch = inputs(loaded, [Image.new("RGB", size)], PROMPT)
         assert view_of(checkpoint, size).tokens + text == batch["input_ids"].shape[1], size
 
 

@@ -120,7 +120,7 @@ def test_a_worker_s_line_is_drawn_by_the_controller(workers: str, option: str, t
     (tmp_path / "test_work.py").write_text(WORK)
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     plugins = [word for name in ("options", "progress") for word in ("-p", f"plugins.{name}")]
-    arguments = [*plugins, "-n", workers, option]
+    arguments = [*plugins, "-n", workers, option, "test_work.py"]
     code, screen = on_a_terminal(arguments, tmp_path / "reports", tmp_path)
     assert code == 0, screen
     shown = ROW.findall(screen)
@@ -134,7 +134,7 @@ def test_extraction_and_probing_are_shown(small: Path, tmp_path: Path) -> None:
     code, screen = on_a_terminal(arguments, tmp_path / "reports")
     assert code == 0, screen
     shown = ROW.findall(screen)
-    for work in ("extracting", "probing|permuting labels"):
+    for work in ("extracting", "probing|probing exits"):
         assert any(re.match(rf"phantom-small: ({work}) \d+/\d+", text) for text in shown), shown
     assert "\x1b[32m" in screen, "the verdict's colour"
     summary = screen.partition("signal in points")[2]
