@@ -5,7 +5,7 @@ from __future__ import annotations
 from diagnostics.records import Grounding, Hiding
 from plugins.report.text import interval, percent, points, shown, signed
 
-WAYS = {"pixels": "hidden in the picture", "tokens": "its image tokens replaced at the decoder's input"}
+WAYS = {"pixels": "hidden in the picture", "tokens": "hidden at the decoder's input, as image tokens"}
 
 
 def sentence(grounding: Grounding) -> str:
