@@ -141,13 +141,7 @@ def resolve(options: Mapping[str, Any], folder: Path, config: Config) -> Call:
         raise CallError(str(error)) from None
     _once("model", [model.name for model in models])
     _once("data set", [pair.dataset.name for pair in pairs if pair.model is models[0]])
-    for name in ("processor", "modules", "adapter", "against"):
-        if options[name] and len(models) > 1:
-            raise CallError(f"--{name} makes sense for one model, and {len(models)} are given")
-    if options["engine"] == "ray" and importlib.util.find_spec("ray") is None:
-        raise CallError("--engine ray needs the package ray: pip install ray")
-    if options["shard"] and options["save_baseline"]:
-        raise CallError("--shard judges nothing, so there is no baseline to save; leave out --save-baseline")
+    _refuse_contradictions(options, len(models))
     baseline = given("baseline", "MEDPROBE_BASELINE")
     if options["gate"] in ("regression", "both") and baseline is None:
         raise CallError(
@@ -176,6 +170,17 @@ def resolve(options: Mapping[str, Any], folder: Path, config: Config) -> Call:
         include_images=bool(options["include_images"]),
         own={name: brought(config.models[name], options) for name in options["model"] or () if name in config.models},
     )
+
+
+def _refuse_contradictions(options: Mapping[str, Any], n_models: int) -> None:
+    """Options that make no sense together, or here. Raises CallError."""
+    for name in ("processor", "modules", "adapter", "against"):
+        if options[name] and n_models > 1:
+            raise CallError(f"--{name} makes sense for one model, and {n_models} are given")
+    if options["engine"] == "ray" and importlib.util.find_spec("ray") is None:
+        raise CallError("--engine ray needs the package ray: pip install ray")
+    if options["shard"] and options["save_baseline"]:
+        raise CallError("--shard judges nothing, so there is no baseline to save; leave out --save-baseline")
 
 
 def _baseline(path: Path, pairs: tuple[Pair, ...], options: Mapping[str, Any]) -> dict[Pair, Match]:
