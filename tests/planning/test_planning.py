@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.planner import FAMILIES
 from diagnostics.planning import cost as costs
 from diagnostics.planning.checkpoint import describe
 from diagnostics.planning.cost import cost, stored, view_of
@@ -26,23 +27,12 @@ from plugins.call import PUBLISHED
 from tests.plugins.calling import HEAVY, medprobe
 
 PROMPT = "Does this chest radiograph show pneumonia? Answer normal or pneumonia."
-PLANNED = (
-    "llava",
-    "llava_clip",
-    "gemma3",
-    "qwen2_vl",
-    "qwen2_5_vl",
-    "qwen3_vl",
-    "video_llama_3",
-    "llava_next",
-    "internvl",
-)
 UNPLANNED = ("paligemma", "qwen3_5", "llava_onevision", "idefics3", "smolvlm")
 PAPER = [alias for alias, entry in registry().items() if entry.paper]
 SIDES = [(32, 32), (20, 75), (75, 20), (200, 31), (64, 48), (33, 90)]
 
 
-@pytest.mark.parametrize("family", PLANNED)
+@pytest.mark.parametrize("family", FAMILIES)
 def test_tokens_are_those_of_the_processor(family: str, checkpoints: dict[str, Path]) -> None:
     from PIL import Image
 
