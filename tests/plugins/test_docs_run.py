@@ -1,7 +1,7 @@
 """The commands of README and docs that cost seconds, run as they are printed but for the words in `instead`.
 
-Run are: a diagnosis of a phantom, saving a baseline and both ways to compare with it, the plans, the lists, `compare`,
-`rejudge` and `report`. `docs/project.md` and the Allure commands are run by their own tests. What needs weights or data
+Run are: a diagnosis of a phantom, alone, with remedies, with lesions hidden and with modules swapped, saving a baseline
+and both ways to compare with it, the plans, the lists, `compare`, `rejudge` and `report`. `docs/project.md` and the Allure commands are run by their own tests. What needs weights or data
 from elsewhere, retrains, benchmarks or installs is only parsed, in `tests/test_docs.py`.
 """
 
@@ -35,6 +35,7 @@ class Step:
 
 
 DIAGNOSE = ("--dataset", "small.toml", "--store", "state/features", "--report-dir")
+HERE = {"--dataset busi ": "", "--data-root /data/medical": "--data-root .", "--data-root /data ": "--data-root . "}
 SHELL = {"$MODEL": "phantom-connector", "$DATASET": "small.toml", "$STATE": "state"}
 STEPS = (
     Step("README.md", ".venv/bin/pytest --model ./release-1", 0, "baseline.json", {"./release-1": "phantom"},
@@ -47,6 +48,12 @@ STEPS = (
          "baseline: ", SHELL, ("--report-dir", "c"), ("state/baseline/release.json",)),
     Step("docs/ci.md", 'pytest --model "$MODEL" --dataset "$DATASET" --store "$STATE/features" --baseline', 1,
          "not regressed", SHELL, (), ("reports/junit.xml",)),
+    Step("README.md", ".venv/bin/pytest --model ./tuned --against", 1, "cause, against phantom: connector",
+         {"./tuned": "phantom-connector", "./base": "phantom", **HERE}, (*DIAGNOSE, "d"), ("d/report.json",)),
+    Step("docs/treatments.md", ".venv/bin/pytest --model ./checkpoint", 0, "treatment: ",
+         {"./checkpoint": "phantom", **HERE}, (*DIAGNOSE, "e"), ("e/report.json",)),
+    Step("docs/grounding.md", ".venv/bin/pytest --model ./checkpoint", 0, "grounding: ",
+         {"./checkpoint": "phantom", **HERE}, (*DIAGNOSE, "f"), ("f/report.json",)),
     Step("README.md", "medprobe compare", 1, "regressed",
          {"old.json": "baseline.json", "new.json": "state/baseline/release.json"}),
     Step("README.md", "medprobe report", 0, "comparison", {}, (), ("comparison/comparison.html",)),
