@@ -1,9 +1,9 @@
 """What the store holds, whether it is whole, and removing what is old.
 
-    python -m diagnostics.store list
-    python -m diagnostics.store verify
-    python -m diagnostics.store prune --older-than 30
-    python -m diagnostics.store prune --keep-size 50 --dry-run
+    medprobe cache list
+    medprobe cache verify
+    medprobe cache prune --older-than 30
+    medprobe cache prune --keep-size 50 --dry-run
 
 Exit code 1 where a file is broken or a run uses the store, 4 where there is no store.
 """
@@ -27,7 +27,7 @@ DAY = 86400.0
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m diagnostics.store", description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(prog="medprobe cache", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("what", choices=("list", "verify", "prune"))
     parser.add_argument("--store", metavar="DIR", help="folder, or URL for this machine's copy (default: the cache)")
     parser.add_argument("--older-than", type=float, metavar="DAYS", help="prune: what was not used for so long")

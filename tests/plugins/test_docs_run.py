@@ -1,8 +1,9 @@
 """The commands of README and docs that cost seconds, run as they are printed but for the words in `instead`.
 
 Run are: a diagnosis of a phantom, alone, with remedies, with lesions hidden and with modules swapped, saving a baseline
-and both ways to compare with it, the plans, the lists, `compare`, `rejudge` and `report`. `docs/project.md` and the Allure commands are run by their own tests. What needs weights or data
-from elsewhere, retrains, benchmarks or installs is only parsed, in `tests/test_docs.py`.
+and both ways to compare with it, the plans, the lists, the store, `compare`, `rejudge` and `report`. `docs/project.md`
+and the Allure commands are run by their own tests. What needs weights or data from elsewhere, retrains, benchmarks or
+installs is only parsed, in `tests/test_docs.py`.
 """
 
 from __future__ import annotations
@@ -58,6 +59,8 @@ STEPS = (
          {"old.json": "baseline.json", "new.json": "state/baseline/release.json"}),
     Step("README.md", "medprobe report", 0, "comparison", {}, (), ("comparison/comparison.html",)),
     Step("docs/reading.md", "medprobe rejudge", 0, "phantom-connector on small: fail, repeated"),
+    Step("docs/store.md", "medprobe cache list", 0, "phantom-connector", {}, ("--store", "state/features")),
+    Step("docs/store.md", "medprobe cache verify", 0, "", {}, ("--store", "state/features")),
     Step("README.md", "pytest --list-models", 0, "medgemma"),
     Step("docs/project.md", "medprobe list", 0, "phantom-connector"),
     Step("docs/project.md", "medprobe --help", 0, "--include-images"),
