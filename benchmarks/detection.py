@@ -20,6 +20,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -157,15 +158,9 @@ def results(cells: Sequence[Cell], bases: Path, work: Path, engine: str) -> Iter
     if engine == "local":
         yield from ((cell, run(cell, bases, work)) for cell in cells)
         return
-    from diagnostics.cluster import connect
+    from diagnostics.spread import spread
 
-    ray = connect()
-    task = ray.remote(run).options(num_cpus=1, max_retries=3)
-    cell_of = {task.remote(cell, bases, work): cell for cell in cells}
-    waiting = list(cell_of)
-    while waiting:
-        ended, waiting = ray.wait(waiting)
-        yield cell_of[ended[0]], ray.get(ended[0])
+    yield from spread((cell, partial(run, cell, bases, work)) for cell in cells)
 
 
 def encoded(predictions: Any) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -52,13 +52,16 @@ class Permuted:
         found = self._remembered(compute, content)
         return found["signal"], found["accuracy"]
 
-    def read_beside(self, features: NDArray[np.float32], /, **content: str) -> Reading:
-        """What is read under the true labels by ridge; what under the permuted ones, with the same factorisations, is
-        left where `read` finds it.
+    @property
+    def beside(self) -> Callable[[NDArray[np.float32]], tuple[Reading, Floats]]:
+        """What reads features under the true labels and, with the same factorisations, under the permuted ones; without
+        this object, so that another machine can run it.
         """
-        reading, read = read_beside(features, self.labels, self.sets, self.groups, self.folds)
-        self._remembered(lambda: self._scores(read), content)
-        return reading
+        return partial(read_beside, labels=self.labels, permuted=self.sets, groups=self.groups, folds=self.folds)
+
+    def keep(self, log_probabilities: Floats, /, **content: str) -> None:
+        """Leave what `beside` read under permuted labels of features known as `content` where `read` finds it."""
+        self._remembered(lambda: self._scores(log_probabilities), content)
 
     @property
     def _n_classes(self) -> int:

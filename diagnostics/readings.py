@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,9 @@ OPTIONS_LOCUS = "answer.0.options"
 N_PERMUTATIONS = {"quick": 100, "full": 1000}
 READOUTS = ("mean", "last", "options", "grid", "attention")
 Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Given = TypeVar("Given")
 
 
 @dataclass(frozen=True)
@@ -50,15 +52,18 @@ class Reader:
             "n_folds": self.settings.n_folds,
         }
 
-    def probe(self, features: Floats) -> Reading:
-        """The reading of [n_images, width] features by the probe asked for."""
-        return read(self.settings.probe, features, self.measured.labels, self.measured.groups, self.folds, self.seed)
+    @property
+    def probe(self) -> Callable[[Floats], Reading]:
+        """What reads [n_images, width] features by the probe asked for."""
+        m = self.measured
+        return partial(read, self.settings.probe, labels=m.labels, groups=m.groups, folds=self.folds, seed=self.seed)
 
-    def attention(self, regions: Floats) -> Reading:
-        """The reading of [n_images, 16 * width] region means by attention."""
+    @property
+    def attention(self) -> Callable[[Floats], Reading]:
+        """What reads [n_images, 16 * width] region means by attention."""
         from diagnostics.attention_probe import read_attention
 
-        return read_attention(regions, self.measured.labels, self.folds, self.seed)
+        return partial(read_attention, labels=self.measured.labels, folds=self.folds, seed=self.seed)
 
     def remembered(self, read_it: Callable[[Floats], Reading], array: str, **content: Any) -> Reading:
         """The reading of one of the measurement's arrays, known in the store also by `content`."""
@@ -91,14 +96,35 @@ class Reader:
         loci = self.measured.loci()
         return sorted(loci if self.settings.controls == "full" else exit_loci(loci), key=order)
 
+    def _elsewhere(
+        self,
+        arrays: Iterable[str],
+        read_it: Callable[[Floats], Given],
+        keep: Callable[[str, Given], None],
+        **content: Any,
+    ) -> None:
+        """Under `--engine ray`, read what the store lacks of these readings on the cluster; `keep` leaves it there."""
+        if self.settings.engine == "local":
+            return
+        from diagnostics.spread import spread
+
+        unread = [name for name in arrays if not store.holds(self.settings.store, self._name(name, **content))]
+        tasks = ((name, partial(read_it, self.measured.array(name))) for name in unread)
+        for done, (name, given) in enumerate(spread(tasks)):
+            self.progress("probing on the cluster", done, len(unread))
+            keep(name, given)
+
+    def _keep(self, array: str, reading: Reading, **content: Any) -> None:
+        self.remembered(lambda _: reading, array, **content)
+
     def loci(self, names: Iterable[str]) -> dict[str, Reading]:
         """The probe's reading of each locus."""
         names = list(names)
+        self._elsewhere(map(_array, names), self.probe, self._keep)
         if self.settings.probe == "mlp":
             self.progress("probing", 0, 1)
-            trained = self._mlp(map(_array, names))
-            for array in trained:
-                self.remembered(lambda _, array=array: trained[array], array)  # type: ignore[misc]
+            for array, reading in self._mlp(map(_array, names)).items():
+                self._keep(array, reading)
         found = {}
         for done, name in enumerate(names):
             self.progress("probing", done, len(names))
@@ -109,19 +135,30 @@ class Reader:
         """Every locus, the option likelihoods, and the exits of tower and connector by attention on their regions."""
         names = self.measured.loci()
         if self.settings.probe == "ridge":
-            # These are read under permuted labels too, and a factorisation costs more than either.
-            for done, name in enumerate(beside := [*self.permuted_loci(), OPTIONS_LOCUS]):
-                self.progress("probing exits", done, len(beside))
-                array = _array(name)
-                read_it = partial(self.permuted.read_beside, features=self.measured.key, locus=array)
-                self.remembered(read_it, array)
+            self._read_beside([_array(name) for name in (*self.permuted_loci(), OPTIONS_LOCUS)])
         found = self.loci([*names, OPTIONS_LOCUS])
         last = max((name for name in names if name.startswith("vision.")), key=order).split(".")[1]
-        for name in (f"vision.{last}.grid", "connector.0.grid"):
+        exits = (f"vision.{last}.grid", "connector.0.grid")
+        self._elsewhere(exits, self.attention, partial(self._keep, readout="attention"), readout="attention")
+        for name in exits:
             self.progress("weighing regions", 0, 1)
             attended = self.remembered(self.attention, name, readout="attention")
             found[name.removesuffix("grid") + "attention"] = attended
         return found
+
+    def _read_beside(self, arrays: Sequence[str]) -> None:
+        """Leave readings in the store under true and permuted labels, since a factorisation costs more than either."""
+
+        def split(array: str, given: tuple[Reading, Doubles]) -> Reading:
+            reading, permuted = given
+            self.permuted.keep(permuted, features=self.measured.key, locus=array)
+            return reading
+
+        beside = self.permuted.beside
+        self._elsewhere(arrays, beside, lambda array, given: self._keep(array, split(array, given)))
+        for done, array in enumerate(arrays):
+            self.progress("probing exits", done, len(arrays))
+            self.remembered(lambda features, array=array: split(array, beside(features)), array)  # type: ignore[misc]
 
 
 def order(locus: str) -> tuple[int, int, int]:

@@ -51,7 +51,7 @@ class Settings:
     offline: bool = False
     max_new_tokens: int = 32
     engine: Literal["local", "ray"] = "local"
-    """Where features are extracted: in this process, or on the nodes of a Ray cluster."""
+    """Where features are extracted and probed: in this process, or on the nodes of a Ray cluster."""
     shard: tuple[int, int] | None = None
     """(i, n): extract part i of n, counted from 1, and judge nothing."""
     thresholds: Thresholds = field(default_factory=load_thresholds)

@@ -157,7 +157,7 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         {
             "choices": ("local", "ray"),
             "default": "local",
-            "help": "where features are extracted: here, or on the nodes of a Ray cluster (default: local)",
+            "help": "where features are extracted and probed: here, or on the nodes of a Ray cluster (default: local)",
         },
     ),
     (

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from diagnostics import folds, probing
@@ -208,8 +209,26 @@ def test_loci_trained_together_are_read_as_if_each_were_alone(monkeypatch: pytes
         np.testing.assert_allclose(reading.log_probabilities, alone.log_probabilities, atol=1e-3)
         np.testing.assert_allclose(reading.inner_accuracy, alone.inner_accuracy, atol=1e-12)
     assert len(mlp_probe._together([12, 60, 12, 12], 60, 10)) == 2
-    monkeypatch.setattr(mlp_probe, "AT_ONCE", 1)
+    monkeypatch.setattr(mlp_probe, "AT_ONCE", {"cpu": 1, "cuda": 1})
     assert mlp_probe._together([12, 60, 12], 60, 10) == [[0], [2], [1]]
+
+
+def test_the_written_out_gradients_are_those_of_autograd() -> None:
+    from diagnostics import mlp_probe
+
+    generator = torch.Generator().manual_seed(3)
+    shapes = [(2, 5, 7), (2, 1, 7), (2, 7, 3), (2, 1, 3)]
+    w1, b1, w2, b2 = weights = [torch.randn(*shape, generator=generator).requires_grad_() for shape in shapes]
+    x, target = torch.randn(2, 4, 5, generator=generator), torch.tensor([[0, 1, 2, 2], [1, 1, 0, 2]])
+    kept = (torch.rand(2, 4, 7, generator=generator) > 0.3) / 0.7
+    scores = (x @ w1 + b1).relu() * kept @ w2 + b2
+    # Each head's mean, summed over heads.
+    (2 * torch.nn.functional.cross_entropy(scores.flatten(0, 1), target.flatten())).backward()
+    expected = [weight.grad.clone() for weight in weights if weight.grad is not None]
+    with torch.no_grad():
+        mlp_probe._gradients(x, target, kept, *weights)
+    for weight, grad in zip(weights, expected, strict=True):
+        torch.testing.assert_close(weight.grad, grad)
 
 
 def test_permuted_labels_beside_the_true_ones_change_nothing() -> None:

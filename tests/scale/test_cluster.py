@@ -1,4 +1,4 @@
-"""Extraction on a Ray cluster."""
+"""Extraction and probing on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 
 from diagnostics import cluster
 from diagnostics.cluster import ClusterError, places
+from diagnostics.spread import spread
 from plugins import call
 from plugins.call import CallError, Config
 from plugins.options import OPTIONS
@@ -65,6 +66,37 @@ class FakeRay:
         return call()
 
 
+class FakeTasks:
+    """As many tasks at once as there are processors; the oldest ends first."""
+
+    exceptions = FakeRay.exceptions
+
+    def __init__(self, n_cpus: int) -> None:
+        self.n_cpus, self.running = n_cpus, []
+
+    def cluster_resources(self):
+        return {"CPU": self.n_cpus}
+
+    def remote(self, function):
+        def submit(task):
+            call = lambda: function(task)  # noqa: E731
+            self.running.append(call)
+            return call
+
+        return SimpleNamespace(options=lambda **_: SimpleNamespace(remote=submit))
+
+    def wait(self, calls, timeout):
+        return calls[:1], calls[1:]
+
+    def get(self, call):
+        try:
+            return call()
+        except Exception as error:
+            raise Raised(error) from None
+        finally:
+            self.running.remove(call)
+
+
 class FakeReader:
     def __init__(self, name: str, lives: int, restarts: int) -> None:
         self.name, self.lives, self.restarts = name, lives, restarts
@@ -101,6 +133,28 @@ def test_an_actor_that_is_started_again_works_on():
 def test_all_actors_lost_is_one_sentence():
     with pytest.raises(ClusterError, match="3 shards are left"):
         results([FakeReader("a", 1, 0), FakeReader("b", 1, 0)], list("pqrst"))
+
+
+def test_a_task_whose_cluster_has_no_processor_is_one_sentence(monkeypatch):
+    ray = FakeTasks(0)
+    monkeypatch.setattr("diagnostics.spread.connect", lambda: ray)
+    with pytest.raises(ClusterError, match="no node of the Ray cluster has a CPU"):
+        list(spread([("a", lambda: 1)]))
+
+
+def test_no_more_tasks_are_taken_than_there_are_processors(monkeypatch):
+    ray = FakeTasks(2)
+    monkeypatch.setattr("diagnostics.spread.connect", lambda: ray)
+    taken: list[int] = []
+    tasks = ((i, lambda i=i: taken.append(len(ray.running)) or i * i) for i in range(5))
+    assert dict(spread(tasks)) == {i: i * i for i in range(5)}
+    assert max(taken) == 2
+
+
+def test_what_a_task_raises_is_raised_here(monkeypatch):
+    monkeypatch.setattr("diagnostics.spread.connect", lambda: FakeTasks(1))
+    with pytest.raises(ZeroDivisionError):
+        list(spread([("a", lambda: 1 / 0)]))
 
 
 def test_what_an_actor_raises_is_raised_here():
@@ -144,3 +198,7 @@ def test_a_node_lost_on_the_way_changes_nothing(two_nodes, watched, alone, tmp_p
     assert run.run.code == 0, run.run.out + run.run.err
     assert equal(run, alone, "phantom")
     assert not run.extracted("phantom"), "the driver extracts nothing"
+    loci = {"connector.0.grid", "connector.0.mean", "vision.3.grid", "llm.3.last", "options"}
+    assert loci < set(run.spread()), "nor probes"
+    # Exits of tower and connector are read by attention too.
+    assert {name for name, n in run.spread().items() if n > 1} == {"connector.0.grid", "vision.3.grid"}

@@ -1,4 +1,5 @@
-"""Loaded with `-p` into an inner run: shards are small, and what is loaded and extracted is told in the file WATCHED.
+"""Loaded with `-p` into an inner run: shards are small, and what is loaded, extracted and read on a cluster is told in
+the file WATCHED.
 
 KILL names a model whose process dies, once, before its second shard is written.
 """
@@ -14,11 +15,11 @@ import pytest
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
-    from diagnostics import engine, loader, measurement
+    from diagnostics import engine, loader, measurement, spread
 
     measurement.SHARD = 8
     told = Path(os.environ["WATCHED"])
-    extract, load = engine.extract_here, loader.Loader.load
+    extract, load, whole = engine.extract_here, loader.Loader.load, spread.spread
 
     def tell(line: str) -> None:
         with told.open("a", encoding="utf-8") as file:
@@ -38,5 +39,11 @@ def pytest_configure(config: pytest.Config) -> None:
             tell(f"{self.spec.name} loaded")
         return load(self)
 
+    def told_of(tasks):
+        for name, given in whole(tasks):
+            tell(f"{name} spread")
+            yield name, given
+
+    spread.spread = told_of
     engine.extract_here = extract_here
     loader.Loader.load = first_load

@@ -26,6 +26,10 @@ class Watched:
         named = f"{model} {dataset}: "
         return Counter(image for line in self.lines if line.startswith(named) for image in line.split(": ")[1].split())
 
+    def spread(self) -> Counter[str]:
+        """How often each array was read on a cluster."""
+        return Counter(line.removesuffix(" spread") for line in self.lines if line.endswith(" spread"))
+
     def diagnosis(self, model: str) -> dict[str, Any]:
         """The report's entry without timing."""
         found = dict(self.run.diagnoses[model, "small"])
