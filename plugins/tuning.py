@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _refused("stopped; the same call goes on from the last state that was saved", STOPPED)
     if os.environ.get("RANK", "0") == "0":
-        print(f"adapter   {tuned.adapter}\nheld out  {tuned.held_out}")
+        print(f"medprobe --model {call.model.spec} --adapter {tuned.adapter} --dataset {tuned.held_out}")
     return 0
 
 

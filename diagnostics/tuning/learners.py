@@ -79,7 +79,7 @@ def learner_of(loaded: LoadedModel, plan: Plan, prompt: str, answers: Sequence[s
             raise TuneError(
                 f"{loaded.name} cannot compute its layers again on the way back; give --no-gradient-checkpointing"
             )
-        loaded.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        loaded.model.activation_checkpointing_enable()
     for parameter in learner.trained().values():
         parameter.data = parameter.data.float()
     return learner.train()

@@ -16,15 +16,21 @@ from pathlib import Path
 from typing import Any
 
 from diagnostics.ahead import ahead
+from diagnostics.store.files import settle
 from diagnostics.tuning import loss_curve, schedule
 from diagnostics.tuning.patients import Images, Sides, held_out_manifest, split
 from diagnostics.tuning.plan import Plan, TuneError
 from fixtures.datasets.dataset import Dataset, open_dataset
 from fixtures.datasets.images import UnreadableImage, open_image
+from fixtures.datasets.manifest import load_manifest
 from fixtures.models.fingerprint import fingerprint
 from fixtures.models.registry import ModelSpec
 
-ADAPTER, HELD_OUT, FACTS, STATES, HEAD = "adapter", "held-out.toml", "tuning.json", "state", "head.safetensors"
+HELD_OUT, FACTS, STATES, HEAD = "held-out.toml", "tuning.json", "state", "head.safetensors"
+LOCK = ".lock"
+ADAPTER = ("adapter_model.safetensors", "adapter_config.json")
+"""The files of an adapter. The last is written last: without it the folder is no adapter."""
+
 LINES = 20
 """Lines of progress."""
 
@@ -37,7 +43,9 @@ class Refused(TuneError):
 
 @dataclass(frozen=True)
 class Tuned:
-    """What a run left: the adapter, the manifest of the held-out patients, and the facts in `tuning.json`."""
+    """What a run left: the folder, which is a PEFT adapter, the manifest of the held-out patients in it, and the facts
+    of `tuning.json`.
+    """
 
     adapter: Path
     held_out: Path
@@ -82,15 +90,15 @@ def tune(
         known = _facts(out)
         if known is not None and known["asked"] != asked:
             raise Refused(f"{out} holds a run with other settings: {_differing(known['asked'], asked)}; give another")
-        tuned = Tuned(out / ADAPTER, out / HELD_OUT, known or {})
-        if tuned.adapter.is_dir():
+        tuned = Tuned(out, out / HELD_OUT, known or {})
+        if (out / ADAPTER[-1]).exists():
             say(f"{out} is finished, and is left as it is")
             return tuned
-        readable, excluded = _readable(sides.tuned, plan.max_excluded, say)
+        readable, excluded = _readable(sides.tuned, dataset.unreadable, plan.max_excluded, say)
         tuned = replace(tuned, facts=_record(asked, dataset, replace(sides, tuned=readable), excluded))
         if main:
-            out.mkdir(parents=True, exist_ok=True)
             _write(out / HELD_OUT, held_out_manifest(manifest, dataset, sides.tunable))
+            load_manifest(out / HELD_OUT)
             _write(out / FACTS, json.dumps(tuned.facts, indent=1) + "\n")
         accelerator.wait_for_everyone()
         _train(accelerator, spec, dataset, readable, out, plan, loading or {}, say)
@@ -178,16 +186,13 @@ def _finish(learner: Any, out: Path, losses: list[float], plan: Plan) -> None:
     """The loss curve, the tower's head, and last the adapter, by which a run is known to be finished."""
     from safetensors.torch import save_file
 
-    from diagnostics.tuning.states import settle
-
     loss_curve.write(out, losses, plan.epochs)
     if not plan.tunes_text:
         save_file({name: value.contiguous() for name, value in learner.head.state_dict().items()}, out / HEAD)
-    draft = out / STATES / ADAPTER
-    shutil.rmtree(draft, ignore_errors=True)
+    draft = out / STATES / "adapter"
     learner.adapted.save_pretrained(draft, save_embedding_layers=False)
-    (draft / "README.md").unlink(missing_ok=True)
-    settle(draft, out / ADAPTER)
+    for name in ADAPTER:
+        settle(draft / name, out / name)
     shutil.rmtree(out / STATES)
 
 
@@ -196,18 +201,28 @@ def _alone(out: Path) -> Iterator[None]:
     """Keeps other processes out of `out`. Raises Refused."""
     from filelock import FileLock, Timeout
 
-    if out.is_dir() and any(out.iterdir()) and not (out / ".lock").exists():
+    if out.is_dir() and any(out.iterdir()) and not (out / LOCK).exists():
         raise Refused(f"{out} is not empty and holds no tuning run; give another folder as --out")
+    _made(out)
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        with FileLock(out / ".lock", timeout=0):
+        with FileLock(out / LOCK, timeout=0):
             yield
     except Timeout:
         raise Refused(f"another process is tuning into {out}; give another folder as --out, or wait") from None
 
 
-def _readable(images: Images, most: float, say: Say) -> tuple[Images, list[str]]:
-    """The images that can be shown to a model, and why the others cannot. Raises TuneError."""
+def _made(out: Path) -> None:
+    """Raises Refused where `out` cannot be a folder."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Refused(f"{out} cannot be made ({error.strerror}); give another folder as --out") from None
+
+
+def _readable(images: Images, lost: Sequence[str], most: float, say: Say) -> tuple[Images, list[str]]:
+    """The images that can be shown to a model, and why the others cannot; `lost` are files that the disk does not give.
+    Raises TuneError.
+    """
 
     def error_of(image: Any) -> str | None:
         try:
@@ -217,13 +232,13 @@ def _readable(images: Images, most: float, say: Say) -> tuple[Images, list[str]]
         return None
 
     errors = list(ahead(error_of, images, 64, 4))
-    excluded = [error for error in errors if error is not None]
+    excluded = [*(f"{name} cannot be read" for name in lost), *(error for error in errors if error is not None)]
     for error in excluded:
         say(f"left out: {error}")
-    if len(excluded) > most * len(images):
+    if len(excluded) > most * (len(images) + len(lost)):
         raise TuneError(
-            f"{len(excluded)} of {len(images)} images cannot be read, more than --max-excluded {most:g} allows; the "
-            f"first: {excluded[0]}"
+            f"{len(excluded)} of {len(images) + len(lost)} images cannot be read, more than --max-excluded {most:g} "
+            f"allows; the first: {excluded[0]}"
         )
     return tuple(image for image, error in zip(images, errors, strict=True) if error is None), excluded
 
@@ -253,14 +268,20 @@ def _facts(out: Path) -> dict[str, Any] | None:
 def _record(asked: dict[str, Any], dataset: Dataset, sides: Sides, excluded: Sequence[str]) -> dict[str, Any]:
     def count(images: Images) -> dict[str, Any]:
         labels = Counter(dataset.answers[image.label] for image in images)
-        return {"images": len(images), "patients": len({i.group for i in images}), "classes": dict(sorted(labels.items()))}
+        return {
+            "images": len(images),
+            "patients": len({i.group for i in images}),
+            "classes": dict(sorted(labels.items())),
+        }
 
     return {
         "asked": asked,
         "tuned": count(sides.tuned),
         "held_out": count(sides.held_out),
         "excluded": list(excluded),
-        "versions": {name: importlib.metadata.version(name) for name in ("torch", "transformers", "peft", "accelerate")},
+        "versions": {
+            name: importlib.metadata.version(name) for name in ("torch", "transformers", "peft", "accelerate")
+        },
     }
 
 

@@ -1,4 +1,4 @@
-"""Which images make a step: a function of the seed alone, so that a run that goes on sees what an undisturbed one does."""
+"""Which images make a step: by the seed alone, so that a run that goes on sees what an undisturbed one does."""
 
 from __future__ import annotations
 
