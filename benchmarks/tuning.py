@@ -3,8 +3,8 @@ before and after, and the module that made the gain.
 
     python benchmarks/tuning.py --bases DIR --data-root DATA --work DIR
 
-Resumes at the step, the features and the diagnosis that are missing in DIR. Writes benchmarks/tuning.json and the table
-of docs/tuning.md.
+Resumes at the run that is missing in DIR, or at its last step. `--only N` makes the N-th run alone, counted from 0.
+Writes benchmarks/tuning.json and the table of docs/tuning.md.
 """
 
 from __future__ import annotations
@@ -21,6 +21,11 @@ sys.path.insert(0, str(HERE.parent))
 
 BASES = ("llava-2", "gemma3-1")
 """Folders of FAMILY-SEED, as `python -m fixtures.phantoms.train --family FAMILY --seed SEED` trains them."""
+RUNS = (
+    *((base, parts) for base in BASES for parts in ("connector-llm", "tower-connector-llm", "tower")),
+    ("llava-2-connector-llm-merged", "tower"),
+)
+"""The last tunes the tower of a model that answers already, which the first run made."""
 N_TUNED, N_DIAGNOSED, SEED = 800, 700, 0
 EPOCHS, BATCH, RATE = 12.0, 32, 2e-3
 """Chosen once, on the loss of the images tuned on; models of two million weights need larger steps than published
@@ -31,18 +36,23 @@ MARK = "<!-- the table is written by benchmarks/tuning.py -->\n"
 
 
 def main() -> None:
-    from diagnostics.tuning.plan import PARTS
-
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bases", type=Path, required=True)
     parser.add_argument("--data-root", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--only", type=int)
     given = parser.parse_args()
     runs = []
-    for base in BASES:
-        for parts in PARTS:
-            runs.append(studied(given.bases / base, parts, "chest-xray", given.data_root, given.work, N_DIAGNOSED))
-            print(json.dumps(runs[-1]), flush=True)
+    for base, parts in RUNS if given.only is None else RUNS[given.only : given.only + 1]:
+        path = given.work / f"{base}-{parts}.json"
+        if not path.exists():
+            folder = given.bases / base if base in BASES else given.work / base
+            run = studied(folder, parts, "chest-xray", given.data_root, given.work, N_DIAGNOSED)
+            path.write_text(json.dumps(run), "utf-8")
+        runs.append(json.loads(path.read_text("utf-8")))
+        print(json.dumps(runs[-1]), flush=True)
+    if given.only is not None:
+        return
     (HERE / "tuning.json").write_text(json.dumps({"seed": SEED, "runs": runs}, indent=1) + "\n")
     before, _, after = PAGE.read_text("utf-8").partition(MARK)
     PAGE.write_text(before + MARK + table(runs) + after[after.index("\n\n") + 1 :], "utf-8")
@@ -88,7 +98,7 @@ def studied(
         "after": _read(found["after"]),
         "gain": gains(predictions["before"], predictions["after"]),
         "cause": _cause(found["before"].cause),
-        "cost": _cause(found["after"].cause),
+        "loss_cause": _cause(found["after"].cause),
     }
 
 
@@ -135,32 +145,38 @@ def _read(diagnosis: Any) -> dict[str, Any]:
 
 
 def _cause(cause: Any) -> dict[str, Any]:
+    """What the model lacks against the second checkpoint; signals are of the likeliest option."""
     effects = cause.effects.model_dump()
     return {
         "module": cause.module,
         "layer": cause.layer,
         "reason": cause.reason,
         "n_images": cause.n_images,
+        "signal": [round(cause.hybrids[0].signal, 4), round(cause.hybrids[-1].signal, 4)],
         "difference": round(cause.difference, 4),
         "difference_ci": [round(bound, 4) for bound in cause.difference_ci],
         "effects": {stage: round(value, 4) for stage, value in effects.items()},
+        "alone": {stage: round(swap.gain, 4) for stage, swap in cause.swaps.items()},
     }
 
 
 def table(runs: list[dict[str, Any]]) -> str:
     """The study's rows; signal in points."""
-    head = ("base", "tuned", "vision", "connector", "llm", "answer", "gain of the answer", "gain is of", "effects")
+    head = ("base", "tuned", "vision", "connector", "llm", "likeliest option", "answer", "gain of", "effects", "alone")
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for run in runs:
-        before, after = run["before"]["signal"], run["after"]["signal"]
-        steps = [f"{100 * before[place]:.0f} to {100 * after[place]:.0f}" for place in PLACES[1:]]
-        gain, cause = run["gain"]["answer"], run["cause"]
-        low, high = (100 * bound for bound in gain["ci"])
-        effects = ", ".join(f"{stage} {100 * value:+.0f}" for stage, value in cause["effects"].items())
+        before, after, cause = run["before"]["signal"], run["after"]["signal"], run["cause"]
+        steps = [_step(before[place], after[place]) for place in PLACES[1:4]]
+        likeliest, answer = _step(*cause["signal"]), _step(before["answer"], after["answer"])
         named = cause["module"] or f"none: {cause['reason'].partition(':')[0]}"
-        cells = [run["base"], run["parts"], *steps, f"{100 * gain['change']:+.0f} ({low:+.0f} to {high:+.0f})", named]
-        lines.append(f"| {' | '.join([*cells, effects])} |")
+        cells = [run["base"], run["parts"], *steps, likeliest, answer, named]
+        shares = (" ".join(f"{100 * value:+.0f}" for value in cause[key].values()) for key in ("effects", "alone"))
+        lines.append(f"| {' | '.join([*cells, *shares])} |")
     return "\n".join(lines) + "\n"
+
+
+def _step(before: float, after: float) -> str:
+    return f"{100 * before:.0f} to {100 * after:.0f}"
 
 
 def _err(line: str) -> None:

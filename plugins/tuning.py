@@ -144,32 +144,47 @@ def _above_zero(text: str) -> float:
 def _parser() -> argparse.ArgumentParser:
     first = (__doc__ or "").partition("\n")[0]
     parser = _Parser(prog="medprobe tune", description=first, allow_abbrev=False)
-    add = parser.add_argument
-    add("--model", required=True, metavar="M", help="alias, checkpoint folder, or hub id org/name[@revision]")
-    add("--dataset", required=True, metavar="D", help="a built-in name, or a path to a manifest")
-    add("--data-root", metavar="DIR", help="folder of the data sets as published (or MEDPROBE_DATA)")
-    add("--out", required=True, metavar="DIR", help="folder of the adapter and of all that belongs to it")
-    add("--parts", choices=PARTS, default=Plan.parts, help="what is tuned (default: %(default)s)")
-    add("--held-out", type=share, default=Plan.held_out, metavar="SHARE", help="of the patients (default: %(default)s)")
-    add("--epochs", type=_above_zero, default=Plan.epochs, help="(default: %(default)s)")
-    add("--learning-rate", type=_above_zero, default=Plan.rate, metavar="RATE", help="(default: %(default)s)")
-    add("--rank", type=count, default=Plan.rank, help="of the low-rank maps (default: %(default)s)")
-    add("--batch-size", type=count, default=Plan.batch, help="images a step, on all GPUs (default: %(default)s)")
-    add("--micro-batch", type=count, default=Plan.micro_batch, help="images at once on a GPU (default: %(default)s)")
-    add("--max-images", type=count, help="tune on so many at most; those held out stay the same")
-    add("--max-excluded", type=share, default=Plan.max_excluded, metavar="SHARE", help="of images that are unreadable")
-    add("--seed", type=int, default=Plan.seed, help="(default: %(default)s)")
-    add("--dtype", help="bfloat16 (default on a GPU) or float32 (default on a CPU)")
-    add(
+    parser.add_argument(
+        "--model", required=True, metavar="M", help="alias, checkpoint folder, or hub id org/name[@revision]"
+    )
+    parser.add_argument("--dataset", required=True, metavar="D", help="a built-in name, or a path to a manifest")
+    parser.add_argument("--data-root", metavar="DIR", help="folder of the data sets as published (or MEDPROBE_DATA)")
+    parser.add_argument(
+        "--out", required=True, metavar="DIR", help="folder of the adapter and of all that belongs to it"
+    )
+    parser.add_argument("--parts", choices=PARTS, default=Plan.parts, help="what is tuned (default: %(default)s)")
+    parser.add_argument(
+        "--held-out", type=share, default=Plan.held_out, metavar="SHARE", help="of the patients (default: %(default)s)"
+    )
+    parser.add_argument("--epochs", type=_above_zero, default=Plan.epochs, help="(default: %(default)s)")
+    parser.add_argument(
+        "--learning-rate", type=_above_zero, default=Plan.rate, metavar="RATE", help="(default: %(default)s)"
+    )
+    parser.add_argument("--rank", type=count, default=Plan.rank, help="of the low-rank maps (default: %(default)s)")
+    parser.add_argument(
+        "--batch-size", type=count, default=Plan.batch, help="images a step, on all GPUs (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--micro-batch", type=count, default=Plan.micro_batch, help="images at once on a GPU (default: %(default)s)"
+    )
+    parser.add_argument("--max-images", type=count, help="tune on so many at most; those held out stay the same")
+    parser.add_argument(
+        "--max-excluded", type=share, default=Plan.max_excluded, metavar="SHARE", help="of images that are unreadable"
+    )
+    parser.add_argument("--seed", type=int, default=Plan.seed, help="(default: %(default)s)")
+    parser.add_argument("--dtype", help="bfloat16 (default on a GPU) or float32 (default on a CPU)")
+    parser.add_argument(
         "--gradient-checkpointing",
         action=argparse.BooleanOptionalAction,
         help="compute layers again on the way back instead of keeping them (default: on a GPU)",
     )
-    add("--save-every", type=count, default=Plan.save_every, metavar="STEPS", help="(default: %(default)s)")
-    add("--processor", metavar="P", help="folder or hub id of a processor that fits")
-    add("--modules", metavar="FILE", help="TOML that names parts of the model")
-    add("--trust-remote-code", action="store_true", help="run the checkpoint's own code")
-    add("--offline", action="store_true", help="ask no hub")
+    parser.add_argument(
+        "--save-every", type=count, default=Plan.save_every, metavar="STEPS", help="(default: %(default)s)"
+    )
+    parser.add_argument("--processor", metavar="P", help="folder or hub id of a processor that fits")
+    parser.add_argument("--modules", metavar="FILE", help="TOML that names parts of the model")
+    parser.add_argument("--trust-remote-code", action="store_true", help="run the checkpoint's own code")
+    parser.add_argument("--offline", action="store_true", help="ask no hub")
     return parser
 
 
