@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -72,9 +71,7 @@ def studied(
     spec = resolve(str(base))
     plan = Plan(parts, epochs=EPOCHS, batch=BATCH, micro_batch=BATCH, rate=RATE, seed=SEED, max_images=n_tuned)
     out = work / f"{base.name}-{parts}"
-    started = time.perf_counter()
     tuned = tune(spec, catalog.resolve(dataset), out, plan, data_root, say=_err)
-    seconds = time.perf_counter() - started
     losses = json.loads((out / "loss.json").read_text("utf-8"))["loss"]
     merged = _merged(spec, out, work / f"{out.name}-merged")
     found, predictions = {}, {}
@@ -93,7 +90,6 @@ def studied(
         "held_out": tuned.facts["held_out"],
         "diagnosed": found["after"].n_images,
         "loss": [round(sum(part) / len(part), 3) for part in (losses[:10], losses[-10:])],
-        "seconds": round(seconds),
         "before": _read(found["before"]),
         "after": _read(found["after"]),
         "gain": gains(predictions["before"], predictions["after"]),
@@ -162,17 +158,22 @@ def _cause(cause: Any) -> dict[str, Any]:
 
 def table(runs: list[dict[str, Any]]) -> str:
     """The study's rows; signal in points."""
-    head = ("base", "tuned", "vision", "connector", "llm", "likeliest option", "answer", "gain of", "effects", "alone")
+    head = ("base", "tuned", "vision", "connector", "llm", "likeliest option", "answer", "named", "effects", "alone")
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for run in runs:
         before, after, cause = run["before"]["signal"], run["after"]["signal"], run["cause"]
         steps = [_step(before[place], after[place]) for place in PLACES[1:4]]
         likeliest, answer = _step(*cause["signal"]), _step(before["answer"], after["answer"])
-        named = cause["module"] or f"none: {cause['reason'].partition(':')[0]}"
-        cells = [run["base"], run["parts"], *steps, likeliest, answer, named]
+        cells = [run["base"], run["parts"], *steps, likeliest, answer, _named(cause, run["loss_cause"])]
         shares = (" ".join(f"{100 * value:+.0f}" for value in cause[key].values()) for key in ("effects", "alone"))
         lines.append(f"| {' | '.join([*cells, *shares])} |")
     return "\n".join(lines) + "\n"
+
+
+def _named(cause: dict[str, Any], loss: dict[str, Any]) -> str:
+    if cause["module"] or loss["module"]:
+        return f"gain: {cause['module']}" if cause["module"] else f"loss: {loss['module']}"
+    return f"none: {cause['reason'].partition(':')[0]}"
 
 
 def _step(before: float, after: float) -> str:

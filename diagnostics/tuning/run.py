@@ -89,7 +89,8 @@ def tune(
         asked = _asked(spec, dataset, plan, loading or {})
         known = _facts(out)
         if known is not None and known["asked"] != asked:
-            raise Refused(f"{out} holds a run with other settings: {_differing(known['asked'], asked)}; give another")
+            other = _differing(known["asked"], asked)
+            raise Refused(f"{out} holds a run with other settings: {other}; give another folder as --out")
         tuned = Tuned(out, out / HELD_OUT, known or {})
         if (out / ADAPTER[-1]).exists():
             say(f"{out} is finished, and is left as it is")
