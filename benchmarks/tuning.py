@@ -93,9 +93,41 @@ def studied(
         "before": _read(found["before"]),
         "after": _read(found["after"]),
         "gain": gains(predictions["before"], predictions["after"]),
+        "own_head": own_head(spec, out, tuned.held_out, data_root, n_images) if parts == "tower" else None,
         "cause": _cause(found["before"].cause),
         "loss_cause": _cause(found["after"].cause),
     }
+
+
+def own_head(spec: Any, out: Path, held_out: Path, data_root: Path | None, n_images: int) -> dict[str, Any]:
+    """Signal of the head that the tower was tuned with, on the images diagnosed."""
+    import numpy as np
+    import torch
+    from safetensors.torch import load_file
+
+    from diagnostics.extraction import prepared, tower_exits
+    from diagnostics.judging import Resamples, interval
+    from diagnostics.scores import balanced_accuracy, signal
+    from diagnostics.tuning.learners import head_for
+    from diagnostics.tuning.run import HEAD
+    from fixtures.datasets.dataset import open_dataset
+    from fixtures.datasets.images import open_image
+    from fixtures.models.loading import load
+
+    dataset = open_dataset(held_out, data_root, n_images, SEED)
+    loaded, weights = load(spec, adapter=str(out)), load_file(out / HEAD)
+    k, width = weights["1.weight"].shape
+    head = head_for(width, k)
+    head.load_state_dict(weights)
+    said = []
+    for start in range(0, len(dataset.images), BATCH):
+        pictures = [open_image(image) for image in dataset.images[start : start + BATCH]]
+        with torch.inference_mode():
+            said.append(head(tower_exits(loaded, prepared(loaded, pictures, dataset.prompt))).argmax(dim=1).numpy())
+    labels, predicted = np.array(dataset.labels()), np.concatenate(said)
+    low, high = interval(Resamples(labels, np.array(dataset.groups()), k, SEED).signal(predicted))
+    point = signal(balanced_accuracy(labels, predicted, k), k)
+    return {"signal": round(point, 4), "ci": [round(low, 4), round(high, 4)]}
 
 
 def gains(before: Any, after: Any) -> dict[str, Any]:

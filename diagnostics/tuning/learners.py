@@ -57,8 +57,7 @@ class TowerLearner(Learner):
         super().__init__(loaded, plan, prompt)
         with torch.no_grad():
             width = tower_exits(loaded, prepared(loaded, [example], prompt)).shape[1]
-        norm = nn.LayerNorm(width, elementwise_affine=False)
-        self.head = nn.Sequential(norm, nn.Linear(width, n_classes)).to(loaded.device)
+        self.head = head_for(width, n_classes).to(loaded.device)
 
     def prepare(self, images: Sequence[Image], labels: Sequence[int]) -> tuple[Inputs, Tensor]:
         return prepared(self._loaded, images, self._prompt), torch.tensor(labels)
@@ -66,6 +65,11 @@ class TowerLearner(Learner):
     def forward(self, inputs: Inputs, targets: Tensor) -> Tensor:
         scores = self.head(tower_exits(self._loaded, inputs)).float()
         return F.cross_entropy(scores, targets.to(scores.device), reduction="none")
+
+
+def head_for(width: int, n_classes: int) -> nn.Module:
+    """A linear head on what a tower hands on, which has a scale of its own."""
+    return nn.Sequential(nn.LayerNorm(width, elementwise_affine=False), nn.Linear(width, n_classes))
 
 
 def learner_of(loaded: LoadedModel, plan: Plan, prompt: str, answers: Sequence[str], example: Image) -> Learner:
