@@ -102,7 +102,13 @@ def tune(
             load_manifest(out / HELD_OUT)
             _write(out / FACTS, json.dumps(tuned.facts, indent=1) + "\n")
         accelerator.wait_for_everyone()
-        _train(accelerator, spec, dataset, readable, out, plan, loading or {}, say)
+        try:
+            _train(accelerator, spec, dataset, readable, out, plan, loading or {}, say)
+        except torch.OutOfMemoryError:
+            raise TuneError(
+                f"{spec.name} does not fit the GPU's memory while it is tuned; give a smaller --micro-batch than "
+                f"{plan.micro_batch}, or a smaller --rank"
+            ) from None
         return tuned
 
 

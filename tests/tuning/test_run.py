@@ -197,6 +197,17 @@ def test_a_loss_that_is_no_number_ends_the_run(tiny: Tiny, drawn: Path, tmp_path
         run(tiny("llava"), drawn, tmp_path, replace(PLAN, rate=1e30))
 
 
+def test_too_little_memory_is_one_sentence(
+    tiny: Tiny, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forward(*_: object) -> None:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr("diagnostics.tuning.learners.AnswerLearner.forward", forward)
+    with pytest.raises(TuneError, match="give a smaller --micro-batch than 4"):
+        run(tiny("llava"), drawn, tmp_path)
+
+
 def test_a_class_on_one_side_alone_is_refused(tiny: Tiny, drawn: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="give another --held-out"):
         run(tiny("llava"), drawn, tmp_path / "out", replace(PLAN, held_out=0.02))
