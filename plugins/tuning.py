@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import os
+import shlex
 import sys
 import warnings
 from collections.abc import Sequence
@@ -72,7 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _refused("stopped; the same call goes on from the last state that was saved", STOPPED)
     if os.environ.get("RANK", "0") == "0":
-        print(f"medprobe --model {call.model.spec} --adapter {tuned.adapter} --dataset {tuned.held_out}")
+        root = [] if call.data_root is None else ["--data-root", call.data_root]
+        after = ["medprobe", "--model", call.model.spec, "--adapter", tuned.adapter, "--dataset", tuned.held_out, *root]
+        print(shlex.join(map(str, after)))
     return 0
 
 
