@@ -49,6 +49,10 @@ class _DecoderReached(Exception):
     """Ends a forward pass of which only the part before the decoder is wanted."""
 
 
+class _ConnectorReached(Exception):
+    """Ends a forward pass of which only the tower is wanted."""
+
+
 @dataclass(frozen=True)
 class Batch:
     """What one batch of images gave.
@@ -367,6 +371,28 @@ def prepared(loaded: LoadedModel, images: Sequence[Image], prompt: str) -> Input
     return Inputs(len(images), batch)
 
 
+def tower_exits(loaded: LoadedModel, inputs: Inputs) -> Tensor:
+    """What the connector is given, as its `mean` readout: [n_images, width], float32, with gradients where they are on.
+    The pass ends at the connector.
+    """
+    batch = inputs.on(loaded.device)
+    recorder = _Recorder(loaded, inputs, batch)
+    seen: list[Tensor] = []
+
+    def stop(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        seen.append(_first(args, kwargs))
+        raise _ConnectorReached
+
+    handle = loaded.model.get_submodule(loaded.anatomy.connector).register_forward_pre_hook(stop, with_kwargs=True)
+    try:
+        with suppress(_ConnectorReached):
+            loaded.model(**batch, use_cache=False)
+    finally:
+        handle.remove()
+    flat, rows = recorder._vision_rows("exit", seen[0])
+    return rows.mean(flat)
+
+
 def on_host(values: Mapping[Name, Tensor]) -> dict[Name, NDArray[np.float32]]:
     """Float32 copies of tensors on any devices, each device waited for once."""
     copies = {
@@ -406,14 +432,14 @@ def options_of(loaded: LoadedModel, answers: Sequence[str]) -> Options:
             "fits with --processor"
         )
     require_known(loaded, [token for answer in tokens for token in answer])
-    return Options(tokens, _end_tokens(loaded.model) if _one_begins_another(tokens) else [])
+    return Options(tokens, end_tokens(loaded.model) if _one_begins_another(tokens) else [])
 
 
 def _one_begins_another(options: list[list[int]]) -> bool:
     return any(a is not b and b[: len(a)] == a for a in options for b in options)
 
 
-def _end_tokens(model: Any) -> list[int]:
+def end_tokens(model: Any) -> list[int]:
     """The tokens that end an answer, of which any may."""
     ends = model.generation_config.eos_token_id
     return list(ends) if isinstance(ends, list) else [] if ends is None else [ends]

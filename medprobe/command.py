@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "report": ("plugins.report.comparison:main", "models by data sets from many reports: REPORT.json... --out DIR"),
     "rejudge": ("diagnostics.rejudge:main", "every verdict again from the stored predictions: REPORT_DIR"),
     "cache": ("diagnostics.store.__main__:main", "what is stored: list, verify, or prune --older-than DAYS"),
+    "tune": ("plugins.tuning:main", "an adapter tuned on a part of the patients: --model M --dataset D --out DIR"),
     "list": ("medprobe.command:list_names", "the models and data sets known by name, the project's included"),
 }
 """Subcommand to the function that takes its arguments and returns an exit code, and what it shows."""

@@ -90,3 +90,39 @@ def test_resolve_takes_files_and_folders_and_lists_names(tmp_path: Path) -> None
     assert resolve(str(tmp_path)) == resolve(str(tmp_path / "manifest.toml")) == tmp_path / "manifest.toml"
     with pytest.raises(DataError, match=r"'bussi' is neither one of busi, covid19-ct, chest-xray, phantom"):
         resolve("bussi")
+
+
+def test_a_manifest_extends_another(tmp_path: Path) -> None:
+    """By its own keys over the other's, wherever the two lie; the first in the chain is known."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    (tmp_path / "a" / "mine.toml").write_text(GOOD)
+    (tmp_path / "b" / "other.toml").write_text('extends = "../a/mine.toml"\nprompt = "Is it one?"\n')
+    (tmp_path / "last.toml").write_text('extends = "b/other.toml"\nseen = ["x.png"]\n')
+    base, last = load_manifest(tmp_path / "a" / "mine.toml"), load_manifest(tmp_path / "last.toml")
+    assert (last.name, last.classes, last.prompt, last.seen) == ("mine", base.classes, "Is it one?", ("x.png",))
+    assert last.extends == str(tmp_path / "a" / "mine.toml")
+
+
+def test_a_manifest_extends_a_built_in_set(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text('extends = "busi"\nmodality = "ultrasound, again"\n')
+    manifest = load_manifest(tmp_path / "mine.toml")
+    assert (manifest.name, manifest.modality) == ("busi", "ultrasound, again")
+    assert manifest.extends == str(resolve("busi"))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('extends = "none.toml"', "extends: there is no manifest {folder}/none.toml"),
+        ('extends = "mine.toml"', "the manifest extends itself"),
+        ("extends = 3\n" + GOOD, "extends: input should be a valid string"),
+    ],
+)
+def test_what_cannot_be_extended_is_one_sentence(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "mine.toml").write_text(text)
+    with pytest.raises(DataError) as caught:
+        load_manifest(tmp_path / "mine.toml")
+    message = str(caught.value)
+    assert message.startswith(f"{tmp_path / 'mine.toml'}: ")
+    assert says.format(folder=tmp_path) in message

@@ -1,0 +1,204 @@
+"""The paper's second condition: an adapter tuned on one part of the patients, to be diagnosed on the other.
+
+    medprobe tune --model M --dataset D --data-root DATA --out DIR
+    accelerate launch -m medprobe tune --model M --dataset D --data-root DATA --out DIR
+
+The same call goes on where it was stopped. Exit code 4 where the call is wrong, 1 where the model cannot be tuned.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import shlex
+import sys
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from diagnostics.tuning.plan import PARTS, Plan, TuneError
+from diagnostics.wording import one_line
+from fixtures.datasets import catalog
+from fixtures.datasets.dataset import check_dataset
+from fixtures.datasets.manifest import DataError
+from fixtures.models.registry import ModelError, ModelSpec, read_modules
+from plugins.call import brought, model_of
+from plugins.options import count, share
+from plugins.project import CallError, Config, read
+
+STOPPED = 130
+"""The exit code of a process that Ctrl-C ended."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a command line asks for, found to be there."""
+
+    model: ModelSpec
+    manifest: Path
+    data_root: Path | None
+    out: Path
+    plan: Plan
+    loading: dict[str, Any]
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise CallError(f"{message}; see medprobe tune --help")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    try:
+        call = resolve(arguments)
+    except (CallError, ModelError, DataError) as error:
+        return _refused(error, 4)
+    warnings.filterwarnings("ignore", category=FutureWarning)  # libraries among themselves
+    from diagnostics.tuning.run import Refused, tune
+    from fixtures.models.anatomy import AnatomyError
+    from fixtures.models.refusals import LoadError
+
+    try:
+        tuned = tune(call.model, call.manifest, call.out, call.plan, call.data_root, call.loading, _say)
+    except (Refused, DataError) as error:
+        return _refused(error, 4)
+    except (TuneError, LoadError, AnatomyError) as error:
+        return _refused(error, 1)
+    except OSError as error:
+        place = error.filename or call.out
+        return _refused(f"{place} cannot be written or read ({error.strerror}); the same call goes on from there", 1)
+    except KeyboardInterrupt:
+        return _refused("stopped; the same call goes on from the last state that was saved", STOPPED)
+    if os.environ.get("RANK", "0") == "0":
+        root = [] if call.data_root is None else ["--data-root", call.data_root]
+        after = ["medprobe", "--model", call.model.spec, "--adapter", tuned.adapter, "--dataset", tuned.held_out, *root]
+        print(shlex.join(map(str, after)))
+    return 0
+
+
+def resolve(arguments: Sequence[str] | None) -> Call:
+    """What is asked for, checked before anything is loaded. Raises CallError, ModelError and DataError."""
+    given = _parser().parse_args(arguments)
+    missing = [name for name in ("peft", "accelerate") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise CallError(f"tuning needs the package {missing[0]}: pip install '.[tune]'")
+    config = read(Path.cwd())
+    data_root = _data_root(given.data_root, config)
+    alias = config.models.get(given.model)
+    model = model_of(given.model, alias)
+    if model.fault is not None:
+        raise CallError(f"{given.model} is a phantom with a planted fault, which its adapter would meet twice")
+    manifest = catalog.resolve(config.datasets.get(given.dataset, given.dataset))
+    check_dataset(manifest, data_root)
+    out = Path(given.out).expanduser().absolute()
+    if out.exists() and not out.is_dir():
+        raise CallError(f"--out {out} is a file; name a folder")
+    options = {name: getattr(given, name) for name in ("processor", "dtype", "modules")}
+    brings = {} if alias is None else brought(alias, {**options, "adapter": None})
+    if "adapter" in brings:
+        raise CallError(f"{given.model} is a model with an adapter, and an adapter is not tuned upon another; merge it")
+    modules = read_modules(Path(given.modules).expanduser()) if given.modules else brings.get("modules")
+    loading = {
+        "processor": given.processor or brings.get("processor"),
+        "modules": modules,
+        "trust_remote_code": given.trust_remote_code,
+        "offline": given.offline,
+    }
+    plan = Plan(
+        parts=given.parts,
+        held_out=given.held_out,
+        epochs=given.epochs,
+        batch=given.batch_size,
+        micro_batch=given.micro_batch,
+        rate=given.learning_rate,
+        rank=given.rank,
+        seed=given.seed,
+        max_images=given.max_images,
+        max_excluded=given.max_excluded,
+        dtype=given.dtype or brings.get("dtype"),
+        checkpointing=given.gradient_checkpointing,
+        save_every=given.save_every,
+    )
+    if plan.dtype not in (None, "float32", "bfloat16"):
+        raise CallError(f"--dtype {plan.dtype} cannot be tuned in; it is float32 or bfloat16")
+    return Call(model, manifest, data_root, out, plan, loading)
+
+
+def _data_root(given: str | None, config: Config) -> Path | None:
+    place = given or os.environ.get("MEDPROBE_DATA") or config.data_root
+    if place is None:
+        return None
+    root = Path(place).expanduser().absolute()
+    if not root.is_dir():
+        raise CallError(f"there is no data folder {root} (from --data-root, MEDPROBE_DATA or medprobe.toml)")
+    return root
+
+
+def _above_zero(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
+    return value
+
+
+def _parser() -> argparse.ArgumentParser:
+    first = (__doc__ or "").partition("\n")[0]
+    parser = _Parser(prog="medprobe tune", description=first, allow_abbrev=False)
+    parser.add_argument(
+        "--model", required=True, metavar="M", help="alias, checkpoint folder, or hub id org/name[@revision]"
+    )
+    parser.add_argument("--dataset", required=True, metavar="D", help="a built-in name, or a path to a manifest")
+    parser.add_argument("--data-root", metavar="DIR", help="folder of the data sets as published (or MEDPROBE_DATA)")
+    parser.add_argument(
+        "--out", required=True, metavar="DIR", help="folder of the adapter and of all that belongs to it"
+    )
+    parser.add_argument("--parts", choices=PARTS, default=Plan.parts, help="what is tuned (default: %(default)s)")
+    parser.add_argument(
+        "--held-out", type=share, default=Plan.held_out, metavar="SHARE", help="of the patients (default: %(default)s)"
+    )
+    parser.add_argument("--epochs", type=_above_zero, default=Plan.epochs, help="(default: %(default)s)")
+    parser.add_argument(
+        "--learning-rate", type=_above_zero, default=Plan.rate, metavar="RATE", help="(default: %(default)s)"
+    )
+    parser.add_argument("--rank", type=count, default=Plan.rank, help="of the low-rank maps (default: %(default)s)")
+    parser.add_argument(
+        "--batch-size", type=count, default=Plan.batch, help="images a step, on all GPUs (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--micro-batch", type=count, default=Plan.micro_batch, help="images at once on a GPU (default: %(default)s)"
+    )
+    parser.add_argument("--max-images", type=count, help="tune on so many at most; those held out stay the same")
+    parser.add_argument(
+        "--max-excluded", type=share, default=Plan.max_excluded, metavar="SHARE", help="of images that are unreadable"
+    )
+    parser.add_argument("--seed", type=int, default=Plan.seed, help="(default: %(default)s)")
+    parser.add_argument("--dtype", help="bfloat16 (default on a GPU) or float32 (default on a CPU)")
+    parser.add_argument(
+        "--gradient-checkpointing",
+        action=argparse.BooleanOptionalAction,
+        help="compute layers again on the way back instead of keeping them (default: on a GPU)",
+    )
+    parser.add_argument(
+        "--save-every", type=count, default=Plan.save_every, metavar="STEPS", help="(default: %(default)s)"
+    )
+    parser.add_argument("--processor", metavar="P", help="folder or hub id of a processor that fits")
+    parser.add_argument("--modules", metavar="FILE", help="TOML that names parts of the model")
+    parser.add_argument("--trust-remote-code", action="store_true", help="run the checkpoint's own code")
+    parser.add_argument("--offline", action="store_true", help="ask no hub")
+    return parser
+
+
+def _say(line: str) -> None:
+    print(one_line(line), file=sys.stderr, flush=True)
+
+
+def _refused(error: object, code: int) -> int:
+    print(one_line(str(error)), file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
