@@ -9,11 +9,13 @@ or written, or holds no diagnosis.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from base64 import b64encode
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
+from urllib.parse import quote
 
 from pydantic import ValidationError
 
@@ -24,6 +26,7 @@ from plugins.report.entries import Entry, cautions, lineage, merge
 from plugins.report.files import write_text
 from plugins.report.rendering import TEMPLATES, environment
 from plugins.report.table import csv_text, markdown_text, rows_of
+from plugins.report.view import folder_names
 
 ENDINGS = ("html", "csv", "md")
 
@@ -47,6 +50,15 @@ def load(path: Path) -> Report:
             f"the report {path} cannot be read: wrong at {where}: {first['msg']}; name the report.json in a run's "
             "--report-dir, made by this version of medprobe"
         ) from None
+
+
+def entries_of(path: Path, folder: Path) -> list[Entry]:
+    """The diagnoses of a report, each with the way from `folder` to its page where that is there. Raises
+    ComparisonError."""
+    report = load(path)
+    pages = [path.parent / name / "index.html" for name in folder_names(report)]
+    hrefs = [quote(Path(os.path.relpath(page, folder)).as_posix()) if page.is_file() else None for page in pages]
+    return list(map(Entry, report.diagnoses, hrefs))
 
 
 def write(entries: list[Entry], folder: Path, notes: Sequence[str] = ()) -> list[Path]:
@@ -74,7 +86,7 @@ def remove(folder: Path) -> None:
 
 def compare(paths: Sequence[Path], folder: Path) -> tuple[list[Path], list[str]]:
     """Writes the comparison of the reports; the files, and what is to be said. Raises ComparisonError."""
-    entries, notes = merge((str(path), map(Entry, load(path).diagnoses)) for path in paths)
+    entries, notes = merge((str(path), entries_of(path, folder)) for path in paths)
     if not entries:
         raise ComparisonError(f"nothing was diagnosed in {', '.join(map(str, paths))}; name the report of another run")
     try:
