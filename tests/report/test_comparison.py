@@ -53,9 +53,11 @@ def test_many_reports_become_one_table(tmp_path: Path, capsys: pytest.CaptureFix
     out = tmp_path / "out"
     assert main([first, second, "--out", str(out)]) == 0
     printed = capsys.readouterr()
-    assert printed.out.split() == [str(out / f"comparison.{ending}") for ending in ("html", "csv", "md")]
+    assert printed.out.split() == [str(out / f"comparison.{ending}") for ending in ("html", "csv", "md")] + [
+        str(out / "curves.html")
+    ]
     page = Page((out / "comparison.html").read_text("utf-8"))
-    assert page.links == ["comparison.csv", "comparison.md"]
+    assert page.links == ["curves.html", "comparison.csv", "comparison.md"]
     assert len(page.ids) == len(set(page.ids))
     assert "None" not in page.text
     with (out / "comparison.csv").open(encoding="utf-8", newline="") as file:
@@ -249,7 +251,7 @@ def test_a_run_of_one_takes_away_the_comparison_of_another(tmp_path: Path) -> No
     write_pages(samples.report(samples.healthy(), samples.connector_fail()), tmp_path)
     assert {path.suffix for path in tmp_path.glob("comparison.*")} == {".html", ".csv", ".md"}
     write_pages(samples.report(samples.healthy()), tmp_path)
-    assert not list(tmp_path.glob("comparison.*"))
+    assert not list(tmp_path.glob("c*.*"))
 
 
 @pytest.mark.parametrize("sign", ["=", "+", "-", "@", "\t", "\r", "\n"])
