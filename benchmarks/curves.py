@@ -47,16 +47,16 @@ figure from any number of reports; every comparison writes it beside `comparison
 
     medprobe report before/report.json after/report.json --out comparison
 
-A row is a model, a column a data set. Each picture has two lines on one scale: before tuning dashed and hollow, after it
-solid and filled. Stages are apart, layers stand at their share of a stage's depth; the grey band is what permuted labels
-reach, the dotted line is chance. Below stand the signal of the answer before and after, the verdicts, linked to their
-pages where these lie beside the reports, and every number. Reports say what is before and what after: one with
+A row is a model, a column a data set. Each picture has two lines, on one scale: before tuning dashed and hollow, after
+it solid and filled. Stages are apart, layers stand at their share of a stage's depth; the grey band is what permuted
+labels reach, the dotted line is chance. Below stand the signal of the answer before and after, the verdicts, linked to
+their pages where these lie beside the reports, and every number. Reports say what is before and what after: one with
 `--adapter` comes after the same model without, one with `--tuned-from M` after M. Adapters made for one data set each
 share a row.
 
 One model is read in both conditions, compared, and asked what tuning gained and what it cost by
 
-    medprobe diagnose-pair --model medgemma --adapter ./adapter --dataset my.toml
+    medprobe diagnose-pair --model medgemma --adapter tuned/busi --dataset tuned/busi/held-out.toml
 
 with any option of the suite; `--after CHECKPOINT` stands for `--adapter` where tuning left a whole checkpoint. Both
 reports share the store. In the report before, modules are swapped with the tuned model: the module named there is what
@@ -81,8 +81,8 @@ Signal of the answer in points, before -> after; * below chance.
 CAUTION = """**None of this is about the models named.** A stand-in has the family of its model and little else.
 {trained} of the 14 are small models trained on other drawn images ({bases}; one that stands for several models
 is the same checkpoint there, with other adapters); the other {random} have random weights, and their curves are
-those of random features. Every adapter is LoRA of rank {rank} on connector and LLM, trained {steps} steps of {batch} images
-of patients that are not diagnosed: enough to move a curve, no tuning anybody would ship."""
+those of random features. Every adapter is LoRA of rank {rank} on connector and LLM, trained {steps} steps of {batch}
+images of patients that are not diagnosed: enough to move a curve, no tuning anybody would ship."""
 
 
 def stand_ins(work: Path, checkpoints: Path | None, texts: Sequence[str]) -> dict[str, tuple[ModelSpec, str]]:
@@ -130,7 +130,7 @@ def data_sets(work: Path, published: bool) -> dict[str, tuple[Path, Path]]:
     return found
 
 
-def tune(source: Path, lesson: Any, folder: Path) -> Path:
+def tune(source: Path, lesson: Any, seed: int, folder: Path) -> Path:
     """A LoRA adapter on connector and LLM that was taught the answers for a few steps."""
     import numpy as np
     import peft
@@ -143,7 +143,7 @@ def tune(source: Path, lesson: Any, folder: Path) -> Path:
 
     if (folder / "adapter_config.json").is_file():
         return folder
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     loaded = load(resolve(str(source)))
     tokenizer, parts = loaded.processor.tokenizer, (loaded.anatomy.connector, *loaded.anatomy.decoder_layers)
     linear = [n for n, m in loaded.model.named_modules() if isinstance(m, torch.nn.Linear) and n.startswith(parts)]
@@ -151,7 +151,7 @@ def tune(source: Path, lesson: Any, folder: Path) -> Path:
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=RATE)
     turns = process(loaded, lesson.images, lesson.prompt)
     words = [[*tokenizer(a, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id] for a in lesson.answers]
-    for rows in itertools.islice(balanced(lesson.labels, BATCH, np.random.default_rng(0)), STEPS):
+    for rows in itertools.islice(balanced(lesson.labels, BATCH, np.random.default_rng(seed)), STEPS):
         said = [words[lesson.labels[i]] for i in rows]
         batch, longest = join([turns[i] for i in rows], tokenizer.pad_token_id, said), max(map(len, said))
         asked = batch["input_ids"][:, -longest:].masked_fill(batch["attention_mask"][:, -longest:] == 0, -100)
@@ -173,10 +173,10 @@ def run(work: Path, checkpoints: Path | None, data_root: Path | None) -> tuple[l
     sets = data_sets(work, data_root is not None)
     lesson = functools.cache(lambda name: dataset_lesson(sets[name][0], data_root))
     diagnoses, rows = [], []
-    for alias, (spec, what) in stand_ins(work, checkpoints, [PROMPT, *ANSWERS]).items():
+    for seed, (alias, (spec, what)) in enumerate(stand_ins(work, checkpoints, [PROMPT, *ANSWERS]).items()):
         for name, (_, manifest) in sets.items():
             # By the data set alone, so that the adapters of one share their name over all models.
-            folder = tune(Path(spec.source), lesson(name), work / "adapters" / alias / f"{name}-lora")
+            folder = tune(Path(spec.source), lesson(name), seed, work / "adapters" / alias / f"{name}-lora")
             for condition, adapter in zip(CONDITIONS, (None, str(folder)), strict=True):
                 settings = Settings(
                     work / "store", data_root=data_root, max_images=N_IMAGES, adapter=adapter, max_excluded=0.2
@@ -240,17 +240,19 @@ def page(rows: list[dict[str, Any]]) -> str:
 
 def write_picture(html: Path, chromium: str) -> None:
     """docs/curves.png: the page as a browser shows it, in few colours."""
-    from PIL import Image
+    from PIL import Image, ImageChops
 
     shot = html.with_suffix(".png")
     subprocess.run(
-        [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--window-size=1300,2800",
+        [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--window-size=1300,3200",
          f"--user-data-dir={html.parent / 'chromium'}", f"--screenshot={shot}", html.as_uri()],
         check=True, capture_output=True, timeout=120,
     )  # fmt: skip
     image = Image.open(shot).convert("RGB")
+    empty = Image.new("RGB", image.size, image.getpixel((0, 0)))
+    _, _, _, low = ImageChops.difference(image, empty).getbbox() or (0, 0, *image.size)
     small = io.BytesIO()
-    image.quantize(48).save(small, "PNG", optimize=True)
+    image.crop((0, 0, image.width, low + 16)).quantize(160).save(small, "PNG", optimize=True)
     PICTURE.write_bytes(small.getvalue())
 
 

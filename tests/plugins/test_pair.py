@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from diagnostics.loader import Loader
+from diagnostics.settings import Settings
+from fixtures.models.registry import resolve
 from medprobe.pair import calls, main
+from plugins.diagnosing import LOADER, pytest_unconfigure
 from plugins.report.comparison import load
 from tests.plugins.calling import medprobe
 
@@ -17,7 +22,6 @@ def broken_and_mended(folder: Path) -> tuple[Path, Path]:
     import peft
 
     from fixtures.models.loading import load as load_model
-    from fixtures.models.registry import resolve
 
     broken = load_model(resolve("phantom-connector"))
     broken.model.save_pretrained(folder / "broken")
@@ -50,6 +54,14 @@ def test_what_tuning_gained_is_named(store: Path, small: Path, tmp_path: Path) -
     assert links == {"before/broken-small/index.html", "after/broken-small/index.html"}
     assert all((tmp_path / "pair" / link).is_file() for link in links)
     assert "before and after: " in run.out
+
+
+def test_the_model_of_a_run_is_let_go() -> None:
+    config = SimpleNamespace(stash=pytest.Stash())
+    pytest_unconfigure(config)
+    config.stash[LOADER] = Loader(resolve("phantom"), Settings(Path()))
+    pytest_unconfigure(config)
+    assert LOADER not in config.stash
 
 
 def test_each_run_is_given_the_other_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

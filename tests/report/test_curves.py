@@ -68,7 +68,7 @@ def test_the_84_curves_of_the_paper_are_one_small_page(tmp_path: Path) -> None:
     pictures = re.findall(r'<svg viewBox="0 0 322.*?</svg>', text, re.DOTALL)
     assert len(pictures) == 42
     for picture in pictures:
-        assert re.findall(r'<g class="(\w+)">', picture) == ["before", "after"]
+        assert re.findall(r'<g class="(\w+)">', picture) == ["after", "before"]
         assert len(re.findall("<polyline", picture)) == 6
         assert [len(re.findall(f'class="{name}"', picture)) for name in ("band", "chance")] == [1, 1]
     links = re.findall(r'href="([^"]+/index\.html)" title="([^"]+)"', text)
