@@ -18,6 +18,7 @@ import itertools
 import json
 import shutil
 import subprocess
+import textwrap
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -69,7 +70,7 @@ The comparison shows both. The exit code is that of the run after; the run befor
 
 Stand-ins of the paper's 14 models, diagnosed on {n_images} {images}, made by
 
-    python -m benchmarks.curves --work DIR --checkpoints DIR
+    python -m benchmarks.curves --work DIR --checkpoints DIR{more}
 
 {caution}
 
@@ -78,11 +79,12 @@ Signal of the answer in points, before -> after; * below chance.
 | model | stand-in | {datasets} |
 |---|---|{rules}
 """
-CAUTION = """**None of this is about the models named.** A stand-in has the family of its model and little else.
-{trained} of the 14 are small models trained on other drawn images ({bases}; one that stands for several models
-is the same checkpoint there, with other adapters); the other {random} have random weights, and their curves are
-those of random features. Every adapter is LoRA of rank {rank} on connector and LLM, trained {steps} steps of {batch}
-images of patients that are not diagnosed: enough to move a curve, no tuning anybody would ship."""
+CAUTION = """**None of this is about the models named.** A stand-in has the family of its model and little else. {trained} of
+the 14 are small checkpoints that `python -m fixtures.phantoms.train` made ({bases}); one that stands for several models
+is the same checkpoint there, with other adapters. The other {random} have random weights, and their curves are those of
+random features. Every adapter is LoRA of rank {rank} on connector and LLM, trained {steps} steps of {batch} images of
+patients that are not diagnosed: enough to move a curve, no tuning anybody would ship. With so few images most verdicts
+are inconclusive, and what permuted labels reach is wide."""
 
 
 def stand_ins(work: Path, checkpoints: Path | None, texts: Sequence[str]) -> dict[str, tuple[ModelSpec, str]]:
@@ -113,7 +115,7 @@ def data_sets(work: Path, published: bool) -> dict[str, tuple[Path, Path]]:
     from fixtures.datasets.catalog import resolve
     from fixtures.phantoms.images import draw_dataset
 
-    found = {}
+    found, of = {}, 8 if published else 2  # an eighth of the published sets is plenty for so short a tuning
     for seed, name in enumerate(PUBLISHED if published else DRAWN):
         if published:
             text, folder = resolve(name).read_text("utf-8"), work / "data"
@@ -125,7 +127,9 @@ def data_sets(work: Path, published: bool) -> dict[str, tuple[Path, Path]]:
         parts = []
         for part, use in ((1, "tune"), (2, "diagnose")):
             parts.append(folder / f"{name}-{use}.toml")
-            parts[-1].write_text(text.replace("[[classes]]", f"subset = {{part = {part}, of = 2}}\n\n[[classes]]", 1))
+            parts[-1].write_text(
+                text.replace("[[classes]]", f"subset = {{part = {part}, of = {of}}}\n\n[[classes]]", 1)
+            )
         found[name] = (parts[0], parts[1])
     return found
 
@@ -214,20 +218,22 @@ def page(rows: list[dict[str, Any]]) -> str:
     trained = sorted({name for name in what.values() if name != RANDOM})
     n_random = sum(name == RANDOM for name in what.values())
     sizes = sorted({row["n_images"] for row in rows})
+    caution = CAUTION.format(
+        trained=len(what) - n_random,
+        bases=", ".join(trained) or "none",
+        random=n_random,
+        rank=RANK,
+        steps=STEPS,
+        batch=BATCH,
+    )
     head = HEAD.format(
         picture=PICTURE.name,
         n_images=sizes[0] if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}",
         images="drawn images each" if set(datasets) == set(DRAWN) else "images of each data set",
+        more="" if set(datasets) == set(DRAWN) else " --data-root DATA",
         datasets=" | ".join(datasets),
         rules="---|" * len(datasets),
-        caution=CAUTION.format(
-            trained=len(what) - n_random,
-            bases=", ".join(trained) or "none",
-            random=n_random,
-            rank=RANK,
-            steps=STEPS,
-            batch=BATCH,
-        ),
+        caution=textwrap.fill(caution, 120),
     )
     lines = [
         f"| {model} | {name} | "
