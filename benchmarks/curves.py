@@ -79,12 +79,12 @@ Signal of the answer in points, before -> after; * below chance.
 | model | stand-in | {datasets} |
 |---|---|{rules}
 """
-CAUTION = """**None of this is about the models named.** A stand-in has the family of its model and little else. {trained} of
-the 14 are small checkpoints that `python -m fixtures.phantoms.train` made ({bases}); one that stands for several models
-is the same checkpoint there, with other adapters. The other {random} have random weights, and their curves are those of
-random features. Every adapter is LoRA of rank {rank} on connector and LLM, trained {steps} steps of {batch} images of
-patients that are not diagnosed: enough to move a curve, no tuning anybody would ship. With so few images most verdicts
-are inconclusive, and what permuted labels reach is wide."""
+CAUTION = """**None of this is about the models named.** A stand-in has the family of its model and little else.
+{trained} of the 14 are small checkpoints that `python -m fixtures.phantoms.train` made ({bases}); one that stands for
+several models is the same checkpoint there, with other adapters. The other {random} have random weights, and their
+curves are those of random features. Every adapter is LoRA of rank {rank} on connector and LLM, trained {steps} steps of
+{batch} images of patients that are not diagnosed: enough to move a curve, no tuning anybody would ship. With so few
+images most verdicts are inconclusive, and what permuted labels reach is wide."""
 
 
 def stand_ins(work: Path, checkpoints: Path | None, texts: Sequence[str]) -> dict[str, tuple[ModelSpec, str]]:
@@ -233,7 +233,7 @@ def page(rows: list[dict[str, Any]]) -> str:
         more="" if set(datasets) == set(DRAWN) else " --data-root DATA",
         datasets=" | ".join(datasets),
         rules="---|" * len(datasets),
-        caution=textwrap.fill(caution, 120),
+        caution=textwrap.fill(caution, 120, break_on_hyphens=False),
     )
     lines = [
         f"| {model} | {name} | "

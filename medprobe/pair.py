@@ -10,6 +10,8 @@ before is not gated, and fails nothing.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -40,6 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CallError as error:
         print(one_line(str(error)), file=sys.stderr)
         return int(pytest.ExitCode.USAGE_ERROR)
+    for call in runs.values():  # both, since the second would else be refused after the first has run
+        refused = _refused(call)
+        if refused:
+            return refused
     code = 0
     for name, call in runs.items():
         print(f"{name} tuning:", flush=True)
@@ -53,6 +59,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(pytest.ExitCode.TESTS_FAILED)
     for line in [*said, f"before and after: {written[0]}"]:
         print(one_line(line))
+    return code
+
+
+def _refused(call: list[str]) -> int:
+    """0, or the exit code with which pytest refuses to run this."""
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        code = diagnose([*call, "--collect-only", "-q"])
+    if code:
+        print(said.getvalue(), end="")
     return code
 
 

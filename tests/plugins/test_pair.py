@@ -87,6 +87,19 @@ def test_each_run_is_given_the_other_checkpoint(tmp_path: Path, monkeypatch: pyt
     }
 
 
+def test_a_wrong_run_after_is_refused_before_the_first_has_run(small: Path, tmp_path: Path) -> None:
+    refused = medprobe(
+        *("diagnose-pair", "--model", "phantom", "--after", "phantom-llm", "--dataset", small, "--gate", "regression"),
+        report_dir=tmp_path / "pair",
+        program="medprobe",
+        cwd=tmp_path,
+    )
+    assert (refused.code, refused.out) == (4, "")
+    assert refused.err.count("\n") == 1 + refused.err.endswith("\n\n")
+    assert "--gate regression needs a baseline" in refused.err
+    assert not (tmp_path / "pair").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
