@@ -59,10 +59,11 @@ One model is read in both conditions, compared, and asked what tuning gained and
 
     medprobe diagnose-pair --model medgemma --adapter tuned/busi --dataset tuned/busi/held-out.toml
 
-with any option of the suite; `--after CHECKPOINT` stands for `--adapter` where tuning left a whole checkpoint. Both
-reports share the store. In the report before, modules are swapped with the tuned model: the module named there is what
-tuning gained. In the report after, they are swapped with the untuned one: the module named there is what tuning cost.
-The comparison shows both. The exit code is that of the run after; the run before is not gated.
+with what `medprobe tune` wrote ([tuning.md](tuning.md)) and any option of the suite; `--after CHECKPOINT` stands for
+`--adapter` where tuning left a whole checkpoint. Both reports share the store. In the report before, modules are
+swapped with the tuned model: the module named there is what tuning gained. In the report after, they are swapped with
+the untuned one: the module named there is what tuning cost. The comparison shows both. The exit code is that of the run
+after; the run before is not gated.
 
 ## An example
 
