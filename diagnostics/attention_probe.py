@@ -38,7 +38,7 @@ def read_attention(regions: NDArray[np.float32], labels: Ints, folds: Ints, seed
     outer = [folds != f for f in range(n_folds)]
     following = [folds == (f + 1) % n_folds for f in range(n_folds)]
     masks = np.stack([*outer, *(o & ~h for o, h in zip(outer, following, strict=True))])
-    rotated = torch.stack([_components(states, mask) for mask in masks[:n_folds]]).repeat(2, 1, 1, 1)
+    rotated = _stacked([_components(states, mask) for mask in masks[:n_folds]]).repeat(2, 1, 1, 1)
     log_probabilities = _train(rotated, torch.from_numpy(labels), torch.from_numpy(masks), n_classes, seed)
     held_out = np.empty((len(labels), n_classes))
     inner = []
@@ -61,6 +61,12 @@ def _components(states: NDArray[np.float32], training: NDArray[np.bool_]) -> Ten
     kept = np.argsort(values)[::-1][:WIDTH]
     kept = kept[values[kept] > max(values.max(), 1e-12) * 1e-8]
     return torch.from_numpy((((x - mean) * scale) @ vectors[:, kept] / np.sqrt(values[kept])).astype(np.float32))
+
+
+def _stacked(parts: list[Tensor]) -> Tensor:
+    """One tensor of all folds; a fold that lacks a direction which others have has zeros in its place."""
+    width = max(part.shape[-1] for part in parts)
+    return torch.stack([functional.pad(part, (0, width - part.shape[-1])) for part in parts])
 
 
 def _train(states: Tensor, labels: Tensor, masks: Tensor, n_classes: int, seed: int) -> NDArray[np.float64]:

@@ -213,6 +213,7 @@ def _settings(evidence: Evidence) -> dict[str, Any]:
         "probe": settings.probe,
         "reference": settings.reference,
         "adapter": None if settings.adapter is None else Path(os.path.abspath(settings.adapter)).name,
+        "tuned_from": settings.tuned_from,
         "seed": settings.seed,
         "n_folds": settings.n_folds,
         "fold_seeds": settings.fold_seeds,

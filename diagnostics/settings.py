@@ -47,6 +47,10 @@ class Settings:
     adapter: str | None = None
     against: ModelSpec | None = None
     """A second checkpoint, whose modules are swapped with the model's to find the cause of the difference."""
+    against_adapter: str | None = None
+    """The PEFT folder that the second checkpoint has."""
+    tuned_from: str | None = None
+    """Name of the checkpoint that the model was tuned from."""
     trust_remote_code: bool = False
     offline: bool = False
     max_new_tokens: int = 32

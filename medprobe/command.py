@@ -15,6 +15,7 @@ import pytest
 from medprobe.home import HOME, SETTINGS
 
 COMMANDS: dict[str, tuple[str, str]] = {
+    "diagnose-pair": ("medprobe.pair:main", "a model before and after tuning: --model M --adapter DIR"),
     "compare": ("diagnostics.compare:main", "two saved baselines, place by place: BEFORE.json AFTER.json"),
     "report": ("plugins.report.comparison:main", "models by data sets from many reports: REPORT.json... --out DIR"),
     "rejudge": ("diagnostics.rejudge:main", "every verdict again from the stored predictions: REPORT_DIR"),

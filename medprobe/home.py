@@ -27,6 +27,7 @@ PATH_OPTIONS = (
     "--modules",
     "--adapter",
     "--against",
+    "--tuned-from",
     "--thresholds",
     "--baseline",
     "--save-baseline",

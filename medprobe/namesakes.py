@@ -3,6 +3,8 @@
 `-p medprobe.namesakes` in pyproject.toml loads this before every other plugin, in each process of a run. A package of
 one of these names that somebody has imported stays whole where it is held; what else asks for the name finds ours, and
 behind it, name by name, what only the other one has.
+
+PYTEST_DONT_REWRITE: a subcommand that runs pytest has imported this before pytest could rewrite its assertions.
 """
 
 from __future__ import annotations

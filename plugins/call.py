@@ -28,6 +28,7 @@ from plugins.project import CONFIG, Accepted, Alias, CallError, Config
 PUBLISHED = ("busi", "covid19-ct", "chest-xray")
 Gate = Literal["absolute", "regression", "both"]
 PHANTOM = "phantom"
+ADAPTER = "adapter_config.json"
 PASSED_ON = (
     "probe",
     "reference",
@@ -149,6 +150,7 @@ def resolve(options: Mapping[str, Any], folder: Path, config: Config) -> Call:
         )
     gate: Gate = options["gate"] or ("absolute" if baseline is None else "both")
     compared = {} if baseline is None or gate == "absolute" else _baseline(baseline.absolute(), pairs, options)
+    against, against_adapter = _against(options["against"], models[0], config.models)
     return Call(
         pairs=pairs,
         settings=Settings(
@@ -156,8 +158,10 @@ def resolve(options: Mapping[str, Any], folder: Path, config: Config) -> Call:
             data_root=data_root,
             modules=_modules(options["modules"]),
             thresholds=thresholds,
-            adapter=_adapter(options["adapter"]),
-            against=_against(options["against"], models[0]),
+            adapter=adapter_folder(options["adapter"]),
+            against=against,
+            against_adapter=against_adapter,
+            tuned_from=_tuned_from(options["tuned_from"], config.models),
             fold_seeds=FOLD_SEEDS if compared or options["save_baseline"] else 1,
             **{name: options[name] for name in PASSED_ON},
         ),
@@ -174,9 +178,9 @@ def resolve(options: Mapping[str, Any], folder: Path, config: Config) -> Call:
 
 def _refuse_contradictions(options: Mapping[str, Any], n_models: int) -> None:
     """Options that make no sense together, or here. Raises CallError."""
-    for name in ("processor", "modules", "adapter", "against"):
+    for name in ("processor", "modules", "adapter", "against", "tuned_from"):
         if options[name] and n_models > 1:
-            raise CallError(f"--{name} makes sense for one model, and {n_models} are given")
+            raise CallError(f"--{name.replace('_', '-')} makes sense for one model, and {n_models} are given")
     if options["engine"] == "ray" and importlib.util.find_spec("ray") is None:
         raise CallError("--engine ray needs the package ray: pip install ray")
     if options["shard"] and options["save_baseline"]:
@@ -214,7 +218,7 @@ def brought(alias: Alias, options: Mapping[str, Any]) -> dict[str, Any]:
         "processor": alias.processor,
         "dtype": alias.dtype,
         "modules": _modules(alias.modules),
-        "adapter": _adapter(alias.adapter),
+        "adapter": adapter_folder(alias.adapter),
     }
     return {name: value for name, value in values.items() if value is not None and options[name] is None}
 
@@ -249,23 +253,40 @@ def _modules(path: str | None) -> dict[str, Any] | None:
         raise CallError(f"the modules file {path} is no TOML: {error}") from None
 
 
-def _against(spec: str | None, model: ModelSpec) -> ModelSpec | None:
+def _against(spec: str | None, model: ModelSpec, own: Mapping[str, Alias]) -> tuple[ModelSpec | None, str | None]:
+    """The second checkpoint and its adapter; an adapter folder alone is `model` with it."""
     if spec is None:
-        return None
-    try:
-        against = resolve_model(spec)
-    except ModelError as error:
-        raise CallError(f"--against: {error}") from None
+        return None, None
+    if (Path(spec).expanduser() / ADAPTER).is_file():
+        folder = adapter_folder(spec)
+        detail = [f"revision {model.revision}"] if model.revision else []
+        return replace(
+            model, name=f"{model.name} ({', '.join([*detail, f'adapter {Path(str(folder)).name}'])})"
+        ), folder
+    against = _other("--against", spec, own)
     difference = visible_difference(model, against)
     if difference is not None:
         raise CallError(
             f"--against {spec} is of another architecture than {model.name}, so their modules cannot be swapped: "
             f"{difference}"
         )
-    return against
+    return against, adapter_folder(own[spec].adapter) if spec in own else None
 
 
-def _adapter(path: str | None) -> str | None:
-    if path is not None and not (Path(path).expanduser() / "adapter_config.json").is_file():
-        raise CallError(f"{path} is no PEFT adapter folder: it has no adapter_config.json")
+def _tuned_from(spec: str | None, own: Mapping[str, Alias]) -> str | None:
+    return None if spec is None else _other("--tuned-from", spec, own).name
+
+
+def _other(option: str, spec: str, own: Mapping[str, Alias]) -> ModelSpec:
+    """The checkpoint that an option beside `--model` names. Raises CallError."""
+    try:
+        return model_of(spec, own.get(spec))
+    except ModelError as error:
+        raise CallError(f"{option}: {error}") from None
+
+
+def adapter_folder(path: str | None) -> str | None:
+    """The absolute path of a PEFT folder. Raises CallError."""
+    if path is not None and not (Path(path).expanduser() / ADAPTER).is_file():
+        raise CallError(f"{path} is no PEFT adapter folder: it has no {ADAPTER}")
     return None if path is None else str(Path(path).expanduser().absolute())

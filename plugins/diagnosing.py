@@ -86,6 +86,12 @@ def diagnosis(request: pytest.FixtureRequest) -> Diagnosis:
     return result
 
 
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The model goes with its run: pytest keeps the config, and a second run in this process needs the memory."""
+    if LOADER in config.stash:
+        del config.stash[LOADER]
+
+
 def _extract_part(pair: Pair, loader: Loader, path: Path) -> NoReturn:
     """Skip what would judge, once the store holds the part that `--shard` names."""
     from diagnostics.diagnosis import sentence

@@ -187,8 +187,13 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         "--against",
         {
             "metavar": "M0",
-            "help": "second checkpoint of the same architecture; modules are swapped with it to find the cause",
+            "help": "second checkpoint of the same architecture, or a PEFT adapter of the model; modules are swapped "
+            "with it to find the cause",
         },
+    ),
+    (
+        "--tuned-from",
+        {"metavar": "M", "help": "the checkpoint this one was tuned from, beside which comparisons show it"},
     ),
     ("--trust-remote-code", {"action": "store_true", "help": "let the checkpoint run its own code"}),
     ("--offline", {"action": "store_true", "help": "ask no hub"}),

@@ -27,6 +27,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = {
     path.relative_to(ROOT).as_posix(): path for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 }
+PASSING_ON = {"diagnose-pair"}
+"""Subcommands that pass the suite's options on."""
 MODELS, NUMBERS = "docs/models.md", "docs/numbers.md"
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INDENTED = re.compile(r"(?:^(?: {4}.*)?\n)*^ {4}.*$", re.MULTILINE)
@@ -113,9 +115,11 @@ def options_of(source: Path) -> set[str]:
 
 def complaint(command: str) -> str | None:
     """What is wrong with a command, None if nothing is. Words in brackets are optional, and taken as given."""
+    suite: set[str] = set()
     words = shlex.split(re.sub(r"[\[\]](?=--|$| )|(?<= )\[", "", command), comments=True)
     program, arguments = Path(words[0]).name, words[1:]
     if program == "medprobe" and arguments and arguments[0] in COMMANDS:
+        suite = {name for name, _ in OPTIONS} if arguments[0] in PASSING_ON else suite
         program, arguments = "python", ["-m", COMMANDS[arguments[0]][0].partition(":")[0], *arguments[1:]]
     if program in ("pytest", "medprobe"):
         try:
@@ -126,7 +130,7 @@ def complaint(command: str) -> str | None:
         source, given = source_of(arguments)
         if not source.is_file():
             return f"there is no {source.relative_to(ROOT)}"
-        unknown = {word for word in given if word.startswith("-")} - options_of(source)
+        unknown = {word for word in given if word.startswith("-")} - options_of(source) - suite
         return f"{source.relative_to(ROOT)} has no {', '.join(sorted(unknown))}" if unknown else None
     if program == "make":
         targets = set(re.findall(r"^([\w./]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
@@ -157,6 +161,8 @@ def test_commands_are_found_and_refused() -> None:
     assert complaint("medprobe --modell phantom") is not None
     assert complaint("medprobe compare a.json b.json --fast") is not None
     assert complaint("medprobe compare a.json b.json --fail-inconclusive") is None
+    assert complaint("medprobe diagnose-pair --model phantom --after x --dataset busi") is None
+    assert complaint("medprobe diagnose-pair --model phantom --afterwards x") is not None
     assert complaint("pip install '.[nothing]'") is not None
 
 

@@ -17,6 +17,7 @@ from diagnostics.evidence import Evidence
 from diagnostics.judging import Resamples, interval
 from diagnostics.loader import Loader
 from diagnostics.records import STAGES, Cause, Prefix, Stage
+from diagnostics.settings import Settings
 from fixtures.datasets.images import open_image
 from fixtures.models.fingerprint import fingerprint
 from fixtures.models.kinship import OtherArchitecture, require_kin
@@ -102,7 +103,7 @@ class _Reader:
     def _remembered(self, what: str, compute: Callable[[Choice, Read], dict[str, Ints]]) -> dict[str, NDArray[Any]]:
         evidence = self.evidence
         if not self.against.local:
-            self._second(Loader(self.against, replace(evidence.settings, adapter=None)).fetch)
+            self._second(Loader(self.against, self._settings).fetch)
         images = [evidence.measured.images[row] for row in self.rows]
 
         def load_and_compute() -> dict[str, Ints]:
@@ -126,10 +127,16 @@ class _Reader:
         name = store.key(
             cause=what,
             features=evidence.measured.key,
-            against=fingerprint(self.against, None, evidence.settings.processor),
+            against=fingerprint(self.against, self._settings.adapter, evidence.settings.processor),
             rows=hashlib.sha256(" ".join(image.digest for image in images).encode()).hexdigest(),
         )
         return store.remembered(evidence.settings.store, name, load_and_compute)
+
+    @property
+    def _settings(self) -> Settings:
+        """Those of the second checkpoint, which has its own adapter or none."""
+        settings = self.evidence.settings
+        return replace(settings, adapter=settings.against_adapter)
 
     @staticmethod
     def _second(load: Callable[[], Any]) -> Any:
@@ -140,12 +147,10 @@ class _Reader:
 
     @functools.cached_property
     def _loaded(self) -> tuple[LoadedModel, LoadedModel]:
-        """Both models, the second in the first one's dtype and without its adapter. Raises OtherArchitecture and
-        Unloadable.
-        """
+        """Both models, the second in the first one's dtype. Raises OtherArchitecture and Unloadable."""
         loaded = self.evidence.loader.load()
         dtype = str(loaded.dtype).removeprefix("torch.")
-        against = self._second(Loader(self.against, replace(self.evidence.settings, adapter=None, dtype=dtype)).load)
+        against = self._second(Loader(self.against, replace(self._settings, dtype=dtype)).load)
         require_kin(loaded, against)
         return loaded, against
 

@@ -2,30 +2,33 @@
 
     medprobe report REPORT.json... --out DIR
 
-writes `comparison.html`, and the same table as `comparison.csv` and `comparison.md`. Exit code 4: a file cannot be read
-or written, or holds no diagnosis.
+writes `comparison.html`, the same table as `comparison.csv` and `comparison.md`, and every curve, before and after
+tuning, in `curves.html`. Exit code 4: a file cannot be read or written, or holds no diagnosis.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from base64 import b64encode
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
+from urllib.parse import quote
 
 from pydantic import ValidationError
 
 from diagnostics.records import Report
 from diagnostics.wording import one_line
-from plugins.report import matrix
+from plugins.report import matrix, multiples
 from plugins.report.entries import Entry, cautions, lineage, merge
 from plugins.report.files import write_text
 from plugins.report.rendering import TEMPLATES, environment
 from plugins.report.table import csv_text, markdown_text, rows_of
+from plugins.report.view import folder_names
 
-ENDINGS = ("html", "csv", "md")
+FILES = ("comparison.html", "comparison.csv", "comparison.md", "curves.html")
 
 
 class ComparisonError(ValueError):
@@ -49,32 +52,42 @@ def load(path: Path) -> Report:
         ) from None
 
 
+def entries_of(path: Path, folder: Path) -> list[Entry]:
+    """The diagnoses of a report, each with the way from `folder` to its page where that is there. Raises
+    ComparisonError."""
+    report = load(path)
+    pages = [path.parent / name / "index.html" for name in folder_names(report)]
+    hrefs = [quote(Path(os.path.relpath(page, folder)).as_posix()) if page.is_file() else None for page in pages]
+    return list(map(Entry, report.diagnoses, hrefs))
+
+
 def write(entries: list[Entry], folder: Path, notes: Sequence[str] = ()) -> list[Path]:
-    """Writes the page and the two tables. `notes` are shown above the table."""
+    """Writes the page, the two tables and the page of curves. `notes` are shown above table and curves."""
     ordered = lineage(entries)
     script = (TEMPLATES / "sort.js").read_text("utf-8")
-    jinja = environment()
+    jinja, told = environment(), [*notes, *cautions(entries)]
     html = jinja.get_template("comparison.html").render(
         **matrix.view(entries, ordered),
-        notes=[*notes, *cautions(entries)],
+        notes=told,
         script=script,
         # Of the text between the tags, so that this script runs and no other.
         script_hash=b64encode(sha256(script.encode()).digest()).decode(),
     )
     rows = rows_of(entries, ordered)
-    texts = (html, csv_text(rows), markdown_text(rows))
-    return [write_text(folder / f"comparison.{e}", text) for e, text in zip(ENDINGS, texts, strict=True)]
+    curves = jinja.get_template("curves.html").render(**multiples.view(entries, ordered), notes=told)
+    texts = (html, csv_text(rows), markdown_text(rows), curves)
+    return [write_text(folder / name, text) for name, text in zip(FILES, texts, strict=True)]
 
 
 def remove(folder: Path) -> None:
     """Takes away what an earlier run wrote, which says nothing of this one."""
-    for ending in ENDINGS:
-        (folder / f"comparison.{ending}").unlink(missing_ok=True)
+    for name in FILES:
+        (folder / name).unlink(missing_ok=True)
 
 
 def compare(paths: Sequence[Path], folder: Path) -> tuple[list[Path], list[str]]:
     """Writes the comparison of the reports; the files, and what is to be said. Raises ComparisonError."""
-    entries, notes = merge((str(path), map(Entry, load(path).diagnoses)) for path in paths)
+    entries, notes = merge((str(path), entries_of(path, folder)) for path in paths)
     if not entries:
         raise ComparisonError(f"nothing was diagnosed in {', '.join(map(str, paths))}; name the report of another run")
     try:
@@ -88,7 +101,9 @@ def compare(paths: Sequence[Path], folder: Path) -> tuple[list[Path], list[str]]
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="medprobe report", description=(__doc__ or "").split(":\n")[0] + ".")
     parser.add_argument("reports", type=Path, nargs="+", metavar="REPORT.json", help="what runs wrote to --report-dir")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write comparison.* to")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="folder to write comparison.* and curves.html to"
+    )
     given = parser.parse_args(arguments)
     try:
         written, said = compare(given.reports, given.out)

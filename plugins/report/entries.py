@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -42,6 +42,12 @@ class Entry:
         return Checkpoint(self.diagnosis.model, self.diagnosis.revision, None if adapter is None else str(adapter))
 
     @property
+    def tuned_from(self) -> str | None:
+        """Name of the model that this one was tuned from, where the run was told."""
+        found = self.diagnosis.settings.get("tuned_from")
+        return None if found is None else str(found)
+
+    @property
     def dataset(self) -> str:
         return self.diagnosis.dataset
 
@@ -77,8 +83,14 @@ def merge(runs: Iterable[tuple[str, Iterable[Entry]]]) -> tuple[list[Entry], lis
 
 def lineage(entries: Iterable[Entry]) -> list[Row]:
     """The checkpoints in the order they are named, each with those tuned from it right below."""
-    checkpoints = list(dict.fromkeys(entry.checkpoint for entry in entries))
-    before = {checkpoint: _before(checkpoint, checkpoints) for checkpoint in checkpoints}
+    told: dict[Checkpoint, str | None] = {}
+    for entry in entries:
+        told[entry.checkpoint] = told.get(entry.checkpoint) or entry.tuned_from
+    checkpoints = list(told)
+    before = {checkpoint: _before(checkpoint, checkpoints, told) for checkpoint in checkpoints}
+    for checkpoint in checkpoints:  # two runs may each have been told to be tuned from the other
+        if checkpoint in _above(checkpoint, before):
+            before[checkpoint] = None
 
     def below(parent: Checkpoint | None, depth: int) -> Iterable[Row]:
         for checkpoint in checkpoints:
@@ -89,11 +101,25 @@ def lineage(entries: Iterable[Entry]) -> list[Row]:
     return list(below(None, 0))
 
 
-def _before(checkpoint: Checkpoint, checkpoints: list[Checkpoint]) -> Checkpoint | None:
-    """What a checkpoint was before it was tuned: the same one without its adapter, else the one of its name that is
-    named before it, else its general base as the registry knows it."""
+def _above(checkpoint: Checkpoint, before: Mapping[Checkpoint, Checkpoint | None]) -> set[Checkpoint]:
+    above: set[Checkpoint] = set()
+    parent = before[checkpoint]
+    while parent is not None and parent not in above:
+        above.add(parent)
+        parent = before[parent]
+    return above
+
+
+def _before(
+    checkpoint: Checkpoint, checkpoints: list[Checkpoint], told: Mapping[Checkpoint, str | None]
+) -> Checkpoint | None:
+    """What a checkpoint was before it was tuned: the same one without its adapter, else the one it is said to be tuned
+    from, else the one of its name that is named before it, else its general base as the registry knows it."""
     if checkpoint.adapter is not None and (plain := checkpoint._replace(adapter=None)) in checkpoints:
         return plain
+    parents = [c for c in checkpoints if c.model == told[checkpoint] != checkpoint.model and c.adapter is None]
+    if parents:
+        return parents[0]
     earlier = [c for c in checkpoints[: checkpoints.index(checkpoint)] if c.model == checkpoint.model]
     same = [c for c in earlier if c.adapter == checkpoint.adapter]
     if same:

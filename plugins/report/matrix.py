@@ -13,7 +13,7 @@ from plugins.report.table import BLANK, FIRST_NUMBER, HEAD, HEALTH, cells, datas
 from plugins.report.text import joined, number, plural, shown, signed
 from plugins.report.view import overview
 from plugins.report.waterfall import steps
-from plugins.report.words import MODE_NAMES, links, verdict_word
+from plugins.report.words import MODE_NAMES, MODULES, links, verdict_word
 
 HEIGHT, STEP, WIDTH = 36, 15, 12
 """Of the pictures, their steps and bars, in units of the drawing."""
@@ -63,6 +63,10 @@ class Pair:
     verdicts: tuple[str, str]
     changes: list[tuple[str, float]]
     reason: str
+    gained: str
+    """The module that swapping with `checkpoint` names in `before`, or why none; empty where not searched for."""
+    lost: str
+    """The same the other way round."""
 
 
 def view(entries: list[Entry], ordered: list[Row]) -> dict[str, Any]:
@@ -162,8 +166,17 @@ def pairs(found: dict[tuple[Checkpoint, str], Entry], ordered: list[Row], datase
             moved = [] if reason else [(b - a) / 1000 for a, b in zip(old, new, strict=True)]
             changes = [(signed(change), change) for change in moved]
             verdicts = verdict_word(first), verdict_word(second)
-            rows.append(Pair(row.checkpoint, row.before, dataset, verdicts, changes, reason))
+            causes = _named(first, row.checkpoint), _named(second, row.before)
+            rows.append(Pair(row.checkpoint, row.before, dataset, verdicts, changes, reason, *causes))
     return rows
+
+
+def _named(diagnosis: Diagnosis, other: Checkpoint) -> str:
+    """What swapping modules with the other checkpoint of a pair found, in a word or two."""
+    cause = diagnosis.cause
+    if cause is None or cause.against not in (str(other), str(other._replace(revision=None))):
+        return ""
+    return MODULES[cause.module] if cause.module else f"none: {cause.reason.partition(':')[0]}"
 
 
 def _levels(diagnosis: Diagnosis) -> list[int]:

@@ -51,3 +51,13 @@ def test_constant_features_read_nothing(value):
     _, labels, _, folds = regions(4)
     reading = read_attention(np.full((len(labels), 16 * 8), value, dtype=np.float32), labels, folds, 0)
     assert np.isfinite(reading.log_probabilities).all()
+
+
+def test_a_direction_that_one_fold_alone_shows_changes_nothing():
+    """Without that fold the training images have one direction less than with it."""
+    features, labels, _, folds = regions(5)
+    states = features.reshape(len(labels), 16, -1)
+    rare = np.zeros((*states.shape[:2], 1), np.float32)
+    rare[folds == 0] = np.random.default_rng(6).normal(size=rare[folds == 0].shape)
+    read = read_attention(np.concatenate([states, rare], axis=2).reshape(len(labels), -1), labels, folds, 0)
+    assert accuracy(read, labels) > 0.9

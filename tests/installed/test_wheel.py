@@ -184,6 +184,7 @@ def test_subcommands_read_what_a_run_has_left(
         (("rejudge", "reports"), 0, "phantom-connector on phantom: fail, repeated"),
         (("report", "reports/report.json", "--out", "compared"), 0, "comparison.html"),
         (("compare", "a.json", "b.json"), 4, "no baseline b.json"),
+        (("diagnose-pair", "--model", "phantom"), 4, "one of the arguments --adapter --after is required"),
         (("list",), 0, "medgemma"),
         (("--version",), 0, "medprobe 0."),
         (("--help",), 0, "rejudge"),

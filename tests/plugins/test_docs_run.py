@@ -1,9 +1,9 @@
 """The commands of README and docs that cost seconds, run as they are printed but for the words in `instead`.
 
 Run are: a diagnosis of a phantom, alone, with remedies, with lesions hidden and with modules swapped, saving a baseline
-and both ways to compare with it, the plans, the lists, the store, `compare`, `rejudge` and `report`. `docs/project.md`
-and the Allure commands are run by their own tests. What needs weights or data from elsewhere, retrains, benchmarks or
-installs is only parsed, in `tests/test_docs.py`.
+and both ways to compare with it, the plans, the lists, the store, `compare`, `rejudge` and `report`. `docs/project.md`,
+the Allure commands and `diagnose-pair` are run by their own tests. What needs weights or data from elsewhere, retrains,
+benchmarks or installs is only parsed, in `tests/test_docs.py`.
 """
 
 from __future__ import annotations

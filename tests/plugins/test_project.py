@@ -127,6 +127,24 @@ def test_an_option_wins_over_what_an_alias_brings(tmp_path: Path) -> None:
         assert asked.settings_of(other).dtype == given
 
 
+def test_a_second_checkpoint_may_be_an_alias_or_an_adapter_of_the_model(tmp_path: Path) -> None:
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "adapter_config.json").write_text("{}", "utf-8")
+    old, new = (str(tmp_path / name) for name in ("old", "new"))
+    config = Config.model_validate({"models": {"mine": {"checkpoint": "phantom-llm", "adapter": old}}})
+
+    def against(spec: str, model: str = "mine") -> tuple[str | None, str | None, str | None]:
+        settings = call.resolve({**UNSET, "model": [model], "against": spec}, tmp_path, config).settings
+        return settings.against.name, settings.against.fault, settings.against_adapter
+
+    assert against("mine", "phantom") == ("mine", "llm", old)
+    assert against(new) == ("mine (adapter new)", "llm", new)
+    assert against("phantom") == ("phantom", None, None)
+    told = call.resolve({**UNSET, "model": ["phantom"], "tuned_from": "mine"}, tmp_path, config)
+    assert told.settings.tuned_from == "mine"
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

@@ -374,6 +374,17 @@ def connector_fail() -> Diagnosis:
     )
 
 
+def tuned(diagnosis: Diagnosis, adapter: str = "lora", answer: float = 0.42) -> Diagnosis:
+    """The same after tuning: its answer has so much signal."""
+    assert diagnosis.signal is not None
+    return diagnosis.model_copy(
+        update={
+            "settings": diagnosis.settings | {"adapter": adapter},
+            "signal": diagnosis.signal.model_copy(update={"answer": answer}),
+        }
+    )
+
+
 def regressed() -> Regression:
     lost = Change(change=-0.11, ci=(-0.15, -0.07), p=0.0002, p_adjusted=0.0004, verdict="regressed")
     kept = Change(change=0.002, ci=(-0.01, 0.014), p=0.7, p_adjusted=0.7, verdict="not_regressed")

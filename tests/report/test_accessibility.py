@@ -27,6 +27,7 @@ AXE, CHROMIUM = os.environ.get("AXE"), shutil.which("chromium")
 PAGES = {
     "index": "index.html",
     "comparison": "comparison.html",
+    "curves": "curves.html",
     "diagnosis": "medgemma-chest-xray/index.html",
     "error": "evil_script_alert_x_script_model_-busi/index.html",
 }
@@ -80,7 +81,9 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """What axe says of each page in each frame: a frame has the width and the colours it is given."""
     folder = tmp_path_factory.mktemp("pages")
     read = samples.predictions()
-    write_pages(samples.everything(), folder, [None, read, None, None, None], [{}, files(read, folder), {}, {}, {}])
+    tuned = samples.tuned(samples.connector_fail())
+    report, others = samples.report(*samples.everything().diagnoses, tuned), [None] * 4
+    write_pages(report, folder, [None, read, *others], [{}, files(read, folder), {}, {}, {}, {}])
     texts = {name: (folder / path).read_text("utf-8") for name, path in PAGES.items()} | {"faint": FAINT}
     frames = ""
     for name, width, scheme in product(texts, WIDTHS, SCHEMES):

@@ -53,9 +53,11 @@ def test_many_reports_become_one_table(tmp_path: Path, capsys: pytest.CaptureFix
     out = tmp_path / "out"
     assert main([first, second, "--out", str(out)]) == 0
     printed = capsys.readouterr()
-    assert printed.out.split() == [str(out / f"comparison.{ending}") for ending in ("html", "csv", "md")]
+    assert printed.out.split() == [str(out / f"comparison.{ending}") for ending in ("html", "csv", "md")] + [
+        str(out / "curves.html")
+    ]
     page = Page((out / "comparison.html").read_text("utf-8"))
-    assert page.links == ["comparison.csv", "comparison.md"]
+    assert page.links == ["curves.html", "comparison.csv", "comparison.md"]
     assert len(page.ids) == len(set(page.ids))
     assert "None" not in page.text
     with (out / "comparison.csv").open(encoding="utf-8", newline="") as file:
@@ -123,6 +125,25 @@ def test_a_tuned_model_stands_below_its_base() -> None:
     assert order(named(tuned), named(by_hub)) == [(by_hub, 0), (tuned, 1)]
 
 
+def test_a_whole_checkpoint_stands_below_what_it_is_said_to_be_tuned_from() -> None:
+    tuned = named("release-2")
+    tuned = tuned.model_copy(update={"settings": tuned.settings | {"tuned_from": "release-1"}})
+    assert order(tuned, named("x"), named("release-1")) == [("x", 0), ("release-1", 0), ("release-2", 1)]
+    assert order(tuned, named("x")) == [("release-2", 0), ("x", 0)]
+
+
+def test_a_pair_names_what_was_gained_and_what_was_lost() -> None:
+    def caused(diagnosis: Diagnosis, **cause: Any) -> Diagnosis:
+        return diagnosis.model_copy(update={"cause": samples.named_cause().model_copy(update=cause)})
+
+    before = caused(named("m"), against="m (adapter a)", module="llm")
+    after = caused(named("m", adapter="a"), against="m", module=None, reason="no loss to explain: it answers worse")
+    for second, named_after in ((after, "none: no loss to explain"), (caused(after, against="other"), "")):
+        entries = [Entry(before), Entry(second)]
+        (pair,) = view(entries, lineage(entries))["pairs"]
+        assert (pair.gained, pair.lost) == ("LLM", named_after)
+
+
 def test_before_stands_above_after() -> None:
     found = order(
         named("m", adapter="lora-a"),
@@ -144,6 +165,7 @@ CHECKPOINTS = st.tuples(
     st.sampled_from(["medgemma", "gemma-3-4b", "gemma-3-4b-it", "lingshu-7b", "x"]),
     st.sampled_from([None, "v1", "v2"]),
     st.sampled_from([None, "a", "b"]),
+    st.sampled_from([None, "medgemma", "gemma-3-4b", "x"]),
 )
 
 
@@ -151,11 +173,11 @@ CHECKPOINTS = st.tuples(
 def test_every_checkpoint_has_one_row(checkpoints: list[Any]) -> None:
     base = samples.failed()
     entries = [
-        Entry(base.model_copy(update={"model": m, "revision": r, "settings": {"adapter": a}}))
-        for m, r, a in checkpoints
+        Entry(base.model_copy(update={"model": m, "revision": r, "settings": {"adapter": a, "tuned_from": t}}))
+        for m, r, a, t in checkpoints
     ]
     rows = lineage(entries)
-    assert sorted(map(str, {Checkpoint(*c) for c in checkpoints})) == sorted(str(row.checkpoint) for row in rows)
+    assert sorted(map(str, {Checkpoint(*c[:3]) for c in checkpoints})) == sorted(str(row.checkpoint) for row in rows)
     seen = [row.checkpoint for row in rows]
     assert all(row.before in seen[: seen.index(row.checkpoint)] for row in rows if row.before)
 
@@ -229,7 +251,7 @@ def test_a_run_of_one_takes_away_the_comparison_of_another(tmp_path: Path) -> No
     write_pages(samples.report(samples.healthy(), samples.connector_fail()), tmp_path)
     assert {path.suffix for path in tmp_path.glob("comparison.*")} == {".html", ".csv", ".md"}
     write_pages(samples.report(samples.healthy()), tmp_path)
-    assert not list(tmp_path.glob("comparison.*"))
+    assert not list(tmp_path.glob("c*.*"))
 
 
 @pytest.mark.parametrize("sign", ["=", "+", "-", "@", "\t", "\r", "\n"])

@@ -62,7 +62,7 @@ def test_the_pages_are_still(report: Report, tmp_path: Path) -> None:
     write_pages(report, tmp_path)
     ours = (TEMPLATES / "sort.js").read_text("utf-8")
     pages = sorted(tmp_path.rglob("*.html"))
-    assert len(pages) == len(report.diagnoses) + 2
+    assert len(pages) == len(report.diagnoses) + 3
     for path in pages:
         assert not shown.acts_in_html(path.read_text("utf-8"), ours), path
     for path in tmp_path.rglob("*.svg"):
