@@ -92,7 +92,11 @@ class Bench:
     def gate(self, *arguments: str) -> tuple[float, str]:
         """Wall seconds and output of `pytest ARGUMENTS` on the suite."""
         started = time.perf_counter()
-        code = "import pytest, sys; pytest.main(sys.argv[1:]); print('torch' in sys.modules)"
+        # At exit, since the suite's own start ends the process.
+        code = (
+            "import atexit, pytest, sys; atexit.register(lambda: print('torch' in sys.modules)); "
+            "sys.exit(pytest.main(sys.argv[1:]))"
+        )
         done = subprocess.run(
             [sys.executable, "-c", code, "-q", "-p", "no:cacheprovider", *arguments],
             cwd=ROOT, capture_output=True, text=True,
@@ -423,9 +427,10 @@ def mlp(bench: Bench) -> Row:
 def second_gate(bench: Bench) -> Row:
     """`pytest --model phantom` twice on one store."""
     given = ("--model", "phantom", "--store", str(bench.work / "twice"), "--report-dir", str(bench.work / "reports"))
-    first, _ = bench.gate(*given)
-    second, said = bench.gate(*given)
-    torch = said.strip().splitlines()[-1] == "True"
+    first, before = bench.gate(*given)
+    second, after = bench.gate(*given)
+    imported, torch = (said.strip().splitlines()[-1] == "True" for said in (before, after))
+    assert imported, "a first run without torch: the look for it is broken"
     return {
         "first_seconds": round(first, 1),
         "second_seconds": round(second, 1),

@@ -61,9 +61,7 @@ class Reader:
     @property
     def attention(self) -> Callable[[Floats], Reading]:
         """What reads [n_images, 16 * width] region means by attention."""
-        from diagnostics.attention_probe import read_attention
-
-        return partial(read_attention, labels=self.measured.labels, folds=self.folds, seed=self.seed)
+        return partial(_attend, labels=self.measured.labels, folds=self.folds, seed=self.seed)
 
     def remembered(self, read_it: Callable[[Floats], Reading], array: str, **content: Any) -> Reading:
         """The reading of one of the measurement's arrays, known in the store also by `content`."""
@@ -159,6 +157,13 @@ class Reader:
         for done, array in enumerate(arrays):
             self.progress("probing exits", done, len(arrays))
             self.remembered(lambda features, array=array: split(array, beside(features)), array)  # type: ignore[misc]
+
+
+def _attend(regions: Floats, labels: Ints, folds: Ints, seed: int) -> Reading:
+    # Imports torch, which a run that finds every reading in the store does without.
+    from diagnostics.attention_probe import read_attention
+
+    return read_attention(regions, labels, folds, seed)
 
 
 def order(locus: str) -> tuple[int, int, int]:
