@@ -59,6 +59,8 @@ def diagnose(arguments: Sequence[str]) -> int:
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     cache = Path.cwd() / ".pytest_cache"
     pinned = ["-c", str(SETTINGS), "--rootdir", str(HOME), "-o", f"cache_dir={cache}"]
+    # A subcommand that runs pytest has imported the suite, which an editable install lists as modules to be rewritten.
+    pinned += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
     return int(pytest.main([*pinned, *arguments]))
 
 
