@@ -7,6 +7,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Stage = Literal["vision", "connector", "llm", "answer"]
+Place = Literal["input", "vision", "connector", "llm", "answer"]
+"""Where a cause can sit: a stage, or the input (processor, chat template, numbers of the configuration)."""
 Readout = Literal["mean", "grid", "attention", "last"]
 VerdictValue = Literal["pass", "fail", "inconclusive"]
 FailureMode = Literal[
@@ -17,6 +19,8 @@ FailureMode = Literal[
 ]
 
 STAGES: tuple[Stage, ...] = ("vision", "connector", "llm", "answer")
+PLACES: tuple[Place, ...] = ("input", *STAGES)
+"""The players of a swap, in the order in which the signal passes them."""
 FAILURE_MODES: dict[Stage, FailureMode] = {
     "vision": "visual_representation_quality",
     "connector": "connector_fidelity_loss",
@@ -422,8 +426,9 @@ class Excluded(Record):
 
 
 class Modules(Record):
-    """One number a module of the chain."""
+    """One number a place where a cause can sit."""
 
+    input: float = 0.0
     vision: float
     connector: float
     llm: float
@@ -431,7 +436,7 @@ class Modules(Record):
 
 
 class Swap(Record):
-    """One module swapped alone, in signal: what the model gains by the other checkpoint's, and what the other
+    """One place swapped alone, in signal: what the model gains by the other checkpoint's, and what the other
     checkpoint loses by the model's, each with its 95 percent interval."""
 
     gain: float
@@ -441,9 +446,9 @@ class Swap(Record):
 
 
 class Hybrid(Record):
-    """The signal of the likeliest option with the modules of `swapped` from the other checkpoint."""
+    """The signal of the answer with the places of `swapped` from the other checkpoint."""
 
-    swapped: list[Stage]
+    swapped: list[Place]
     signal: float
     ci: tuple[float, float]
 
@@ -456,26 +461,101 @@ class Prefix(Record):
     ci: tuple[float, float]
 
 
-class Cause(Record):
-    """Whose weights make the difference to a second checkpoint, all of it in signal of the likeliest option.
+class Key(Record):
+    """A setting of the input that the two checkpoints have otherwise, by its path in their files.
 
-    `effects` are Shapley values over the four modules and sum to `difference`, the second checkpoint minus the model;
-    they are null where nothing could be swapped. `reason` says why `module` is named, or why none is.
+    `signal` and `change` are of the model with this one setting from the other checkpoint; null where `reason` says why
+    it was not swapped alone.
     """
 
-    against: str
-    effects: Modules | None = None
-    ci: dict[Stage, tuple[float, float]] = Field(default_factory=dict)
-    module: Stage | None = None
+    path: str
+    ours: Any
+    theirs: Any
+    signal: float | None = None
+    change: Difference | None = None
+    reason: str | None = None
+
+
+class Shipped(Record):
+    """The second checkpoint with its own input: the signal of its answers on the same images."""
+
+    signal: float
+    ci: tuple[float, float]
+
+
+class Alternative(Record):
+    """The model asked again under another input: what was changed, what it then answers, the change with its interval
+    that counts all alternatives tried.
+
+    `changes` are settings by path with the value tried. `reason` says why it could not be tried.
+    """
+
+    name: str
+    changes: dict[str, Any] = Field(default_factory=dict)
+    signal: float | None = None
+    change: Difference | None = None
+    explains: bool | None = None
+    """Whether the answers are clearly better, by half of what they fall short of the images' signal or more."""
+    reason: str | None = None
+
+
+class Counterfactuals(Record):
+    """The model asked again, on the same `n_images`, under each alternative input that its family knows."""
+
+    n_images: int
+    judged_on: Literal["likeliest", "said"]
+    asked: float
+    """Signal of the answers under the input as it is."""
+    short: float
+    """Signal that the answers fall short of what was readable before them."""
+    named: str | None
+    """The alternative that explains the loss, if one does."""
+    tried: list[Alternative]
+
+
+class Pixels(Record):
+    """What reaches the tower: mean and standard deviation of the pixel values over a sample of `n_images`, and how the
+    processor's numbers compare with the published ones of the model's family or base.
+    """
+
+    n_images: int
+    mean: float
+    deviation: float
+    differs: list[Key] = Field(default_factory=list)
+    """Settings that are not the published ones: `theirs` is the published value."""
+
+
+class Cause(Record):
+    """Where the loss comes from, as far as a swap or a counterfactual input has shown it.
+
+    With a second checkpoint (`against`), `effects` are Shapley values over the five places, in signal of the answer
+    (`judged_on`), and sum to `difference`: the second checkpoint as it ships less the model. They are null
+    where nothing could be swapped. `reason` says why `module` is named, or why none is.
+    """
+
+    against: str | None = None
+    found_by: Literal["swap", "counterfactual"] | None = None
+    certain: bool = False
+    """Whether `module` has been shown to be the cause. Probes alone never show it."""
+    module: Place | None = None
     reason: str
+    key: str | None = None
+    """The setting that makes the difference, where the cause is the input and one setting alone gives it back."""
+    judged_on: Literal["likeliest", "said"] = "likeliest"
+    """Whether answers are judged by the likeliest option or by the text."""
+    shipped: Shipped | None = None
+    effects: Modules | None = None
+    ci: dict[Place, tuple[float, float]] = Field(default_factory=dict)
     layer: int | None = None
     """The last layer of the shortest prefix tried that gives back half of what the whole named module does; null where
     no module is named or it has one layer."""
     difference: float | None = None
     difference_ci: tuple[float, float] | None = None
-    swaps: dict[Stage, Swap] = Field(default_factory=dict)
+    swaps: dict[Place, Swap] = Field(default_factory=dict)
     hybrids: list[Hybrid] = Field(default_factory=list)
     prefixes: list[Prefix] = Field(default_factory=list)
+    keys: list[Key] = Field(default_factory=list)
+    """Settings of the input that the two checkpoints have otherwise."""
     n_images: int = 0
 
 
@@ -513,6 +593,9 @@ class Diagnosis(Record):
     controls: Controls | None = None
     regression: Regression | None = None
     cause: Cause | None = None
+    """Null where no second checkpoint was given and no link fails whose cause is open."""
+    counterfactuals: Counterfactuals | None = None
+    pixels: Pixels | None = None
     treatments: Treatments | None = None
     grounding: Grounding | None = None
     settings: dict[str, Any] = Field(default_factory=dict)

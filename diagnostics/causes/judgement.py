@@ -76,7 +76,7 @@ def judge(signals: Signals) -> Finding:
         ci={stage: interval(values) for stage, values in zip(STAGES, drawn, strict=True)},
         swaps={stage: _swap(signals, stage) for stage in STAGES},
         hybrids=[
-            Hybrid(swapped=_swapped(members), signal=float(point), ci=interval(values))
+            Hybrid(swapped=[*_swapped(members)], signal=float(point), ci=interval(values))
             for members, point, values in zip(COALITIONS, signals.point, signals.drawn, strict=True)
         ],
     )
