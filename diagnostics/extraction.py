@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import copy
 import sys
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL.Image import Image
+from PIL.Image import new as new_image
 from torch import Tensor, nn
 from transformers import Cache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
@@ -39,6 +41,9 @@ Name = TypeVar("Name", bound=Hashable)
 
 RANDOM_DRAWS = 5
 """Sets of as many random tokens as there are options, whose likelihoods are the control of the options'."""
+
+PICTURE = 64
+"""Pixels a side of the picture on which the tower's way is tried."""
 
 
 class NumericalFault(RuntimeError):
@@ -195,13 +200,8 @@ class Extractor:
 
     def _gather(self, recorder: _Recorder) -> dict[str, NDArray[np.float32]]:
         features = on_host(recorder.features)
-        blocks = sorted(layer for kind, layer, readout in features if kind == "vision" and readout == "mean")
         if self._last_used_block is None:
-            # Some towers run blocks whose output nothing reads (LLaVA takes the last but one); they are no part of the
-            # way.
-            out = features["exit", 0, "mean"]
-            same = [b for b in blocks if np.array_equal(features["vision", b, "mean"], out)]
-            self._last_used_block = same[-1] if same else blocks[-1]
+            self._last_used_block = last_used_block(self._loaded, self._prompt)
         named: dict[str, NDArray[np.float32]] = {}
         for (kind, layer, readout), value in features.items():
             if kind == "vision" and layer < self._last_used_block:
@@ -377,20 +377,52 @@ def tower_exits(loaded: LoadedModel, inputs: Inputs) -> Tensor:
     """
     batch = inputs.on(loaded.device)
     recorder = _Recorder(loaded, inputs, batch)
+    states = _connector_input(loaded, partial(loaded.model, **batch, use_cache=False))
+    flat, rows = recorder._vision_rows("exit", states)
+    return rows.mean(flat)
+
+
+@torch.inference_mode()
+def last_used_block(loaded: LoadedModel, prompt: str) -> int:
+    """Index of the last of the tower's blocks whose output reaches the connector.
+
+    Some towers run blocks that nothing reads: LLaVA takes the last but one. From the last block on, each one's output
+    is overwritten with NaN in a pass of its own, over one grey picture, until the connector is given NaN. That depends
+    on no image and no rounding, as a comparison of states would. 0 where no block is read.
+    """
+    batch = prepared(loaded, [new_image("RGB", (PICTURE, PICTURE), "grey")], prompt).on(loaded.device)
+    run = partial(loaded.model.generate, **batch, max_new_tokens=1, do_sample=False, num_beams=1)
+
+    def spoil(_module: nn.Module, _args: Any, output: Any) -> None:
+        # In place: the tower may have kept this very tensor before any hook could give it another.
+        _tensor(output).fill_(float("nan"))
+
+    for layer in reversed(range(len(loaded.anatomy.vision_blocks))):
+        handle = loaded.model.get_submodule(loaded.anatomy.vision_blocks[layer]).register_forward_hook(spoil)
+        try:
+            if bool(_connector_input(loaded, run).isnan().any()):
+                return layer
+        finally:
+            handle.remove()
+    return 0
+
+
+def _connector_input(loaded: LoadedModel, run: Callable[[], Any]) -> Tensor:
+    """What the connector is given in a pass, which ends there, before any other hook on the connector."""
     seen: list[Tensor] = []
 
     def stop(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         seen.append(_first(args, kwargs))
         raise _ConnectorReached
 
-    handle = loaded.model.get_submodule(loaded.anatomy.connector).register_forward_pre_hook(stop, with_kwargs=True)
+    connector = loaded.model.get_submodule(loaded.anatomy.connector)
+    handle = connector.register_forward_pre_hook(stop, with_kwargs=True, prepend=True)
     try:
         with suppress(_ConnectorReached):
-            loaded.model(**batch, use_cache=False)
+            run()
     finally:
         handle.remove()
-    flat, rows = recorder._vision_rows("exit", seen[0])
-    return rows.mean(flat)
+    return seen[0]
 
 
 def on_host(values: Mapping[Name, Tensor]) -> dict[Name, NDArray[np.float32]]:

@@ -14,6 +14,7 @@ from tests.families import FAMILIES
 PROMPT = "Does this chest radiograph show pneumonia? Answer normal or pneumonia."
 OPTIONS = ("normal", "no sign of pneumonia")
 WITH_CLASS_TOKEN = ("llava_clip", "llava_next", "internvl")
+WITHOUT_THE_LAST_BLOCK = ("llava_clip", "llava_next")
 IMAGE_INPUTS = {
     "pixel_values",
     "image_sizes",
@@ -187,8 +188,7 @@ def test_the_tower_is_read_up_to_its_exit(loaded: Any, together: Any) -> None:
         loaded.model(**batch)
     hook.remove()
     exits = sorted({int(n.split(".")[1]) for n in together.features if n.startswith("vision.")})
-    assert exits == list(range(exits[-1] + 1))
-    assert exits[-1] in (1, 2)
+    assert exits == list(range(3 - (loaded.name in WITHOUT_THE_LAST_BLOCK)))
     states = got[0].reshape(-1, got[0].shape[-1])
     np.testing.assert_allclose(
         together.features[f"vision.{exits[-1]}.mean"][0], states.mean(dim=0), rtol=1e-3, atol=2e-4
