@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from diagnostics.probing import Reading
 from diagnostics.readings import OPTIONS_LOCUS, REFERENCE_LOCUS, order
 from diagnostics.records import Stage
-from diagnostics.scores import balanced_accuracy
+from diagnostics.scores import balanced_accuracy, first_best
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def choose(candidates: Sequence[Candidate], folds: NDArray[np.int64]) -> Choice:
     predictions = np.empty_like(candidates[0].predictions)
     chosen: Counter[str] = Counter()
     for fold in range(int(folds.max()) + 1):
-        best = candidates[int(np.argmax([c.inner_accuracy[fold] for c in candidates]))]
+        best = candidates[int(first_best(np.array([c.inner_accuracy[fold] for c in candidates])))]
         predictions[folds == fold] = best.predictions[folds == fold]
         chosen[best.locus] += 1
     return Choice(predictions, dict(chosen))

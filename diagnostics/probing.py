@@ -14,6 +14,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from diagnostics.scores import first_best
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Precision = type[np.float64] | type[np.float32]
@@ -74,9 +76,9 @@ def read(
 def best(readings: Sequence[Reading], folds: Ints) -> Reading:
     """In every fold the reading that was best inside its training part; the first wins a tie."""
     inner = np.stack([reading.inner_accuracy for reading in readings])
-    chosen = inner.argmax(axis=0)
+    chosen = first_best(inner)
     stacked = np.stack([reading.log_probabilities for reading in readings])
-    return Reading(stacked[chosen[folds], np.arange(len(folds))], inner.max(axis=0))
+    return Reading(stacked[chosen[folds], np.arange(len(folds))], inner[chosen, np.arange(len(chosen))])
 
 
 def read_ridge(features: NDArray[np.float32], labels: Ints, groups: Ints, folds: Ints) -> Reading:

@@ -12,6 +12,11 @@ Labels = NDArray[np.int64]
 FHS_LAMBDA = 0.2
 """Weight of the volatility penalty, arXiv 2604.08333."""
 
+TIED = 1e-9
+"""Accuracies, signals and log-probabilities closer than this are equal: far above what float64 arithmetic leaves, far
+below what one image more or less is worth.
+"""
+
 
 def balanced_accuracy(labels: Labels, predictions: Labels, n_classes: int) -> float:
     """Mean over the classes of the share of their images that are read rightly.
@@ -71,6 +76,15 @@ def auroc(labels: Labels, scores: NDArray[np.float64]) -> float | None:
         ranks = rankdata(scores[:, k])
         areas.append((ranks[positive].sum() - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative))
     return float(np.mean(areas))
+
+
+def first_best(values: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Index along the first axis of the largest value, the first of those that differ by rounding alone.
+
+    Two accuracies of as many images are equal, but their shares may have been added in another order, which depends on
+    the images that were read rightly and on the processor.
+    """
+    return np.asarray((values >= values.max(axis=0) - TIED).argmax(axis=0), dtype=np.int64)
 
 
 def confusion(labels: Labels, predictions: Labels, n_classes: int) -> list[list[int]]:

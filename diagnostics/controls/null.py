@@ -14,6 +14,7 @@ from diagnostics.readings import OPTIONS_LOCUS, REFERENCE_LOCUS
 from diagnostics.records import Null
 from diagnostics.references import presets
 from diagnostics.references.reading import kmeans_regions
+from diagnostics.scores import TIED
 
 LEVEL = 0.05
 
@@ -23,7 +24,7 @@ Floats = NDArray[np.float64]
 def p_value(permuted: Floats, observed: float) -> float:
     """(1 + #{permuted >= observed}) / (1 + n), which is never 0 (Phipson and Smyth 2010)."""
     # Equal signals of different labels differ by rounding; a constant reading must not be called above its null.
-    return float((1 + (permuted >= observed - 1e-9).sum()) / (1 + len(permuted)))
+    return float((1 + (permuted >= observed - TIED).sum()) / (1 + len(permuted)))
 
 
 def summarise(read: Mapping[str, tuple[Floats, Floats]], reference: float) -> Null:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from diagnostics.scores import TIED
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -13,10 +15,11 @@ N_QUANTILES = 5
 
 def of_scores(log_probabilities: Floats) -> Ints:
     """[n_images] strata from held-out scores [n_images, K]: images in the same fifth of every class's score. Equal
-    scores are never parted.
+    scores are never parted: images of one size may be scored by other rounding, by where in a product of matrices their
+    rows lie.
     """
     shares = np.arange(1, N_QUANTILES) / N_QUANTILES
-    fifths = [np.searchsorted(np.quantile(column, shares), column) for column in log_probabilities.T]
+    fifths = [np.searchsorted(np.quantile(column, shares) + TIED, column) for column in log_probabilities.T]
     return np.unique(np.stack(fifths, axis=1), axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
 
 

@@ -30,6 +30,8 @@ from fixtures.models.loading import LoadedModel
 
 LEAST_COVER = 0.1
 """Of a token's pixels: a token that sees less of the lesion is not replaced."""
+DECIMALS = 6
+"""Of a token's share that are told apart: its pixels are float32."""
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -109,8 +111,9 @@ def choose(here: Floats, there: Floats) -> tuple[Bools, Bools]:
     """The tokens of the lesion, and as many others that see most of the other place, [n_tokens] each.
 
     here, there: share of each token's pixels in the two places. At most a third of the tokens are taken for each, those
-    that see most, so that some are left to replace them by.
+    that see most, so that some are left to replace them by; of tokens that see as much, the first.
     """
+    here, there = np.round(here, DECIMALS), np.round(there, DECIMALS)
     n = min(max(1, int((here >= LEAST_COVER).sum())), max(1, len(here) // 3))
     lesion, other = np.zeros(len(here), bool), np.zeros(len(here), bool)
     lesion[np.argsort(-here, kind="stable")[:n]] = True

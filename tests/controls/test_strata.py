@@ -40,6 +40,12 @@ def test_what_the_nuisance_tells_is_gone_inside() -> None:
     assert signal_within(strata, labels, labels) == pytest.approx(1)
 
 
+def test_scores_that_differ_by_rounding_are_not_parted() -> None:
+    rng = np.random.default_rng(0)
+    score = np.where(np.arange(500) % 2, 0.9, 0.1) + rng.integers(-1, 2, 500) * 1e-15
+    assert len(np.unique(of_scores(np.log(np.stack([1 - score, score], axis=1))))) == 2
+
+
 def test_strata_are_fifths_of_the_score() -> None:
     p = np.linspace(0.05, 0.95, 100)
     strata = of_scores(np.log(np.stack([1 - p, p], axis=1)))

@@ -17,6 +17,13 @@ def test_the_inner_accuracy_chooses_fold_by_fold() -> None:
     assert choice.locus == "a"
 
 
+def test_the_first_of_those_that_differ_by_rounding_is_chosen() -> None:
+    """0.1 + 0.2 and 0.3 are one accuracy, added in two orders."""
+    a = Candidate("a", np.zeros(6, dtype=np.int64), np.array([0.3, 0.1 + 0.2, 0.3]))
+    b = Candidate("b", np.ones(6, dtype=np.int64), np.array([0.1 + 0.2, 0.3, 0.3 + 1e-6]))
+    assert choose([a, b], FOLDS).loci == {"a": 2, "b": 1}
+
+
 def test_held_out_predictions_have_no_say() -> None:
     """The candidate that is right everywhere out of fold is not taken when it was read worse inside."""
     labels = np.array([0, 1, 0, 1, 0, 1])

@@ -50,6 +50,10 @@ def test_as_many_tokens_elsewhere():
     assert everything.sum() == as_many.sum() == 3
     assert not (everything & as_many).any()
     assert choose(np.zeros(9), np.zeros(9))[0].sum() == 1
+    # Tokens that see as much but for rounding: the first ones.
+    noisy = np.array([1, 1 - 1e-8, 1 + 1e-8, 1, 1, 1 + 2e-8, 0, 0, 0])
+    lesion, other = choose(noisy, noisy)
+    assert (lesion.nonzero()[0].tolist(), other.nonzero()[0].tolist()) == ([0, 1, 2], [3, 4, 5])
 
 
 def test_the_decoder_is_given_the_mean_of_the_other_tokens(checkpoints):
