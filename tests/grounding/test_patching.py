@@ -77,7 +77,8 @@ def test_the_decoder_is_given_the_mean_of_the_other_tokens(checkpoints):
         return seen[0]
 
     before, after = given(None), given(patch)
-    assert torch.equal(before[~patch.replaced], after[~patch.replaced])
+    # But for rounding: tower and connector ran twice.
+    torch.testing.assert_close(before[~patch.replaced], after[~patch.replaced], rtol=1e-5, atol=1e-5)
     for i in range(2):
         mean = before[i, patch.others[i]].mean(dim=0)
         assert patch.replaced[i].any()

@@ -15,11 +15,8 @@ PROMPT = "Does this chest radiograph show pneumonia? Answer normal or pneumonia.
 @pytest.fixture(scope="session")
 def family(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """A tiny untrained checkpoint of a family, built once."""
-    import torch
-
     from fixtures.models.families import build_family
 
-    torch.set_num_threads(1)
     root = tmp_path_factory.mktemp("families")
 
     def build(name: str) -> Path:

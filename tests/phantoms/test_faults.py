@@ -22,7 +22,9 @@ from fixtures.phantoms.turns import join, process
 PLACES = ("vision", "connector", "llm", "answer")
 STRUCK = ("llava", "gemma3", "qwen2_5_vl", "internvl")
 SAME = 1e-6
-"""Greatest spread over images, relative to the values, of what does not depend on the image."""
+"""Greatest spread over images, relative to the values, of what does not depend on the image; and greatest difference of
+what does not depend on the fault: two passes over equal weights may round otherwise.
+"""
 
 REFUSED = {
     ("gemma3", "connector.dead_units"): "no hidden units",
@@ -120,7 +122,7 @@ def test_nothing_passes_what_is_destroyed(family, name, sound, before, lesson):
     if name == "answer.equal_words":
         after["answer"] = choice(loaded, after["answer"])
     spread, struck = spreads(after), PLACES.index(MECHANISMS[name].stage)
-    assert all(torch.equal(healthy[place], after[place]) for place in PLACES[:struck])
+    assert all(apart(healthy[place], after[place]) <= SAME for place in PLACES[:struck])
     assert all(spread[place] > 100 * SAME for place in PLACES[:struck]), spread
     assert all(spread[place] <= SAME for place in PLACES[struck:]), spread
     assert torch.isfinite(after["answer"]).all()
@@ -146,7 +148,7 @@ def test_more_of_the_knob_is_more_of_the_fault(family, name, sound, before, less
         loaded = sound(family)
         plant(loaded, f"{name}@{knob}")
         after = exits(loaded, lesson)
-        assert all(torch.equal(healthy[place], after[place]) for place in PLACES[: PLACES.index(stage)])
+        assert all(apart(healthy[place], after[place]) <= SAME for place in PLACES[: PLACES.index(stage)])
         moved.append((after[stage] - healthy[stage]).square().mean().item())
     # In an untrained decoder one layer cut may move the state further than all of them.
     assert 0 < moved[0] < moved[1] or (name == "llm.cut" and min(moved) > 0)
@@ -159,7 +161,7 @@ def test_what_is_shifted_is_all_there(family, name, sound, before, lesson):
     loaded = sound(family)
     plant(loaded, name)
     after, stage = exits(loaded, lesson), MECHANISMS[name].stage
-    assert all(torch.equal(healthy[place], after[place]) for place in PLACES[: PLACES.index(stage)])
+    assert all(apart(healthy[place], after[place]) <= SAME for place in PLACES[: PLACES.index(stage)])
     x, y = healthy[stage], after[stage]
     assert apart(x, y) > 0.1, "nothing is shifted"
     if stage == "connector":

@@ -25,7 +25,8 @@ def test_every_kind_of_family_trains(family, tmp_path):
     again = load(resolve(str(tmp_path)))
     batch = join(process(loaded, lesson.images[:3], lesson.prompt), loaded.processor.tokenizer.pad_token_id)
     with torch.no_grad():
-        assert torch.equal(loaded.model(**batch).logits, again.model(**batch).logits)
+        # But for rounding: the weights lie elsewhere in memory.
+        torch.testing.assert_close(loaded.model(**batch).logits, again.model(**batch).logits, rtol=1e-5, atol=1e-5)
 
 
 def test_second_stage_leaves_the_tower_alone(tmp_path):
@@ -36,7 +37,8 @@ def test_second_stage_leaves_the_tower_alone(tmp_path):
         batch = join(process(loaded, lesson.images, lesson.prompt), loaded.processor.tokenizer.pad_token_id)
         with torch.no_grad():
             exits.append(tower_exits(loaded, batch))
-    assert torch.equal(*exits)
+    # Trained twice, so that rounding has a few steps to grow; a step of the optimiser moves more than a percent.
+    torch.testing.assert_close(*exits, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("family", ["llava", "qwen2_5_vl"])

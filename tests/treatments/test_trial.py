@@ -76,4 +76,5 @@ def test_alterations_are_the_same_every_time_and_known_apart(shown):
     as_it_was = np.asarray(open_image(one)).astype(float)
     assert 20 < np.abs(noised - as_it_was).mean() < 80
     assert 0.7 < Noised().kept < 0.8
-    assert len({tuple(row) for row in ask(evidence, [blank(one), blank(two)]).array("options")}) == 1
+    # But for rounding: two rows of a batch.
+    assert np.ptp(ask(evidence, [blank(one), blank(two)]).array("options"), axis=0).max() < 1e-4
