@@ -1,5 +1,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
+LOWEST := .venv-lowest
+# What else pip is given, such as the versions that CI pins.
+PIP_ARGUMENTS ?=
+
+# Tests of the numbers: they load models, fit probes and judge.
+NUMERIC := \
+	tests/diagnostics/test_last_used_block.py tests/diagnostics/test_extraction.py tests/diagnostics/test_pooling.py \
+	tests/diagnostics/test_probing.py tests/diagnostics/test_attention_probe.py tests/diagnostics/test_scores.py \
+	tests/diagnostics/test_exits.py tests/diagnostics/test_judging.py tests/planning/test_planning.py \
+	tests/controls/test_strata.py tests/causes/test_judgement.py tests/grounding/test_patching.py \
+	tests/treatments/test_remedies.py tests/gate/test_regression.py
 
 diagnose: .venv/ready  ## diagnose the embedded phantom
 	$(BIN)/pytest --model phantom
@@ -12,10 +23,36 @@ check: .venv/ready  ## format, lint, types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+# The plainest kernels of torch and OpenBLAS, which every x86-64 processor has; others round otherwise.
+portable: export ATEN_CPU_CAPABILITY = default
+portable: export OPENBLAS_CORETYPE = Prescott
+portable: .venv/ready  ## the tests of the numbers as on another processor, with one thread and with two
+	OMP_NUM_THREADS=1 $(BIN)/pytest $(NUMERIC) -n 2
+	OMP_NUM_THREADS=2 $(BIN)/pytest $(NUMERIC)
+
+lowest: $(LOWEST)/ready  ## the tests of the numbers and a diagnosis with the lowest versions that are allowed
+	OMP_NUM_THREADS=1 $(LOWEST)/bin/pytest $(NUMERIC) -n 2
+	rm -rf $(LOWEST)/store
+	$(LOWEST)/bin/pytest --model phantom --store $(LOWEST)/store --report-dir $(LOWEST)/reports
+
+LOCK := pyproject.toml --all-extras --group dev --python-version 3.11 --upgrade --no-annotate --quiet
+
+lock: export UV_CUSTOM_COMPILE_COMMAND = make lock
+lock: .venv/ready  ## write .ci/lowest.txt and .ci/newest.txt anew
+	$(BIN)/uv pip compile $(LOCK) --resolution lowest-direct --output-file .ci/lowest.txt
+	$(BIN)/uv pip compile $(LOCK) --resolution highest --output-file .ci/newest.txt
+
 .venv/ready: pyproject.toml setup.py
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable . --group dev
+	$(BIN)/python -m pip install --quiet --editable . --group dev $(PIP_ARGUMENTS)
 	touch $@
 
-.PHONY: diagnose test check
+# As locked, whatever they ask of each other, and built by the lowest setuptools.
+$(LOWEST)/ready: .ci/lowest.txt
+	$(PYTHON) -m venv --clear $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet --no-deps --requirement .ci/lowest.txt
+	$(LOWEST)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+.PHONY: diagnose test check portable lowest lock
