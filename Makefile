@@ -4,13 +4,13 @@ LOWEST := .venv-lowest
 # What else pip is given, such as the versions that CI pins.
 PIP_ARGUMENTS ?=
 
-# Tests of the numbers: they load models, fit probes and judge.
+# Tests of the numbers: they load models, read features, fit probes and judge.
 NUMERIC := \
-	tests/diagnostics/test_last_used_block.py tests/diagnostics/test_extraction.py tests/diagnostics/test_pooling.py \
-	tests/diagnostics/test_probing.py tests/diagnostics/test_attention_probe.py tests/diagnostics/test_scores.py \
-	tests/diagnostics/test_exits.py tests/diagnostics/test_judging.py tests/planning/test_planning.py \
-	tests/controls/test_strata.py tests/causes/test_judgement.py tests/grounding/test_patching.py \
-	tests/treatments/test_remedies.py tests/gate/test_regression.py
+	$(addprefix tests/diagnostics/test_, last_used_block.py extraction.py pooling.py regions.py probing.py \
+	attention_probe.py scores.py exits.py judging.py health.py) \
+	$(addprefix tests/causes/test_, hybrids.py judgement.py shapley.py) \
+	$(addprefix tests/, planning/test_planning.py::test_bytes_are_those_of_the_store controls/test_strata.py \
+	controls/test_twin.py grounding/test_patching.py last_link/test_calibration.py treatments/test_remedies.py)
 
 diagnose: .venv/ready  ## diagnose the embedded phantom
 	$(BIN)/pytest --model phantom
