@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from diagnostics.headline import claim
 from diagnostics.records import Diagnosis, FailureMode
 
 
@@ -15,8 +16,10 @@ def check(diagnosis: Diagnosis, mode: FailureMode, fail_inconclusive: bool) -> N
     about = f"{diagnosis.model} on {diagnosis.dataset}: {link.reason}"
     if link.verdict == "fail":
         low, high = (100 * bound for bound in link.ci)
+        told = claim(diagnosis, mode)
         raise AssertionError(
             f"[{mode}] {about} (loss {100 * link.loss:.1f} points, {low:.1f} to {high:.1f}, at {link.locus})"
+            f"{f'; {told}' if told else ''}"
         )
     if link.verdict == "inconclusive":
         if fail_inconclusive:

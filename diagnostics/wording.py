@@ -5,13 +5,18 @@ A page, a table and a terminal each have signs of their own to escape. What none
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Mapping
+from itertools import zip_longest
 
 HIDDEN = "***"
 SECRET = re.compile(r"(?:^|_)(?:TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?|KEY|PAT)(?:_|$)", re.IGNORECASE)
 """Names of variables whose values are never shown."""
+
+LONGEST = 60
+"""Characters of a value that is shown in a sentence or a cell; chat templates have thousands."""
 
 SHORTEST = 8
 """Characters of a value that is taken for a secret; a shorter one would be found in ordinary words."""
@@ -44,3 +49,27 @@ def inert(text: str) -> str:
 
 def one_line(text: str) -> str:
     return " ".join(inert(text).split())
+
+
+def brief(value: object) -> str:
+    """A setting's value in one line of at most LONGEST characters."""
+    text = _value(value)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
+
+
+def briefs(first: object, second: object) -> tuple[str, str]:
+    """Two values of one setting, long ones from where they begin to differ."""
+    texts = _value(first), _value(second)
+    if max(map(len, texts)) <= LONGEST:
+        return texts
+    differs = (i for i, (a, b) in enumerate(zip_longest(*texts)) if a != b)
+    start = next(differs, 0) - LONGEST // 4
+    if start <= 0:
+        return brief(texts[0]), brief(texts[1])
+    return brief(f"...{texts[0][start:]}"), brief(f"...{texts[1][start:]}")
+
+
+def _value(value: object) -> str:
+    if value is None:
+        return "not set"
+    return one_line(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)) or "empty"

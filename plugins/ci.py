@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from diagnostics.headline import headline
 from diagnostics.records import Diagnosis, Report
 from diagnostics.wording import one_line
 from plugins.call import Call
@@ -15,7 +16,7 @@ from plugins.options import CALL
 from plugins.report.files import write_text
 from plugins.report.markdown import LIMIT, job_summary
 from plugins.report.terminal import diagnosis_lines
-from plugins.report.words import MODE_NAMES, links
+from plugins.report.words import links
 from plugins.reporting import REGRESSION_VERDICTS, REPORT
 
 COLOURS = {"pass": "brightgreen", "fail": "red", "inconclusive": "yellow", None: "lightgrey"}
@@ -48,8 +49,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 def badge(report: Report) -> str:
     """JSON of a shields.io endpoint badge (https://shields.io/badges/endpoint-badge)."""
     message: str = report.verdict or "error"
-    if len(report.diagnoses) == 1 and (mode := report.diagnoses[0].primary_failure_mode) and message == "fail":
-        message = f"fail, {MODE_NAMES[mode]}"
+    if len(report.diagnoses) == 1 and message == "fail" and (found := headline(report.diagnoses[0])):
+        message = f"fail, {found}"
     whole = {"schemaVersion": 1, "label": "medprobe", "message": message, "color": COLOURS[report.verdict]}
     return json.dumps(whole) + "\n"
 

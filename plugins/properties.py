@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from diagnostics.headline import cause_value, settled
 from diagnostics.records import Diagnosis
 from plugins.diagnosing import mode_of, pair_of
 
@@ -24,12 +25,17 @@ def pytest_runtest_call(item: pytest.Item) -> None:
 
 
 def found(diagnosis: Diagnosis) -> list[tuple[str, object]]:
-    """Verdict of the diagnosis, primary failure mode or those that are tied, signal; what is null is left out."""
+    """Verdict of the diagnosis, the failing link that loses most or those that are tied, the cause, signal; what is
+    null is left out."""
+    cause = cause_value(diagnosis)
     rows: list[tuple[str, object]] = [
         ("revision", diagnosis.revision),
         ("verdict", diagnosis.verdict),
         ("primary_failure_mode", diagnosis.primary_failure_mode),
         ("tied", " ".join(diagnosis.tied) or None),
+        ("cause", cause),
+        ("cause_certain", None if cause is None else str(settled(diagnosis) is not None).lower()),
+        ("cause_key", None if diagnosis.cause is None else diagnosis.cause.key),
         ("regression", None if diagnosis.regression is None else diagnosis.regression.verdict),
         *((f"signal.{place}", f"{value:.4f}") for place, value in diagnosis.signal or ()),
     ]

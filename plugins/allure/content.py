@@ -5,29 +5,30 @@ from __future__ import annotations
 from html import escape
 from typing import NamedTuple
 
-from diagnostics.records import STAGES, Diagnosis, VerdictValue
+from diagnostics.headline import MODE_NAMES, claim, settled
+from diagnostics.records import STAGES, Diagnosis, Stage, VerdictValue
 from plugins.report.advice import next_steps
 from plugins.report.text import interval, percent, points, signed
-from plugins.report.words import MODE_NAMES, links, span, verdict_sentence
+from plugins.report.words import links, span, verdict_sentence
 
 REGRESSION = "regression"
 STORIES: dict[str, str] = {**{str(mode): name for mode, name in MODE_NAMES.items()}, REGRESSION: REGRESSION}
 MEANINGS: dict[str, str] = {
     "visual_representation_quality": (
         "Does the end of the vision tower tell the findings apart as well as a supervised network does on the same "
-        "images? If not, the tower does not pick up enough of them."
+        "images? If not, part of what the images allow is not readable there."
     ),
     "connector_fidelity_loss": (
         "Does what enters the language model tell the findings apart as well as what left the vision tower? If not, "
-        "the connector between them drops what the tower saw."
+        "the signal stops being readable between them."
     ),
     "llm_comprehension_deficit": (
-        "Does the last layer of the language model hold what entered its first? If not, the finding reaches the "
-        "language model and is lost while the layers process it."
+        "Does the last layer of the language model hold what entered its first? If not, the signal stops being "
+        "readable inside the language model."
     ),
     "semantic_mapping_misalignment": (
-        "Does the written answer say what the last layer holds? If not, the finding can be read inside the model, and "
-        "the words do not say it."
+        "Does the written answer say what the last layer holds? If not, the finding can be read up to the last layer "
+        "and is not said; what keeps it from being said is open until it is shown, and is often the input."
     ),
     REGRESSION: (
         "Are the answers, and the exits of tower, connector and language model, no worse than the baseline's on the "
@@ -64,13 +65,21 @@ def description(check: str, diagnosis: Diagnosis | None) -> str:
             if mode == check:
                 found.append(escape(f"This link, {span(stage)}: {link.verdict}. {_sentence(link.reason)}"))
                 if link.verdict == "fail":
-                    advice = [step.text for step in next_steps(diagnosis) if step.stage == stage]
+                    if told := claim(diagnosis, mode):
+                        found.append(escape(_sentence(told)))
+                    advice = _advice(diagnosis, stage)
         if check == REGRESSION and diagnosis.regression is not None:
             found.append(escape(_sentence(diagnosis.regression.reason)))
     if check in MEANINGS:
         found.append(f"<i>{escape(MEANINGS[check])}</i>")
     html = "".join(f"<p>{paragraph}</p>" for paragraph in found)
     return html + (f"<p>Next:</p><ul>{''.join(f'<li>{escape(text)}</li>' for text in advice)}</ul>" if advice else "")
+
+
+def _advice(diagnosis: Diagnosis, stage: Stage) -> list[str]:
+    """What to do about one failing link: all but what concerns other links; of a cause that is shown, all."""
+    shown = settled(diagnosis) is not None
+    return [step.text for step in next_steps(diagnosis) if shown or step.place in (stage, "input", None)]
 
 
 def _sentence(text: str) -> str:

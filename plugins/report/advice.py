@@ -1,4 +1,9 @@
-"""What to do next about a diagnosis, each advice with what was measured for it."""
+"""What to do next about a diagnosis, each advice with what was measured for it.
+
+The order is that of what was found and what it costs to try: the cause where one is shown, else input and
+configuration, a swap with a second checkpoint, calibration where the options hold the signal and the input is sound,
+and tuning last.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
-from diagnostics.records import AnswerReading, Curves, Diagnosis, Layer, Stage
+from diagnostics.headline import mended, settings_text, settled
+from diagnostics.records import AnswerReading, Cause, Counterfactuals, Curves, Diagnosis, Layer, Pixels, Place, Stage
+from diagnostics.wording import one_line
+from plugins.report.inputs import differing, far_off, reach_sentence, sentence
 from plugins.report.text import interval, known, percent, points
 from plugins.report.words import cause_sentence, links, undecided_lines, weakest
 
@@ -88,34 +96,21 @@ STEPS = {
     "likeliest": "from the likelihoods to the likeliest option",
     "said": "from the likeliest option to the text",
 }
-REMEDIES = {
-    "options": "The class is not taken up by the answer words: tune the LLM on answers; rewording and calibration "
-    "cannot give back what the likelihoods do not hold.",
-    "likeliest": "Calibrate the options (an offset for each, chosen on other images), or balance the answers it is "
-    "tuned on.",
-    "said": "Ask for one word, constrain the decoding, or add the words it uses to the manifest's synonyms.",
-}
 
 
-def _answer_steps(answer: AnswerReading) -> list[str]:
-    changes = {name: getattr(answer.steps, name) for name in STEPS}
-    name, change = min(changes.items(), key=lambda item: item[1].change)
+def _answer_evidence(answer: AnswerReading) -> list[str]:
+    """Where in the last link the signal stops being said, and texts that name no class."""
+    name, change = min(((name, getattr(answer.steps, name)) for name in STEPS), key=lambda item: float(item[1].change))
     found = []
     if change.ci[1] < 0:
         found.append(
             f"Of the three steps from the last layer to the words, the one {STEPS[name]} loses most "
-            f"({points(-change.change)} points, {interval((-change.ci[1], -change.ci[0]))}). {REMEDIES[name]}"
-        )
-    gained = answer.calibration
-    if gained.ci[0] > 0:
-        found.append(
-            f"An offset for each option, fitted on other images, gives back {points(gained.change)} points "
-            f"({interval(gained.ci)}): the signal is there and is said wrongly."
+            f"({points(-change.change)} points, {interval((-change.ci[1], -change.ci[0]))})."
         )
     if known(answer.refused) and answer.refused > 0:
         found.append(
             f"{percent(answer.refused, 1)} of the answers decline to name a class, or send the reader to a physician: "
-            "ask for one of the options in the prompt, or tune the refusals away."
+            "ask for one of the options in the prompt."
         )
     if known(answer.unparseable) and answer.unparseable > 0:
         found.append(
@@ -125,62 +120,58 @@ def _answer_steps(answer: AnswerReading) -> list[str]:
     return found
 
 
-NEXT: dict[Stage, tuple[str, ...]] = {
-    "vision": (
-        "Check that the images reach the tower as it was trained: size, cropping, grey levels, normalisation.",
-        "Where an earlier layer reads more than the end, use it or tune the layers behind it; where none does, tune "
-        "the tower itself on this kind of image with a classification loss.",
-    ),
-    "connector": (
-        "Check that every connector weight was loaded, and that pooling or merging leaves enough image tokens.",
-        "Tune the connector alone, tower and LLM frozen, and measure again; if the loss stays, widen it.",
-    ),
-    "llm": (
-        "Check the chat template, the place of the image in the prompt, and image positions and attention mask.",
-        "Tune the LLM's layers from where the last prompt token falls, or never rises.",
-    ),
-    "answer": (
-        "A probe reads what can be learnt again, not what the model uses: the cause of a loss that shows only in the "
-        "answer may lie earlier.",
-    ),
+CHECK: dict[Stage, str] = {
+    "vision": "Check that the images reach the tower as it was trained: size, cropping, grey levels, normalisation.",
+    "connector": "Check that every connector weight was loaded, and that pooling or merging leaves enough image "
+    "tokens.",
+    "llm": "Check the chat template, the place of the image in the prompt, and image positions and attention mask.",
+    "answer": "Check the input before any weights: mean, deviation and rescaling of the pixels, size and cropping, the "
+    "chat template, and numbers of config.json such as the tower's layer. A fault there is read again by every later "
+    "probe and shows in the answer alone. --treat asks the model again under other inputs.",
+}
+TUNE: dict[Stage, str] = {
+    "vision": "Where an earlier layer reads more than the end, use it or tune the layers behind it; where none does, "
+    "tune the tower itself on this kind of image with a classification loss.",
+    "connector": "Tune the connector alone, tower and LLM frozen, and measure again; if the loss stays, widen it.",
+    "llm": "Tune the LLM's layers from where the last prompt token falls, or never rises.",
+    "answer": "Tune the LLM on balanced answers, where nothing above gives the signal back.",
 }
 SETTLE = (
-    "The cause is open: a probe says where the signal is readable, not which module's weights lose it. Swap modules "
-    "with a checkpoint that answers better (--against: the last release, the general base, the model before tuning) to "
+    "The cause is open: a probe says where the signal is readable, not which part loses it. Swap modules with "
+    "a checkpoint that answers better (--against: the last release, the general base, the model before tuning) to "
     "settle it."
 )
-MEND = "The weights of this module make the difference: compare how they were trained, and mend it before the others."
+MEND = "Mend this before the others: compare how the two checkpoints came by it."
+AGAIN = "Then run the same command again: what still fails has another cause."
 
 
 @dataclass(frozen=True)
 class Advice:
-    """One thing to do, at a stage or for the whole."""
+    """One thing to do, at a place or for the whole."""
 
     text: str
-    stage: Stage | None = None
+    place: Place | None = None
 
 
 def next_steps(diagnosis: Diagnosis) -> list[Advice]:
-    """What to do about this diagnosis, most telling first."""
+    """What to do about this diagnosis, in the order in which to do it."""
     if diagnosis.error is not None:
         return [Advice("Mend what the error names and run the same command again; other diagnoses are not affected.")]
-    if diagnosis.verdict == "pass":
+    cause = settled(diagnosis)
+    if diagnosis.verdict == "fail" and (failing := _failing(diagnosis)):
+        if cause is not None:
+            return [*_mend(diagnosis, cause), Advice(AGAIN)]
         return [
-            Advice("Keep this run as the baseline (--save-baseline), so that the next checkpoint is held against it.")
+            *_input(diagnosis, failing),
+            *_swap(diagnosis),
+            *_evidence(diagnosis, failing),
+            *_calibration(diagnosis, failing),
+            *(Advice(TUNE[stage], stage) for stage in failing),
         ]
-    failing = [stage for stage, _, link in links(diagnosis) if link.verdict == "fail"]
-    if diagnosis.verdict == "fail" and failing:
-        weak = weakest(diagnosis)
-        found: list[Advice] = []
-        for stage in sorted(failing, key=lambda stage: weak is None or stage != weak[0]):
-            texts = EVIDENCE[stage](diagnosis.curves) if diagnosis.curves is not None else []
-            if stage == "answer" and diagnosis.answer is not None:
-                texts += _answer_steps(diagnosis.answer)
-            found += [Advice(text, stage) for text in (*texts, *NEXT[stage])]
-        if diagnosis.cause is None:
-            return [*found, Advice(SETTLE)]
-        cause = diagnosis.cause.module
-        return [Advice(f"{cause_sentence(diagnosis)} {MEND if cause else ''}".strip(), cause), *found]
+    found = [] if cause is None else _mend(diagnosis, cause)
+    if diagnosis.verdict == "pass":
+        keep = "Keep this run as the baseline (--save-baseline), so that the next checkpoint is held against it."
+        return [*found, Advice(keep)]
     if diagnosis.verdict == "inconclusive":
         texts = [f"{line[0].upper()}{line[1:]}." for line in undecided_lines(diagnosis)]
         if known(diagnosis.minimum_loss):
@@ -188,5 +179,101 @@ def next_steps(diagnosis: Diagnosis) -> list[Advice]:
                 f"This many images can show a loss of {points(diagnosis.minimum_loss)} points or more; add images, or "
                 "more patients, to see a smaller one."
             )
-        return [Advice(text) for text in texts or ["Add images, or more patients, and run again."]]
+        return [*found, *(Advice(text) for text in texts or ["Add images, or more patients, and run again."])]
     return []
+
+
+def _failing(diagnosis: Diagnosis) -> list[Stage]:
+    """The stages at which failing links end, the one that loses most first."""
+    weak = weakest(diagnosis)
+    failing = [stage for stage, _, link in links(diagnosis) if link.verdict == "fail"]
+    return sorted(failing, key=lambda stage: weak is None or stage != weak[0])
+
+
+def _mend(diagnosis: Diagnosis, cause: Cause) -> list[Advice]:
+    """What to do about a cause that has been shown."""
+    place = cause.module
+    assert place is not None
+    if place == "input":
+        mend = mended(diagnosis, cause)
+        what = settings_text(mend[0]) if mend is not None else one_line(cause.key or "the input as the other's")
+        how = f"Set {what} in the checkpoint's files (--processor takes another processor)."
+        return [Advice(f"{cause_sentence(diagnosis)} {how}", place)]
+    curves = diagnosis.curves
+    return [
+        Advice(f"{cause_sentence(diagnosis)} {MEND}", place),
+        *(Advice(text, place) for text in (EVIDENCE[place](curves) if curves is not None else [])),
+        *([Advice(CHECK[place], place)] if place != "answer" else []),
+        *_calibration(diagnosis, [place]),
+        Advice(TUNE[place], place),
+    ]
+
+
+def _input(diagnosis: Diagnosis, failing: list[Stage]) -> list[Advice]:
+    """Input and configuration: what was found of them, and what is to be looked at where nothing was tried."""
+    pixels, tried = diagnosis.pixels, diagnosis.counterfactuals
+    texts = []
+    if pixels is not None:
+        texts += [
+            f"{path} is {ours}, and {theirs} as published for this model or its base: set it so, and run again."
+            for path, ours, theirs in differing(pixels.differs)
+        ]
+        if far_off(pixels):
+            texts.append(f"{reach_sentence(pixels)} Check rescaling, mean and deviation of the processor.")
+    if tried is not None:
+        texts.append(sentence(tried))
+    asked = _tried(tried)
+    checks = [Advice(CHECK[s], s if s != "answer" else "input") for s in failing if s != "answer" or not asked]
+    return [*(Advice(text, "input") for text in texts), *sorted(checks, key=lambda advice: advice.place != "input")]
+
+
+def _tried(counterfactuals: Counterfactuals | None) -> bool:
+    return counterfactuals is not None and any(other.signal is not None for other in counterfactuals.tried)
+
+
+def _swap(diagnosis: Diagnosis) -> list[Advice]:
+    cause = diagnosis.cause
+    against = None if cause is None else cause.against
+    return [Advice(SETTLE if against is None else cause_sentence(diagnosis))]
+
+
+def _evidence(diagnosis: Diagnosis, failing: list[Stage]) -> list[Advice]:
+    found: list[Advice] = []
+    for stage in failing:
+        texts = EVIDENCE[stage](diagnosis.curves) if diagnosis.curves is not None else []
+        if stage == "answer" and diagnosis.answer is not None:
+            texts += _answer_evidence(diagnosis.answer)
+        found += [Advice(text, stage) for text in texts]
+    return found
+
+
+def may_calibrate(diagnosis: Diagnosis) -> bool:
+    """Whether calibration is a remedy and not a way round a fault before it: the options hold more than random tokens
+    do, by the lower bound of what they hold, an offset gives some of it back, and the input is sound: other inputs were
+    tried and none explains the loss, settings are the published ones, and pixels reach the tower near 0 and 1."""
+    answer, signal, pixels = diagnosis.answer, diagnosis.signal, diagnosis.pixels
+    if answer is None or signal is None:
+        return False
+    least = signal.llm + answer.steps.options.ci[0]
+    held = least > max(0.0, answer.random_tokens) and answer.calibration.ci[0] > 0
+    tried = diagnosis.counterfactuals
+    sound = tried is not None and tried.named is None and _tried(tried) and _as_published(pixels)
+    return held and sound
+
+
+def _as_published(pixels: Pixels | None) -> bool:
+    return pixels is None or not (pixels.differs or far_off(pixels))
+
+
+def _calibration(diagnosis: Diagnosis, failing: list[Stage]) -> list[Advice]:
+    if "answer" not in failing or not may_calibrate(diagnosis):
+        return []
+    assert diagnosis.answer is not None
+    gained = diagnosis.answer.calibration
+    return [
+        Advice(
+            "Calibrate the options: an offset for each, fitted on other images, gives back "
+            f"{points(gained.change)} points ({interval(gained.ci)}), and no other input tried does.",
+            "answer",
+        )
+    ]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 
+from diagnostics.headline import cause_text, headline
 from diagnostics.records import CHAIN, Diagnosis, Report
 from diagnostics.wording import one_line
-from plugins.report.terminal import cause_line, total_line
+from plugins.report.terminal import total_line
 from plugins.report.text import shown
-from plugins.report.words import MODE_NAMES, undecided_lines, verdict_word
+from plugins.report.words import undecided_lines, verdict_word
 
 LIMIT = 1024 * 1024
 """Bytes that GitHub takes of a step's summary; a longer one is dropped whole."""
@@ -16,7 +17,7 @@ LIMIT = 1024 * 1024
 LONGEST = 600
 """Characters of one cell; the rest is in the report."""
 
-COLUMNS = ("model", "data set", "verdict", "failure mode", " → ".join(CHAIN), "cause, baseline", "cautions")
+COLUMNS = ("model", "data set", "verdict", "finding", " → ".join(CHAIN), "cause, baseline", "cautions")
 HEAD = f"| {' | '.join(COLUMNS)} |\n|{' --- |' * len(COLUMNS)}\n"
 
 
@@ -37,18 +38,16 @@ def plain(text: str) -> str:
     return STRUCTURE.sub(lambda sign: f"&#{ord(sign[0])};", line)
 
 
-def _failure_mode(diagnosis: Diagnosis) -> list[str]:
+def _finding(diagnosis: Diagnosis) -> list[str]:
     if diagnosis.error is not None:
         return [diagnosis.error]
-    if diagnosis.primary_failure_mode is not None:
-        return [MODE_NAMES[diagnosis.primary_failure_mode]]
-    if diagnosis.tied:
-        return ["tied: " + ", ".join(MODE_NAMES[mode] for mode in diagnosis.tied)]
+    if found := headline(diagnosis):
+        return [found]
     return undecided_lines(diagnosis) if diagnosis.verdict == "inconclusive" else []
 
 
 def row(diagnosis: Diagnosis) -> str:
-    signal, regression, cause = diagnosis.signal, diagnosis.regression, cause_line(diagnosis)
+    signal, regression, cause = diagnosis.signal, diagnosis.regression, cause_text(diagnosis)
     against = [] if cause is None else [cause]
     if regression is not None:
         against.append(f"{regression.verdict.replace('_', ' ')}: {regression.reason}")
@@ -56,7 +55,7 @@ def row(diagnosis: Diagnosis) -> str:
         [diagnosis.model],
         [diagnosis.dataset],
         [verdict_word(diagnosis)],
-        _failure_mode(diagnosis),
+        _finding(diagnosis),
         ["not measured" if signal is None else " → ".join(shown(getattr(signal, place), "*") for place in CHAIN)],
         against,
         diagnosis.cautions,

@@ -7,13 +7,13 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from diagnostics.records import CHAIN, FAILURE_MODES, Diagnosis
+from diagnostics.headline import BECAUSE, headline, kind
+from diagnostics.records import CHAIN, Diagnosis
 from plugins.report.entries import Checkpoint, Entry, Row, asked_otherwise
 from plugins.report.table import BLANK, FIRST_NUMBER, HEAD, HEALTH, cells, datasets_of, health_scores, rows_of, signals
 from plugins.report.text import joined, number, plural, shown, signed
-from plugins.report.view import overview
 from plugins.report.waterfall import steps
-from plugins.report.words import MODE_NAMES, MODULES, links, verdict_word
+from plugins.report.words import PLACE_NAMES, links, verdict_word
 
 HEIGHT, STEP, WIDTH = 36, 15, 12
 """Of the pictures, their steps and bars, in units of the drawing."""
@@ -32,7 +32,7 @@ class Bar:
 class MatrixCell:
     href: str | None
     word: str
-    mode: str
+    headline: str
     error: str | None
     bars: list[Bar]
     chain: str
@@ -64,7 +64,7 @@ class Pair:
     changes: list[tuple[str, float]]
     reason: str
     gained: str
-    """The module that swapping with `checkpoint` names in `before`, or why none; empty where not searched for."""
+    """The place that swapping with `checkpoint` names in `before`, or why none; empty where not searched for."""
     lost: str
     """The same the other way round."""
 
@@ -116,7 +116,7 @@ def _cell(entry: Entry | None, top: float) -> MatrixCell | None:
     return MatrixCell(
         href=entry.href,
         word=verdict_word(diagnosis),
-        mode=str(overview(diagnosis)["mode"]),
+        headline=headline(diagnosis),
         error=diagnosis.error,
         bars=_bars(values, fails) if measured else [],
         chain=f"Signal: {spoken}",
@@ -176,7 +176,9 @@ def _named(diagnosis: Diagnosis, other: Checkpoint) -> str:
     cause = diagnosis.cause
     if cause is None or cause.against not in (str(other), str(other._replace(revision=None))):
         return ""
-    return MODULES[cause.module] if cause.module else f"none: {cause.reason.partition(':')[0]}"
+    if cause.module is None:
+        return f"none: {cause.reason.rpartition(BECAUSE)[2].partition(':')[0]}"
+    return PLACE_NAMES[cause.module] if cause.certain else f"none: {PLACE_NAMES[cause.module]} likely, not shown"
 
 
 def _levels(diagnosis: Diagnosis) -> list[int]:
@@ -186,11 +188,10 @@ def _levels(diagnosis: Diagnosis) -> list[int]:
 
 
 def _summary(diagnoses: list[Diagnosis], models: int, datasets: int) -> str:
-    """`3 models on 2 data sets: 4 fail, 1 pass. Primary failure modes: connector fidelity loss 3, open 1.`"""
+    """`3 models on 2 data sets: 4 fail, 1 pass. Found: 3 connector fidelity loss, 1 readable but not said.`"""
     verdicts = Counter(verdict_word(d) for d in diagnoses)
     counts = ", ".join(f"{count} {word}" for word, count in verdicts.most_common())
     text = f"{plural(models, 'model')} on {plural(datasets, 'data set')}: {counts}."
-    primary = Counter(d.primary_failure_mode for d in diagnoses if d.verdict == "fail")
-    named = [f"{MODE_NAMES[mode]} {primary[mode]}" for mode in FAILURE_MODES.values() if primary[mode]]
-    named += [f"left open {primary[None]}"] if primary[None] else []
-    return f"{text} Primary failure modes: {', '.join(named)}." if named else text
+    kinds = Counter(found for d in diagnoses if (found := kind(d)) is not None)
+    named = ", ".join(f"{count} {found}" for found, count in kinds.most_common())
+    return f"{text} Found: {named}." if named else text

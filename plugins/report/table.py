@@ -6,12 +6,12 @@ import csv
 import io
 from dataclasses import dataclass
 
+from diagnostics.headline import cause_value, headline, settled
 from diagnostics.records import CHAIN, Diagnosis, Health
 from diagnostics.wording import one_line
 from plugins.report.entries import Checkpoint, Entry, Row
 from plugins.report.markdown import MENTION, STRUCTURE
 from plugins.report.text import known, number, shown
-from plugins.report.view import overview
 from plugins.report.words import verdict_word
 
 BLANK = "\N{EN DASH}"
@@ -24,11 +24,11 @@ HEALTH = {
 }
 """Feature Health Scores in the order of the profile, with the words shown; the answer's is its accuracy."""
 HEAD = (
-    *("model", "data set", "images", "verdict", "primary failure mode"),
+    *("model", "data set", "images", "verdict", "finding", "cause", "cause certain"),
     *CHAIN,
     *(f"FHS {name}" for name in HEALTH.values()),
 )
-FIRST_NUMBER = 5
+FIRST_NUMBER = 7
 """The column of `HEAD` from which all are numbers."""
 
 
@@ -74,8 +74,9 @@ def health_scores(health: Health | None) -> list[float | None]:
     return [finite(getattr(health, name)) if health else None for name in HEALTH]
 
 
-def mode_text(diagnosis: Diagnosis) -> str:
-    return str(overview(diagnosis)["mode"])
+def certain_text(diagnosis: Diagnosis) -> str | None:
+    """`yes` or `no`; None where there is no cause to be certain of."""
+    return None if cause_value(diagnosis) is None else "no" if settled(diagnosis) is None else "yes"
 
 
 def cells(line: Line, order: int) -> list[Cell]:
@@ -86,7 +87,10 @@ def cells(line: Line, order: int) -> list[Cell]:
         Cell(diagnosis.dataset, diagnosis.dataset),
         Cell(f"{diagnosis.n_images:,}", diagnosis.n_images) if diagnosis.n_images else Cell(BLANK, None),
         Cell(verdict_word(diagnosis), verdict_word(diagnosis)),
-        Cell(mode_text(diagnosis) or BLANK, mode_text(diagnosis) or None),
+        *(
+            Cell(text or BLANK, text or None)
+            for text in (headline(diagnosis), cause_value(diagnosis), certain_text(diagnosis))
+        ),
         *(Cell(shown(value, "*", BLANK), value) for value in signals(diagnosis)),
         *(Cell(number(value, missing=BLANK), value) for value in health_scores(diagnosis.health)),
     ]
@@ -122,6 +126,9 @@ def _record(line: Line) -> dict[str, object]:
         "verdict": diagnosis.verdict,
         "primary_failure_mode": diagnosis.primary_failure_mode,
         "tied": " ".join(diagnosis.tied),
+        "cause": cause_value(diagnosis),
+        "cause_certain": None if cause_value(diagnosis) is None else str(settled(diagnosis) is not None).lower(),
+        "cause_key": None if diagnosis.cause is None else diagnosis.cause.key,
     }
     for place, value in zip(CHAIN, signals(diagnosis), strict=True):
         low, high = diagnosis.signal_ci.get(place, (None, None))

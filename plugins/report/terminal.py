@@ -6,13 +6,14 @@ import textwrap
 import unicodedata
 from collections import Counter
 
+from diagnostics.headline import cause_text, headline
 from diagnostics.records import CHAIN, Diagnosis, Report
 from diagnostics.wording import one_line
 from plugins.report import grounding, treatments
 from plugins.report.controls import minimum_loss_sentence
 from plugins.report.text import MINUS, interval, percent, plural, points, shown
 from plugins.report.waterfall import steps
-from plugins.report.words import MODE_NAMES, links, span, undecided_lines, verdict_word, weakest
+from plugins.report.words import links, span, undecided_lines, verdict_word, weakest
 
 FLAG = "*"
 
@@ -33,14 +34,8 @@ def wrap(text: str, width: int, indent: str = "  ") -> list[str]:
 
 
 def _head(diagnosis: Diagnosis) -> str:
-    mode = diagnosis.primary_failure_mode
-    if mode is not None:
-        detail = f", {MODE_NAMES[mode]}"
-    elif diagnosis.tied:
-        detail = ", tied: " + ", ".join(MODE_NAMES[mode] for mode in diagnosis.tied)
-    else:
-        detail = ""
-    return f"{diagnosis.model} on {diagnosis.dataset}: {verdict_word(diagnosis).upper()}{detail}"
+    found = headline(diagnosis)
+    return f"{diagnosis.model} on {diagnosis.dataset}: {verdict_word(diagnosis).upper()}{f', {found}' if found else ''}"
 
 
 def _weakest_line(diagnosis: Diagnosis) -> str | None:
@@ -64,18 +59,6 @@ def _counts_line(diagnosis: Diagnosis) -> str:
     return f"{read}{plural(diagnosis.n_images, 'image')} in {plural(diagnosis.n_groups, 'group')}{left_out}{made}"
 
 
-def cause_line(diagnosis: Diagnosis) -> str | None:
-    cause = diagnosis.cause
-    if cause is None:
-        return None
-    if cause.module is None or cause.effects is None:
-        return f"cause, against {cause.against}: no module named; {cause.reason}"
-    effect = f"{points(getattr(cause.effects, cause.module))} points ({interval(cause.ci[cause.module])})"
-    whole = f"of {points(cause.difference)}"
-    layer = "" if cause.layer is None else f", layers up to {cause.layer}"
-    return f"cause, against {cause.against}: {cause.module}{layer}, {effect} {whole}"
-
-
 def diagnosis_lines(diagnosis: Diagnosis, width: int) -> list[str]:
     lines = wrap(_head(diagnosis), width, "")
     if diagnosis.error is not None:
@@ -96,7 +79,7 @@ def diagnosis_lines(diagnosis: Diagnosis, width: int) -> list[str]:
         lines += wrap(least, width)
     for caution in diagnosis.cautions:
         lines += wrap(f"caution: {caution}", width)
-    if (line := cause_line(diagnosis)) is not None:
+    if (line := cause_text(diagnosis)) is not None:
         lines += wrap(line, width)
     if diagnosis.treatments is not None:
         lines += wrap(f"treatment: {treatments.sentence(diagnosis.treatments)}", width)

@@ -27,11 +27,11 @@ SHORT: dict[RemedyName, str] = {
     "blank_prior": "taking off the options' prior under a blank picture",
 }
 MEANS: dict[RemedyName, str] = {
-    "options_probe": "the signal is in the likelihoods of the options and is said wrongly",
-    "llm_probe": "the signal reaches the last layer and is not taken up by the options",
-    "connector_probe": "the signal enters the LLM and is lost inside it",
+    "options_probe": "the likelihoods of the options hold the signal, in another order or scale",
+    "llm_probe": "the signal can be read at the last layer and not in the options",
+    "connector_probe": "more can be read where the LLM begins than where it ends",
 }
-SAID_WRONGLY = "the signal is there and is said wrongly"
+IN_OPTIONS = "the options hold the signal"
 WORTH = 0.05
 """Of signal: one remedy is preferred to a simpler one only if it gives back so much more."""
 
@@ -49,7 +49,7 @@ def sentence(treatments: Treatments) -> str:
     if trial is not None and trial.change is not None:
         return (
             f"{SHORT[trial.name]} gives back {points(trial.change.change)} of {points(treatments.lost)} points "
-            f"({interval(trial.change.ci)}): {MEANS.get(trial.name, SAID_WRONGLY)}"
+            f"({interval(trial.change.ci)}): {MEANS.get(trial.name, IN_OPTIONS)}"
         )
     if treatments.lost <= 0:
         return "nothing is lost that a remedy could give back"

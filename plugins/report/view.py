@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from diagnostics.records import CHAIN, STAGES, Diagnosis, Difference, Layer, Predictions, Report
-from plugins.report import grounding, treatments
+from diagnostics.headline import MODE_NAMES, cause_text, headline
+from diagnostics.records import CHAIN, PLACES, Diagnosis, Difference, Layer, Predictions, Report
+from plugins.report import grounding, inputs, treatments
 from plugins.report.advice import next_steps
 from plugins.report.controls import minimum_loss_sentence, sentences
 from plugins.report.lost import UNNAMED, LostClass, lost_on_the_way
 from plugins.report.text import MISSING, interval, known, number, percent, points, shown, signed
 from plugins.report.waterfall import steps
 from plugins.report.words import (
-    MODE_NAMES,
+    JUDGED_ON,
     cause_sentence,
     links,
     reference_sentence,
@@ -104,27 +105,47 @@ def link_rows(diagnosis: Diagnosis) -> list[LinkRow]:
 
 
 def cause_rows(diagnosis: Diagnosis) -> list[CauseRow]:
-    """One row a module; empty where nothing could be swapped."""
+    """One row a place; empty where nothing could be swapped. A place that was not swapped alone has no gain or loss."""
     cause = diagnosis.cause
     if cause is None or cause.effects is None:
         return []
     rows = []
-    for stage in STAGES:
-        effect, swap = getattr(cause.effects, stage), cause.swaps[stage]
+    for place in PLACES:
+        effect, swap = getattr(cause.effects, place), cause.swaps.get(place)
         rows.append(
             CauseRow(
-                module=stage,
+                module=place,
                 effect=points(effect),
-                ci=interval(cause.ci[stage]),
+                ci=interval(cause.ci.get(place)),
                 bar=max(0.0, min(1.0, effect)),
-                gain=points(swap.gain),
-                gain_ci=interval(swap.gain_ci),
-                loss=points(swap.loss),
-                loss_ci=interval(swap.loss_ci),
-                named=stage == cause.module,
+                gain=MISSING if swap is None else points(swap.gain),
+                gain_ci=MISSING if swap is None else interval(swap.gain_ci),
+                loss=MISSING if swap is None else points(swap.loss),
+                loss_ci=MISSING if swap is None else interval(swap.loss_ci),
+                named=place == cause.module,
             )
         )
     return rows
+
+
+def cause_facts(diagnosis: Diagnosis) -> list[str]:
+    """The second checkpoint as it ships, and what the effects share out, a sentence each."""
+    cause = diagnosis.cause
+    if cause is None or cause.against is None:
+        return []
+    found, judged = [], f"judged by {JUDGED_ON[cause.judged_on]}"
+    if cause.shipped is not None:
+        found.append(
+            f"{cause.against} as it ships, with its own input, reads {shown(cause.shipped.signal)} points "
+            f"({interval(cause.shipped.ci)}) on the same images, {judged}."
+        )
+    if cause.effects is not None and cause.difference is not None:
+        found.append(
+            f"On {cause.n_images:,} images {cause.against} answers {points(cause.difference)} points better "
+            f"({interval(cause.difference_ci)}), {judged}; the effects share these out over the places and add up to "
+            "them."
+        )
+    return found
 
 
 def _share(row: list[int], count: int) -> Cell:
@@ -348,14 +369,12 @@ def folder_names(report: Report) -> list[str]:
 def overview(diagnosis: Diagnosis) -> dict[str, Any]:
     """One row of the index."""
     weak = weakest(diagnosis)
-    mode = diagnosis.primary_failure_mode
     return {
         "d": diagnosis,
         "word": verdict_word(diagnosis),
         "sentence": verdict_sentence(diagnosis),
-        "mode": MODE_NAMES[mode] if mode else "tied: " + ", ".join(MODE_NAMES[m] for m in diagnosis.tied)
-        if diagnosis.tied
-        else "",
+        "headline": headline(diagnosis),
+        "cause_text": cause_text(diagnosis),
         "weakest": span(weak[0]).replace("->", "\N{RIGHTWARDS ARROW}") if weak else MISSING,
         "signal": [
             (p, shown(getattr(diagnosis.signal, p) if diagnosis.signal else None, "*", "\N{EN DASH}"),
@@ -397,6 +416,14 @@ def page(diagnosis: Diagnosis, predictions: Predictions | None) -> dict[str, Any
         "minimum_loss": minimum_loss_sentence(diagnosis),
         "cause": cause_rows(diagnosis),
         "cause_sentence": cause_sentence(diagnosis),
+        "cause_facts": cause_facts(diagnosis),
+        "keys": inputs.key_rows(diagnosis.cause.keys) if diagnosis.cause else [],
+        "pixels": inputs.reach_sentence(diagnosis.pixels) if diagnosis.pixels else "",
+        "published": inputs.key_rows(diagnosis.pixels.differs) if diagnosis.pixels else [],
+        "published_sentence": inputs.differs_sentence(diagnosis.pixels) if diagnosis.pixels else "",
+        "alternatives": inputs.alternative_rows(diagnosis),
+        "alternatives_sentence": inputs.sentence(diagnosis.counterfactuals) if diagnosis.counterfactuals else "",
+        "alternatives_note": inputs.note(diagnosis.counterfactuals) if diagnosis.counterfactuals else "",
         "reference_sentence": reference_sentence(diagnosis),
         "timing": [(name, f"{number(seconds, 1)} s") for name, seconds in diagnosis.timing.items()],
         "excluded": diagnosis.excluded[:MOST_ROWS],

@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
+from diagnostics.headline import cause_text, mended, settled
 from diagnostics.records import (
     CHAIN,
     FAILURE_MODES,
     STAGES,
+    Cause,
     Diagnosis,
     FailureMode,
     Link,
+    Place,
     Stage,
 )
+from diagnostics.wording import one_line
 from plugins.report.text import joined, known, shown
 
 STAGE_OF: dict[FailureMode, Stage] = {mode: stage for stage, mode in FAILURE_MODES.items()}
-MODE_NAMES: dict[FailureMode, str] = {
-    "visual_representation_quality": "visual representation quality",
-    "connector_fidelity_loss": "connector fidelity loss",
-    "llm_comprehension_deficit": "LLM comprehension deficit",
-    "semantic_mapping_misalignment": "semantic mapping misalignment",
+STOPS: dict[Stage, str] = {
+    "vision": "at the end of its vision tower the findings cannot be told apart as well as these images allow",
+    "connector": "the finding can be read in its vision tower, and no longer where its language model takes over",
+    "llm": "the finding can be read where its language model takes over, and no longer at that model's end",
+    "answer": "the finding can be read up to the end of its language model, and its answer does not say it",
 }
-LOSES: dict[Stage, str] = {
-    "vision": "its vision tower does not pick up enough of what tells the findings apart",
-    "connector": "its vision tower sees the finding, but the step that hands it to the language model drops it",
-    "llm": "the finding reaches its language model, but is lost while the model processes it",
-    "answer": "the finding can still be read inside the model, but the words it answers do not say it",
-}
+"""Where a link stops, for a reader who knows medicine; not which part is at fault."""
+AT_FAULT = "; which part is at fault is open"
 
 
-MODULES: dict[Stage, str] = {"vision": "vision tower", "connector": "connector", "llm": "LLM", "answer": "head"}
+PLACE_NAMES: dict[Place, str] = {
+    "input": "input",
+    "vision": "vision tower",
+    "connector": "connector",
+    "llm": "LLM",
+    "answer": "head",
+}
+JUDGED_ON = {"likeliest": "the likeliest option", "said": "what is said"}
 
 
 def links(diagnosis: Diagnosis) -> list[tuple[Stage, FailureMode, Link]]:
@@ -72,19 +79,22 @@ def verdict_sentence(diagnosis: Diagnosis) -> str:
         return "This model could not be examined, so nothing is known about it: the run stopped with an error."
     failing = [stage for stage, _, link in links(diagnosis) if link.verdict == "fail"]
     if diagnosis.verdict == "fail":
+        if (cause := settled(diagnosis)) is not None:
+            return _loses_by(diagnosis, cause)
         weak = weakest(diagnosis)
         if weak is None:
             return "This model loses the diagnosis on the way from the image to its answer."
         if diagnosis.primary_failure_mode is None and len(failing) > 1:
             tied = [STAGE_OF[mode] for mode in diagnosis.tied] or failing
-            where = joined(f"the {'LLM' if stage == 'llm' else stage}" for stage in sorted(tied, key=STAGES.index))
+            where = joined(f"to the {'LLM' if stage == 'llm' else stage}" for stage in sorted(tied, key=STAGES.index))
             return (
-                "This model loses the diagnosis in more than one place "
-                f"({where}), and these images cannot tell which of the losses is the larger."
+                f"This model loses the diagnosis at more than one step ({where}), and these images cannot tell which "
+                "step loses more, nor which part is at fault."
             )
         detail = levels(diagnosis, weak[0])
         tail = f" ({detail})" if detail else ""
-        return f"This model loses the diagnosis on its way to the answer: {LOSES[weak[0]]}{tail}."
+        open_ = AT_FAULT if weak[0] == "answer" else ""
+        return f"This model loses the diagnosis on its way to the answer: {STOPS[weak[0]]}{tail}{open_}."
     if diagnosis.verdict == "pass":
         kept = f", {shown(diagnosis.signal.answer)} of 100 points" if diagnosis.signal else ""
         return f"This model carries the diagnosis from the image all the way to its answer{kept}."
@@ -120,13 +130,25 @@ def reference_sentence(diagnosis: Diagnosis) -> str:
     return f"The reference is {reference.network}, {kind}: {reference.origin}.{raised}"
 
 
+def _loses_by(diagnosis: Diagnosis, cause: Cause) -> str:
+    """The sentence of a diagnosis whose cause has been shown."""
+    if cause.module == "input":
+        found = "This model loses the diagnosis by the way picture and question are handed to it, not by its weights"
+        if (mend := mended(diagnosis, cause)) is None:
+            return f"{found}."
+        changes, after, before = mend
+        other = f"another {one_line(next(iter(changes)))}" if len(changes) == 1 else "another input"
+        return f"{found}: with {other} its answer reads {shown(after)} of 100 points instead of {shown(before)}."
+    name = "language model" if cause.module == "llm" else PLACE_NAMES[cause.module or "answer"]
+    by = f", as swapping it with that of {one_line(cause.against)} shows" if cause.against else ""
+    return f"This model loses the diagnosis in its {name}{by}."
+
+
 def cause_sentence(diagnosis: Diagnosis) -> str:
-    """What swapping modules with a second checkpoint found, or that nothing was swapped."""
-    cause = diagnosis.cause
-    if cause is None:
+    """What swapping and counterfactual inputs found, or that neither was tried."""
+    text = cause_text(diagnosis)
+    if text is None:
         return "Not searched for: a probe says where the signal is readable, not which module loses it."
-    if cause.module is None:
-        return f"Swapping modules with {cause.against} names no module: {cause.reason}."
-    layer = "" if cause.layer is None else f", by its layers up to {cause.layer}"
-    module = MODULES[cause.module]
-    return f"Swapping modules with {cause.against}, the {module} makes the difference{layer}: {cause.reason}."
+    cause = settled(diagnosis)
+    why = f"; {one_line(cause.reason)}" if cause is not None else ""
+    return f"{text[0].upper()}{text[1:].rstrip('.')}{why.rstrip('.')}."

@@ -15,10 +15,10 @@ def test_the_cause_reaches_report_and_summary(store, small, tmp_path):
     )
     cause = run.diagnoses["phantom-connector", "small"]["cause"]
     assert cause["module"] == "connector", run.out
-    assert set(cause["effects"]) == set(cause["ci"]) == {"vision", "connector", "llm", "answer"}
+    assert set(cause["effects"]) == {"input", "vision", "connector", "llm", "answer"}
     assert cause["layer"] is None
-    assert "cause, against phantom: connector" in run.out
+    assert "cause: connector, by swapping with phantom" in run.out
     (page,) = tmp_path.glob("*/index.html")
     text = page.read_text("utf-8")
-    assert "Swapping modules with phantom, the connector makes the difference" in text
-    assert "Effect of each module" in text
+    assert "Cause: connector, by swapping with phantom" in text
+    assert "Effect of each place" in text

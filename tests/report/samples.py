@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Any, Literal
 
 from diagnostics.records import (
     FAILURE_MODES,
+    PLACES,
     STAGES,
     Accuracy,
+    Alternative,
     AnswerReading,
     Cause,
     Chain,
@@ -16,6 +18,7 @@ from diagnostics.records import (
     Compared,
     Controls,
     ControlTask,
+    Counterfactuals,
     Curves,
     Diagnosis,
     Difference,
@@ -30,10 +33,13 @@ from diagnostics.records import (
     Hidden,
     Hiding,
     Hybrid,
+    Key,
     Layer,
     Link,
     Modules,
     Null,
+    Pixels,
+    Place,
     Predictions,
     Prefix,
     Reference,
@@ -41,6 +47,7 @@ from diagnostics.records import (
     RemedyName,
     Report,
     Rewording,
+    Shipped,
     Stage,
     Steps,
     Swap,
@@ -240,32 +247,146 @@ def healthy() -> Diagnosis:
     )
 
 
-def named_cause() -> Cause:
-    effects = {"vision": 0.01, "connector": 0.71, "llm": -0.02, "answer": 0.0}
+def named_cause(against: str = "gemma-3-4b", judged_on: Literal["likeliest", "said"] = "likeliest") -> Cause:
+    """The connector, by swapping; two settings differ, of which one can be swapped alone."""
+    effects: dict[Place, float] = {"input": 0.003, "vision": 0.01, "connector": 0.71, "llm": -0.02, "answer": 0.0}
     half = 0.04
+    swaps: dict[Place, Swap] = {
+        place: Swap(gain=e, gain_ci=(e - half, e + half), loss=e / 2, loss_ci=(e / 2 - half, e / 2 + half))
+        for place, e in effects.items()
+    }
     return Cause(
-        against="gemma-3-4b",
-        effects=Modules(**effects),
-        ci={stage: (effects[stage] - half, effects[stage] + half) for stage in STAGES},
+        against=against,
+        found_by="swap",
+        certain=True,
+        judged_on=judged_on,
+        shipped=Shipped(signal=0.69, ci=(0.65, 0.73)),
+        effects=Modules(**{str(place): effect for place, effect in effects.items()}),
+        ci={place: (effects[place] - half, effects[place] + half) for place in PLACES},
         module="connector",
-        reason="its effect exceeds that of every other module, and single swaps in both directions agree",
+        reason="its effect exceeds that of every other place, and single swaps in both directions agree",
         layer=None,
-        difference=0.7,
+        difference=0.703,
         difference_ci=(0.64, 0.75),
-        swaps={
-            stage: Swap(gain=e, gain_ci=(e - half, e + half), loss=e / 2, loss_ci=(e / 2 - half, e / 2 + half))
-            for stage, e in ((stage, effects[stage]) for stage in STAGES)
-        },
+        swaps=swaps,
         hybrids=[
             Hybrid(swapped=[], signal=-0.0211, ci=(-0.05, 0.01)),
             Hybrid(swapped=["connector"], signal=0.69, ci=(0.65, 0.73)),
+            Hybrid(swapped=["input", "connector"], signal=0.693, ci=(0.65, 0.73)),
         ],
         prefixes=[
             Prefix(layers=0, signal=-0.0211, ci=(-0.05, 0.01)),
             Prefix(layers=1, signal=0.69, ci=(0.65, 0.73)),
         ],
+        keys=[
+            Key(
+                path="chat_template",
+                ours="{% for message in messages %}<|{{ message.role }}|>{{ message.content }}{% endfor %}" * 40,
+                theirs="{% for message in messages %}{{ message.content }}{% endfor %}" * 40,
+                signal=-0.0181,
+                change=Difference(change=0.003, ci=(-0.01, 0.016)),
+            ),
+            Key(
+                path="config.text_config.num_hidden_layers",
+                ours=34,
+                theirs=36,
+                reason="it changes the shapes of weights",
+            ),
+        ],
         n_images=200,
     )
+
+
+def other_inputs(named: bool) -> Counterfactuals:
+    """Four other inputs, of which the mean and deviation of the pixels explain the loss, or none."""
+
+    def asked(name: str, change: float, explains: bool, **changes: Any) -> Alternative:
+        difference = Difference(change=change, ci=(change - 0.08, change + 0.07))
+        return Alternative(
+            name=name, changes=changes, signal=0.004 + change, change=difference, explains=explains
+        )  # fmt: skip
+
+    mean = "mean and deviation of 0.5"
+    return Counterfactuals(
+        n_images=60,
+        judged_on="said",
+        asked=0.004,
+        short=0.88,
+        named=mean if named else None,
+        tried=[
+            asked(
+                mean,
+                0.806 if named else 0.1,
+                named,
+                **{"image_processor.image_mean": [0.5] * 3, "image_processor.image_std": [0.5] * 3},
+            ),
+            asked("greys inverted", -0.004, False, **{"image_processor.invert": True}),
+            asked("no system line", 0.01, False, chat_template="{{ messages[0].content }} " * 60),
+            Alternative(
+                name="tower layer -1",
+                changes={"config.vision_feature_layer": -1},
+                reason="the tower has no layer behind the one that is read",
+            ),
+        ],
+    )
+
+
+def not_said(model: str, **update: Any) -> Diagnosis:
+    """Readable to the last layer, and the answer far below it."""
+    signal = chain(0.9512, 0.9397, 0.9386, 0.9074, 0.004)
+    base = healthy().model_dump()
+    return Diagnosis(
+        **base
+        | {
+            "model": model,
+            "verdict": "fail",
+            "signal": signal,
+            "signal_ci": intervals(signal),
+            "accuracy": Accuracy(chance=1 / 3, reference=0.967, vision=0.96, connector=0.959, llm=0.94, answer=0.335),
+            "primary_failure_mode": FAILURE_MODES["answer"],
+            "failure_modes": modes(signal, {"answer": "fail"}),
+            "confusion": confusion(signal, 3, 200, 3),
+            "answer": answer(0.9074, 0.88, 0.35, 0.004, calibrated=0.83),
+        }
+        | update
+    )
+
+
+def open_cause() -> Diagnosis:
+    """Other inputs were tried and none explains the loss; no second checkpoint was given."""
+    reason = (
+        "readable up to the LLM's last layer, not said; the cause is open: none of 3 other inputs tried gives it back, "
+        "and no second checkpoint was given"
+    )
+    return not_said(
+        "llava-open",
+        cause=Cause(reason=reason, judged_on="said"),
+        counterfactuals=other_inputs(named=False),
+        pixels=Pixels(n_images=60, mean=-0.31, deviation=0.87),
+    )
+
+
+def wrong_mean() -> Diagnosis:
+    """The input is the cause, found by asking again."""
+    published = Key(path="image_processor.image_mean", ours=[0.9] * 3, theirs=[0.5] * 3)
+    return not_said(
+        "llava-mean",
+        cause=Cause(
+            found_by="counterfactual",
+            certain=True,
+            module="input",
+            key="image_processor.image_mean",
+            judged_on="said",
+            reason="with it alone the answer reads clearly better, all inputs tried counted",
+        ),
+        counterfactuals=other_inputs(named=True),
+        pixels=Pixels(n_images=60, mean=-4.21, deviation=2.9, differs=[published]),
+    )
+
+
+def swapped() -> Diagnosis:
+    """The connector is the cause of what only the answer shows, found by swapping."""
+    return not_said("llava-connector", cause=named_cause("llava-base", "said"), dataset="busi")
 
 
 def tried() -> Treatments:
@@ -553,7 +674,9 @@ def report(*diagnoses: Diagnosis) -> Report:
 
 
 def everything() -> Report:
-    return report(healthy(), connector_fail(), failed(), tied(), undecided())
+    return report(
+        healthy(), connector_fail(), failed(), tied(), undecided(), open_cause(), wrong_mean(), swapped()
+    )  # fmt: skip
 
 
 if __name__ == "__main__":
@@ -561,4 +684,4 @@ if __name__ == "__main__":
     from plugins.report.pages import write_pages
 
     write_report(everything(), sys.argv[1])
-    write_pages(everything(), sys.argv[1], [None, predictions(), None, None, None])
+    write_pages(everything(), sys.argv[1], [None, predictions(), *[None] * 6])

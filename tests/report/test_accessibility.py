@@ -29,6 +29,7 @@ PAGES = {
     "comparison": "comparison.html",
     "curves": "curves.html",
     "diagnosis": "medgemma-chest-xray/index.html",
+    "input": "llava-mean-phantom/index.html",
     "error": "evil_script_alert_x_script_model_-busi/index.html",
 }
 WIDTHS, SCHEMES = (1400, 390), ("light", "dark")
@@ -82,8 +83,9 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     folder = tmp_path_factory.mktemp("pages")
     read = samples.predictions()
     tuned = samples.tuned(samples.connector_fail())
-    report, others = samples.report(*samples.everything().diagnoses, tuned), [None] * 4
-    write_pages(report, folder, [None, read, *others], [{}, files(read, folder), {}, {}, {}, {}])
+    report = samples.report(*samples.everything().diagnoses, tuned)
+    n_others = len(report.diagnoses) - 2
+    write_pages(report, folder, [None, read, *[None] * n_others], [{}, files(read, folder), *[{}] * n_others])
     texts = {name: (folder / path).read_text("utf-8") for name, path in PAGES.items()} | {"faint": FAINT}
     frames = ""
     for name, width, scheme in product(texts, WIDTHS, SCHEMES):

@@ -82,7 +82,9 @@ def test_names_are_text_in_the_description():
 
 def test_the_description_says_verdict_question_and_remedy():
     html = description("connector_fidelity_loss", samples.connector_fail())
-    assert html.startswith("<p><b>This model loses the diagnosis on its way to the answer")
+    assert html.startswith(
+        "<p><b>This model loses the diagnosis in its connector, as swapping it with that of gemma-3-4b"
+    )
     assert MEANINGS["connector_fidelity_loss"] in html
     assert "<li>Tune the connector alone" in html
     assert "<li>" not in description("visual_representation_quality", samples.connector_fail())

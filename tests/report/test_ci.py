@@ -111,14 +111,15 @@ def test_a_name_mentions_nobody_and_a_revision_stays_as_it_is() -> None:
 def test_the_summary_says_what_was_found() -> None:
     table = Table(job_summary(samples.everything()))
     cells = {(row[0], row[1]): row[2:] for row in table.rows[1:]}
-    assert len(cells) == 5
-    verdict, mode, chain, against, cautions = cells["medgemma", "chest-xray"]
-    assert (verdict, mode) == ("fail", "connector fidelity loss")
+    assert len(cells) == 8
+    verdict, found, chain, against, cautions = cells["medgemma", "chest-xray"]
+    assert (verdict, found) == ("fail", "connector fidelity loss, cause: connector, by swapping with gemma-3-4b")
     assert chain == "92.0 → 88.1 → 11.3 → 8.9 → 0.0*"
     assert "regressed: more than 2 points are lost at the answer" in against
-    assert "cause, against" in against
+    assert "cause: connector, by swapping with gemma-3-4b: 71.0 points (67.0 to 75.0) of 70.3" in against
     assert cautions.split("\n") == ["contamination unknown", "shortcut: file size alone reads 0.61"]
-    assert cells["lingshu-7b", "covid19-ct"][1].startswith("tied: connector fidelity loss, ")
+    assert cells["lingshu-7b", "covid19-ct"][1].startswith("tied: connector fidelity loss; readable up to ")
+    assert cells["llava-open", "phantom"][1] == "readable up to the LLM's last layer, not said; cause open"
     assert "carry the labels" in cells["hulu-med-4b", "phantom"][1]
     assert cells[samples.SCRIPT_NAME, "busi"][0] == "error"
 
@@ -214,7 +215,13 @@ def test_links_annotate_only_where_they_are_gated(gate: str, level: list[str]) -
     [
         ([samples.healthy], "pass", "brightgreen"),
         ([samples.vision_fail], "fail, visual representation quality", "red"),
-        ([samples.tied], "fail", "red"),
+        (
+            [samples.tied],
+            "fail, tied: connector fidelity loss; readable up to the LLM's last layer, not said; cause open",
+            "red",
+        ),
+        ([samples.open_cause], "fail, readable up to the LLM's last layer, not said; cause open", "red"),
+        ([samples.wrong_mean], "fail, cause: input (image_processor.image_mean)", "red"),
         ([samples.vision_fail, samples.healthy], "fail", "red"),
         ([samples.undecided], "inconclusive", "yellow"),
         ([samples.failed], "error", "lightgrey"),
@@ -239,7 +246,9 @@ def test_the_summary_fits_the_terminal(model: str, dataset: str, long: str, verb
 
 
 def test_quiet_is_a_line_a_diagnosis_and_verbose_has_every_link() -> None:
-    assert summary_lines(samples.everything(), 80, -1)[1] == "medgemma on chest-xray: FAIL, connector fidelity loss"
+    assert summary_lines(samples.everything(), 80, -1)[1] == (
+        "medgemma on chest-xray: FAIL, connector fidelity loss, cause: connector, by"
+    )
     assert len(summary_lines(report_of(samples.healthy(), samples.vision_fail()), 80, -1)) == 3
     text = " ".join(" ".join(summary_lines(report_of(samples.vision_fail()), 80, 1)).split())
     assert "fail reference -> vision: loses 59.0 points (53.5 to 64.2); less than 75%" in text

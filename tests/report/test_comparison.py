@@ -62,10 +62,15 @@ def test_many_reports_become_one_table(tmp_path: Path, capsys: pytest.CaptureFix
     assert "None" not in page.text
     with (out / "comparison.csv").open(encoding="utf-8", newline="") as file:
         records = list(csv.DictReader(file))
-    assert len(records) == 7
+    assert len(records) == 10
     (found,) = (r for r in records if r["model"] == "medgemma" and r["dataset"] == "chest-xray")
     assert found["revision"] == "290cda5e"
     assert found["primary_failure_mode"] == "connector_fidelity_loss"
+    causes = {r["model"]: (r["cause"], r["cause_certain"], r["cause_key"]) for r in records}
+    assert causes["medgemma"] == ("", "", "")
+    assert causes["llava-open"] == ("open", "false", "")
+    assert causes["llava-mean"] == ("input", "true", "image_processor.image_mean")
+    assert causes["llava-connector"] == ("connector", "true", "")
     assert [float(found[f"signal_{place}"]) for place in ("connector", "answer")] == [0.1134, -0.0211]
     assert float(found["fhs_vision"]) == 1.13
     (broken,) = (r for r in records if r["error"])
@@ -73,7 +78,7 @@ def test_many_reports_become_one_table(tmp_path: Path, capsys: pytest.CaptureFix
     markdown = (out / "comparison.md").read_text("utf-8").splitlines()
     assert "| 92.0 | 88.1 | 11.3 | 8.9 | 0.0\\* |" in next(line for line in markdown if "290cda5e" in line)
     pipes = {len(re.findall(r"(?<!\\)\|", line)) for line in markdown if line.startswith("|")}
-    assert pipes == {16}
+    assert pipes == {18}
 
 
 def test_every_picture_has_words_and_every_heading_a_scope(tmp_path: Path) -> None:
@@ -81,7 +86,7 @@ def test_every_picture_has_words_and_every_heading_a_scope(tmp_path: Path) -> No
     main([path, "--out", str(tmp_path)])
     text = (tmp_path / "comparison.html").read_text("utf-8")
     pictures = re.findall(r"<svg[^>]*>", text)
-    assert len(pictures) == 7
+    assert len(pictures) == 13
     assert all('role="img" aria-label="' in picture for picture in pictures)
     assert all("scope=" in tag for tag in re.findall(r"<th\b[^>]*>", text))
     spoken = "vision 88.1, connector 11.3 (fails), llm 8.9, answer 0.0 (below chance) (fails)"
@@ -98,7 +103,7 @@ def test_names_are_escaped(tmp_path: Path) -> None:
     assert evil in page.text
     plain = re.sub(r"\\.", "", (tmp_path / "comparison.md").read_text("utf-8"))
     assert not re.search(r"<|\*", plain)
-    assert {line.count("|") for line in plain.splitlines() if line.startswith("|")} == {16}
+    assert {line.count("|") for line in plain.splitlines() if line.startswith("|")} == {18}
 
 
 def test_a_failing_link_is_framed_from_where_it_fell() -> None:
@@ -295,7 +300,7 @@ def test_columns_sort_in_a_browser(tmp_path: Path) -> None:
              "--dump-dom", page.as_uri()],
             check=True, capture_output=True, text=True, timeout=60,
         ).stdout  # fmt: skip
-        assert dom.count('<button type="button">') == 2 + 15
+        assert dom.count('<button type="button">') == 2 + 17
         matrix = dom.split("<tbody>")[1].split("</tbody>")[0]
         return [html.unescape(name) for name in re.findall(r'class="kin">([^<]+)<', matrix)]
 

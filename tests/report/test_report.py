@@ -35,6 +35,9 @@ SAMPLES = {
     "llm": samples.llm_fail,
     "tied": samples.tied,
     "undecided": samples.undecided,
+    "open": samples.open_cause,
+    "input": samples.wrong_mean,
+    "swapped": samples.swapped,
 }
 
 
@@ -241,7 +244,7 @@ def test_page_weight(tmp_path: Path) -> None:
 def test_verdict_is_one_sentence(name: str, snapshot: Any) -> None:
     sentence = verdict_sentence(SAMPLES[name]())
     assert len(re.findall(r"\.(\s|$)", sentence)) == 1
-    assert [sentence, *((step.stage, step.text) for step in next_steps(SAMPLES[name]()))] == snapshot
+    assert [sentence, *((step.place, step.text) for step in next_steps(SAMPLES[name]()))] == snapshot
 
 
 def test_schema_is_published_as_the_records_are() -> None:

@@ -1,0 +1,138 @@
+"""What reaches the tower, and what the model answers under other inputs: for the page and the advice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from diagnostics.headline import settings_text
+from diagnostics.records import Alternative, Counterfactuals, Diagnosis, Key, Pixels
+from diagnostics.wording import briefs, one_line
+from plugins.report.text import interval, joined, number, plural, points, shown, signed
+from plugins.report.words import JUDGED_ON
+
+FARTHEST_MEAN = 2.7
+NARROWEST, WIDEST = 0.2, 2.3
+"""What the two usual conventions can make of a picture: grey levels of 0 to 1 less a mean of 0.4 to 0.5, over a
+deviation of 0.22 to 0.5, lie between -2.2 and 2.7, and deviate by at most 0.5 / 0.22; grey levels that deviate by less
+than 0.1 are nearly one grey."""
+
+
+@dataclass(frozen=True)
+class AlternativeRow:
+    name: str
+    settings: str
+    signal: str
+    change: str
+    ci: str
+    result: str
+    named: bool
+
+
+@dataclass(frozen=True)
+class KeyRow:
+    path: str
+    ours: str
+    theirs: str
+    signal: str
+    change: str
+    ci: str
+    reason: str
+
+
+def far_off(pixels: Pixels) -> bool:
+    """Whether pixels reach the tower with a mean or a deviation that no usual convention makes of a picture."""
+    return not (abs(pixels.mean) <= FARTHEST_MEAN and NARROWEST <= pixels.deviation <= WIDEST)
+
+
+def reach_sentence(pixels: Pixels) -> str:
+    far = ", far from 0 and 1" if far_off(pixels) else ""
+    return (
+        f"On {plural(pixels.n_images, 'image')} the pixel values that reach the tower have mean {number(pixels.mean)} "
+        f"and deviation {number(pixels.deviation)}{far}."
+    )
+
+
+def none_explains(counterfactuals: Counterfactuals) -> str:
+    """That no other input gives the answer back, and the one that comes nearest where it adds anything."""
+    tried = [other for other in counterfactuals.tried if other.change is not None]
+    if not tried:
+        return "No other input could be tried."
+    best = max(tried, key=lambda other: other.change.change if other.change else 0.0)
+    near = ""
+    if best.change is not None and best.change.ci[0] > 0:
+        near = f"; the nearest, {one_line(best.name)}, adds {points(best.change.change)} ({interval(best.change.ci)})"
+    return (
+        f"Of {plural(len(tried), 'other input')} tried on {plural(counterfactuals.n_images, 'image')} none gives back "
+        f"half of the {points(counterfactuals.short)} points that are missing{near}."
+    )
+
+
+def sentence(counterfactuals: Counterfactuals) -> str:
+    """What asking again came to, in one plain sentence."""
+    named = next((other for other in counterfactuals.tried if other.name == counterfactuals.named), None)
+    if named is None:
+        return none_explains(counterfactuals)
+    return (
+        f"With {settings_text(named.changes) or one_line(named.name)} the model answers {shown(named.signal)} instead "
+        f"of {shown(counterfactuals.asked)} points: the input makes the difference."
+    )
+
+
+def note(counterfactuals: Counterfactuals) -> str:
+    return (
+        f"Signal in points on the same {plural(counterfactuals.n_images, 'image')}, judged by "
+        f"{JUDGED_ON[counterfactuals.judged_on]}: {shown(counterfactuals.asked)} as it is, "
+        f"{points(counterfactuals.short)} short of what was readable before it. Intervals count all inputs tried."
+    )
+
+
+def alternative_rows(diagnosis: Diagnosis) -> list[AlternativeRow]:
+    found = diagnosis.counterfactuals
+    return [] if found is None else [_row(other, other.name == found.named) for other in found.tried]
+
+
+def _row(other: Alternative, named: bool) -> AlternativeRow:
+    change = other.change
+    if change is None:
+        result = f"not tried: {one_line(other.reason or 'no reason given')}"
+    else:
+        result = "yes" if other.explains else "no"
+    return AlternativeRow(
+        name=one_line(other.name),
+        settings=settings_text(other.changes),
+        signal="" if other.signal is None else shown(other.signal),
+        change="" if change is None else signed(change.change),
+        ci="" if change is None else interval(change.ci),
+        result=result,
+        named=named,
+    )
+
+
+def key_rows(keys: list[Key]) -> list[KeyRow]:
+    """Settings that differ, with both values and what the model gains by this one alone."""
+    return [
+        KeyRow(
+            path=path,
+            ours=ours,
+            theirs=theirs,
+            signal="" if key.signal is None else shown(key.signal),
+            change="" if key.change is None else signed(key.change.change),
+            ci="" if key.change is None else interval(key.change.ci),
+            reason="" if key.reason is None else one_line(key.reason),
+        )
+        for key, (path, ours, theirs) in zip(keys, differing(keys), strict=True)
+    ]
+
+
+def differing(keys: list[Key]) -> list[tuple[str, str, str]]:
+    """Path and both values of each setting."""
+    return [(one_line(key.path), *briefs(key.ours, key.theirs)) for key in keys]
+
+
+def differs_sentence(pixels: Pixels) -> str:
+    """Which settings are not the published ones; empty where all are."""
+    if not pixels.differs:
+        return ""
+    named = joined(one_line(key.path) for key in pixels.differs)
+    one = len(pixels.differs) == 1
+    return f"{named} {'is' if one else 'are'} not as published for this model or its base."
