@@ -7,16 +7,17 @@ import unicodedata
 from collections.abc import Sequence
 
 OPTION_SCORE = (
-    "sum of the log-likelihoods of an answer's tokens, not divided by their number; where one answer begins another, "
-    "the end of every answer counts too"
+    "log of the summed probability of an answer's writings after the prompt (as given, in lower case, with a capital, with "
+    "a space or without), each the product over its tokens; where one answer begins another, the end of every answer "
+    "counts too"
 )
-"""How an option is scored: the probability that the model writes this answer, by the chain rule.
+"""How an option is scored: the probability that the model begins its text with this answer, by the chain rule.
 
-Dividing by length gives no probability and favours long words, whose later tokens follow from the first. An answer
-that begins another ("normal", "normal variant") would be the likelier of the two whatever the model writes; scored with
-their ends, the answers exclude each other again. In a small model taught to say "normal", "normal variant" and
-"malignant tumour with spread" (1, 2 and 4 tokens), the likeliest option was the class said in 0.67 of 180 images by the
-sum alone, 0.71 by the mean over tokens, 1.00 by the sum with the ends.
+The tokens are those that the model would write after its prompt (`fixtures.models.answer_tokens`): after `ASSISTANT:` a
+model writes " normal", and the likelihood of "normal" says nothing of what it answers. Dividing by length gives no
+probability and favours long words, whose later tokens follow from the first. An answer that begins another ("normal",
+"normal variant") would be the likelier of the two whatever the model writes; scored with their ends, the answers
+exclude each other again.
 """
 
 REASONING_TOKENS = 512

@@ -8,6 +8,7 @@ waits for a GPU: where rows belong is known before the pass, what was pooled is 
 from __future__ import annotations
 
 import copy
+import math
 import sys
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -34,13 +35,20 @@ from diagnostics.pooling import (
     raster_regions,
     sequence_regions,
 )
-from fixtures.models.chat import inputs, require_known
-from fixtures.models.loading import LoadedModel, LoadError
+from fixtures.models.answer_tokens import writings
+from fixtures.models.chat import inputs
+from fixtures.models.loading import LoadedModel
 
 Name = TypeVar("Name", bound=Hashable)
 
 RANDOM_DRAWS = 5
-"""Sets of as many random tokens as there are options, whose likelihoods are the control of the options'."""
+"""Sets of as many random tokens as the options have writings, whose likelihoods are the control of the options'."""
+
+NEGLIGIBLE = 1e-4
+"""Of the probability that any answer is written: what a writing must be able to add to be worth a pass. Ten times as
+much may lie between an image's likelihoods read in a batch and alone. A trained phantom, which knows 400 tokens, gives
+1e-6 to 4e-5 to one that it never writes; larger vocabularies less.
+"""
 
 PICTURE = 64
 """Pixels a side of the picture on which the tower's way is tried."""
@@ -64,7 +72,8 @@ class Batch:
 
     features: locus name -> [n_images, width] float32.
     option_log_likelihoods: [n_images, n_options], scored by `answers.OPTION_SCORE`.
-    random_log_likelihoods: [n_images, RANDOM_DRAWS * n_options], of random tokens where an answer would start.
+    random_log_likelihoods: [n_images, RANDOM_DRAWS * n_options], of random tokens where an answer would start, as many
+        summed as an option has writings.
     texts: the generated answers.
     """
 
@@ -93,9 +102,9 @@ class Extractor:
         self._loaded = loaded
         self._prompt = prompt
         self._tokenizer = loaded.processor.tokenizer
-        self._options = options_of(loaded, options)
+        self._options = options_of(loaded, prompt, options)
         n_known = int(loaded.model.get_input_embeddings().weight.shape[0])
-        self._random = _random_tokens(self._tokenizer, n_known, RANDOM_DRAWS * len(options))
+        self._random = _random_tokens(self._tokenizer, n_known, self._options)
         self._max_new_tokens = max_new_tokens
         self._recorder: _Recorder | None = None
         self._last_used_block: int | None = None
@@ -192,7 +201,7 @@ class Extractor:
         recorder.active = False
         recorder.require_finite()
         likelihoods = torch.log_softmax(output.logits[:, -1].float(), dim=-1)
-        recorder.random = _array(likelihoods[:, self._random])
+        recorder.random = _array(_score_random(likelihoods, self._random))
         recorder.options = score_options(self._loaded.model, self._options, recorder.batch, kwargs, output)
         # A token may be ruled out by minus infinity; an answer whose tokens are cannot be scored.
         if np.isnan(recorder.random).any() or not np.isfinite(recorder.options).all():
@@ -436,39 +445,74 @@ def on_host(values: Mapping[Name, Tensor]) -> dict[Name, NDArray[np.float32]]:
     return {name: value.numpy() for name, value in copies.items()}
 
 
-def _random_tokens(tokenizer: Any, n_known: int, n_tokens: int) -> list[int]:
-    """Token ids the model knows, drawn without specials, the same for every run of a checkpoint; repeated if the
+def _random_tokens(tokenizer: Any, n_known: int, options: Options) -> list[list[int]]:
+    """For each option RANDOM_DRAWS times as many token ids as it has writings. They are drawn from those the model
+    knows, without specials and what begins an option, the same for every run of a checkpoint; repeated if the
     vocabulary is small.
     """
-    usable = sorted(set(range(min(len(tokenizer), n_known))) - set(tokenizer.all_special_ids))
-    drawn = np.random.default_rng(0).permutation(usable)
-    return [int(token) for token in np.resize(drawn, n_tokens)]
+    begun = {tokens[0] for ways in options.tokens for tokens in ways}
+    usable = sorted(set(range(min(len(tokenizer), n_known))) - set(tokenizer.all_special_ids) - begun)
+    sizes = [RANDOM_DRAWS * len(ways) for ways in options.tokens]
+    drawn = np.resize(np.random.default_rng(0).permutation(usable), sum(sizes))
+    return [part.tolist() for part in np.split(drawn, np.cumsum(sizes)[:-1])]
+
+
+def _score_random(first: Tensor, drawn: Sequence[Sequence[int]]) -> Tensor:
+    """Log of the summed probability of the random tokens that stand for each option, [n_images, RANDOM_DRAWS *
+    n_options], a draw after the other.
+    """
+    options = [first[:, tokens].unflatten(1, (RANDOM_DRAWS, -1)).logsumexp(dim=2) for tokens in drawn]
+    return torch.stack(options, dim=2).flatten(1)
 
 
 @dataclass(frozen=True)
 class Options:
-    """The tokens of each answer, and the tokens that end one where an answer begins another."""
+    """How a model writes the answers.
 
-    tokens: list[list[int]]
+    tokens: of each answer its writings, token sequences no two of which are alike, the likeliest way first.
+    ends: the tokens that end an answer, of which any may, where a writing of one answer begins one of another.
+    Without ends no writing begins another, so that they exclude each other and their probabilities add up (save where a
+    model has no such tokens).
+    """
+
+    tokens: list[list[tuple[int, ...]]]
     ends: list[int]
 
+    def runs(self) -> dict[tuple[int, ...], list[tuple[int, int]]]:
+        """What must follow the prompt for each writing to be scored, and the writings (answer, place) that it serves:
+        one run for all that begin alike. What the prompt alone serves stands under ().
+        """
+        places = {(k, i): tokens for k, ways in enumerate(self.tokens) for i, tokens in enumerate(ways)}
+        needed = {place: tokens if self.ends else tokens[:-1] for place, tokens in places.items()}
+        runs: dict[tuple[int, ...], list[tuple[int, int]]] = {}
+        for place, tokens in needed.items():
+            run = max((other for other in needed.values() if _begins(tokens, other)), key=len) if tokens else ()
+            runs.setdefault(run, []).append(place)
+        return runs
 
-def options_of(loaded: LoadedModel, answers: Sequence[str]) -> Options:
-    """The answers as the model's tokenizer writes them. Raises LoadError where it cannot, or the model has no such
-    token.
+
+def options_of(loaded: LoadedModel, prompt: str, answers: Sequence[str]) -> Options:
+    """The answers as the model writes them after `prompt`. Raises LoadError where its tokenizer cannot, or the model
+    has no such token.
     """
-    tokens = [loaded.processor.tokenizer(answer, add_special_tokens=False)["input_ids"] for answer in answers]
-    if not all(tokens):
-        raise LoadError(
-            f"{loaded.name}: its tokenizer writes {answers[tokens.index([])]!r} without a token; name a processor that "
-            "fits with --processor"
-        )
-    require_known(loaded, [token for answer in tokens for token in answer])
-    return Options(tokens, end_tokens(loaded.model) if _one_begins_another(tokens) else [])
+    tokens = writings(loaded, prompt, answers)
+    ends = end_tokens(loaded.model) if _one_begins_another(tokens) else []
+    return Options(tokens if ends else [_shortest(ways) for ways in tokens], ends)
 
 
-def _one_begins_another(options: list[list[int]]) -> bool:
-    return any(a is not b and b[: len(a)] == a for a in options for b in options)
+def _one_begins_another(options: Sequence[Sequence[tuple[int, ...]]]) -> bool:
+    return any(
+        _begins(a, b) for ways in options for others in options if ways is not others for a in ways for b in others
+    )
+
+
+def _shortest(ways: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """The writings of one answer without those that another of them begins, in which they are counted."""
+    return [b for b in ways if not any(a != b and _begins(a, b) for a in ways)]
+
+
+def _begins(a: Sequence[int], b: Sequence[int]) -> bool:
+    return b[: len(a)] == a
 
 
 def end_tokens(model: Any) -> list[int]:
@@ -488,47 +532,73 @@ def prefill(model: Any, batch: Any) -> tuple[dict[str, Any], Any]:
     return made[0]
 
 
-def score_options(model: Any, options: Options, batch: Any, kwargs: dict[str, Any], output: Any) -> NDArray[np.float32]:
-    """Log-likelihood of each whole answer after the prompt, [n_images, n_options].
+def score_options(
+    model: Any,
+    options: Options,
+    batch: Any,
+    kwargs: dict[str, Any],
+    output: Any,
+    feed: Callable[[tuple[int, ...]], None] = lambda _: None,
+) -> NDArray[np.float32]:
+    """Log of the summed probability of each answer's writings after the prompt, [n_images, n_options].
 
-    `kwargs` and `output` are those of a prefill of `batch` with a cache; copies of it are continued. Where answers have
-    ends, of the answer and any one of these tokens after it.
+    `kwargs` and `output` are those of a prefill of `batch` with a cache; copies of it are continued, one at a time, and
+    `feed` is told the tokens before each. Where answers have ends, a writing counts with any one of them after it.
+
+    No writing is likelier than its first token: those that could not add more than NEGLIGIBLE to the probability that
+    any answer is written are left out for an image, and no pass is made for what is left out for all images of the
+    batch. Every answer keeps the one of its writings that begins likeliest.
     """
     first = torch.log_softmax(output.logits[:, -1].float(), dim=-1)
-    mask = batch["attention_mask"]
-    position = kwargs.get("position_ids")
-    last = position[..., -1:] if position is not None else mask.sum(dim=1, keepdim=True) - 1
-    # The cache goes back in under the name it came out with, which depends on the version of transformers.
-    caches = {name: value for name, value in output.items() if isinstance(value, Cache)}
-    if not caches:
-        raise RowCountError(f"{type(model).__name__} hands on no cache, so that whole answers cannot be scored")
-    columns = []
-    for tokens in options.tokens:
-        score = first[:, tokens[0]]
-        fed = tokens if options.ends else tokens[:-1]
-        if fed:
-            given = torch.tensor(fed, device=first.device).expand(len(first), -1)
-            steps = torch.arange(1, given.shape[1] + 1, device=first.device)
-            extra = {
-                name: torch.zeros_like(given) for name in ("token_type_ids", "mm_token_type_ids") if name in kwargs
-            }
-            continued = model(
-                input_ids=given,
-                attention_mask=torch.cat([mask, torch.ones_like(given)], dim=1),
-                position_ids=last + steps,
-                use_cache=True,
-                **_copied(caches),
-                **extra,
-            )
-            later = torch.log_softmax(continued.logits.float(), dim=-1)
-            # Else its cache would live on beside the copy that the next answer continues.
-            del continued
-            target = torch.tensor(tokens[1:], dtype=torch.long, device=first.device)
-            score = score + later[:, torch.arange(len(target)), target].sum(dim=1)
+    runs, continued = options.runs(), _Continued(model, batch, kwargs, output)
+    begin = [first[:, [tokens[0] for tokens in ways]] for ways in options.tokens]
+    scores = [torch.full_like(ways, -math.inf) for ways in begin]
+    for k, i in runs.pop((), []):
+        scores[k][:, i] = begin[k][:, i]
+    # The likeliest first, beside which the others may be little.
+    for run in sorted(runs, key=lambda run: (-float(first[:, run[0]].max()), run)):
+        least = torch.cat(scores, dim=1).logsumexp(dim=1) + math.log(NEGLIGIBLE)
+        # Left out only by a comparison that holds: NaN is to be found.
+        out = {(k, i): (begin[k][:, i] <= least) & (begin[k][:, i] < begin[k].amax(dim=1)) for k, i in runs[run]}
+        if bool(torch.stack(list(out.values())).all()):
+            continue
+        feed(run)
+        later = continued(run)
+        for (k, i), left_out in out.items():
+            tokens = options.tokens[k][i]
+            written = torch.tensor(tokens[1:], dtype=torch.long, device=first.device)
+            score = begin[k][:, i] + later[:, torch.arange(len(written)), written].sum(dim=1)
             if options.ends:
-                score = score + later[:, -1, options.ends].logsumexp(dim=-1)
-        columns.append(score)
-    return torch.stack(columns, dim=1).cpu().numpy()
+                score = score + later[:, len(written), options.ends].logsumexp(dim=-1)
+            scores[k][:, i] = score.masked_fill(left_out, -math.inf)
+    return torch.stack([ways.logsumexp(dim=1) for ways in scores], dim=1).cpu().numpy()
+
+
+class _Continued:
+    """Log-probabilities after each of a few tokens that go on from a prefill, whose cache stays as it is."""
+
+    def __init__(self, model: Any, batch: Any, kwargs: dict[str, Any], output: Any) -> None:
+        self._model, self._mask = model, batch["attention_mask"]
+        position = kwargs.get("position_ids")
+        self._last = position[..., -1:] if position is not None else self._mask.sum(dim=1, keepdim=True) - 1
+        # The cache goes back in under the name it came out with, which depends on the version of transformers.
+        self._caches = {name: value for name, value in output.items() if isinstance(value, Cache)}
+        if not self._caches:
+            raise RowCountError(f"{type(model).__name__} hands on no cache, so that whole answers cannot be scored")
+        self._types = [name for name in ("token_type_ids", "mm_token_type_ids") if name in kwargs]
+
+    def __call__(self, tokens: Sequence[int]) -> Tensor:
+        """[n_images, n_tokens, vocabulary], float32."""
+        given = torch.tensor(tokens, device=self._mask.device).expand(len(self._mask), -1)
+        output = self._model(
+            input_ids=given,
+            attention_mask=torch.cat([self._mask, torch.ones_like(given)], dim=1),
+            position_ids=self._last + torch.arange(1, len(tokens) + 1, device=given.device),
+            use_cache=True,
+            **_copied(self._caches),
+            **{name: torch.zeros_like(given) for name in self._types},
+        )
+        return torch.log_softmax(output.logits.float(), dim=-1)
 
 
 def _copied(caches: dict[str, Cache]) -> dict[str, Cache]:

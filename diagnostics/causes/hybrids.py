@@ -21,12 +21,17 @@ from numpy.typing import NDArray
 from PIL.Image import Image
 from PIL.Image import new as new_image
 from torch import nn
+from transformers import Cache
+from transformers.utils import ModelOutput
 
 from diagnostics.batches import Limit, read_all
 from diagnostics.causes.pieces import Assembly, Choice
 from diagnostics.extraction import Inputs, options_of, prefill, prepared, score_options
 from fixtures.models.anatomy import Anatomy
 from fixtures.models.loading import LoadedModel
+
+Call = tuple[tuple[int, ...], int]
+"""The tokens after the prompt that a module was given, and how many calls it had with them before."""
 
 
 class Hybrids:
@@ -37,7 +42,7 @@ class Hybrids:
 
     def __init__(self, loaded: LoadedModel, against: LoadedModel, prompt: str, options: Sequence[str]) -> None:
         self._loaded, self._against, self._prompt = loaded, against, prompt
-        self._options = options_of(loaded, options)
+        self._options = options_of(loaded, prompt, options)
         self._assembly = Assembly(loaded, against)
         self._memory = _Memory()
 
@@ -92,7 +97,8 @@ class Hybrids:
         for choice in sorted(set(choices)):
             self._assembly.assemble(choice)
             self._memory.begin(choice)
-            found[choice] = score_options(model, self._options, batch, *prefill(model, batch))
+            prefilled = prefill(model, batch)
+            found[choice] = score_options(model, self._options, batch, *prefilled, feed=self._memory.feed)
         self._memory.forget()
         return np.stack([found[choice] for choice in choices])
 
@@ -125,18 +131,24 @@ def _replace_forward(module: nn.Module, remember: Callable[..., Any]) -> Callabl
 class _Memory:
     """The last outputs of each module, valid while the modules up to it are chosen as they were.
 
-    A module may run several times in one reading (tiles, the further tokens of an option): its n-th call under the
-    same choices gives the same.
+    A module may run several times in one reading (tiles, the further tokens of an option): its n-th call after the same
+    tokens under the same choices gives the same.
     """
 
     def __init__(self) -> None:
         self.passes: Counter[str] = Counter()
         self._choice: Choice = (0, 0, 0, 0)
+        self._fed: tuple[int, ...] = ()
         self._calls: Counter[str] = Counter()
-        self._held: defaultdict[str, tuple[tuple[int, ...], list[Any]]] = defaultdict(lambda: ((), []))
+        self._held: defaultdict[str, tuple[tuple[int, ...], dict[Call, Any]]] = defaultdict(lambda: ((), {}))
 
     def begin(self, choice: Choice) -> None:
         self._choice = choice
+        self.feed(())
+
+    def feed(self, tokens: tuple[int, ...]) -> None:
+        """What runs from here on is given these tokens after the prompt."""
+        self._fed = tokens
         self._calls.clear()
 
     def forget(self) -> None:
@@ -145,10 +157,18 @@ class _Memory:
     def remember(self, path: str, depth: int, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         made_of = self._choice[:depth]
         if self._held[path][0] != made_of:
-            self._held[path] = (made_of, [])
-        outputs, n = self._held[path][1], self._calls[path]
+            self._held[path] = (made_of, {})
+        outputs, call = self._held[path][1], (self._fed, self._calls[path])
         self._calls[path] += 1
-        if n == len(outputs):
-            outputs.append(forward(*args, **kwargs))
+        if call not in outputs:
+            outputs[call] = _without_cache(forward(*args, **kwargs)) if self._fed else forward(*args, **kwargs)
             self.passes[path] += 1
-        return outputs[n]
+        return outputs[call]
+
+
+def _without_cache(output: Any) -> Any:
+    """Nothing goes on from the tokens of an option, and a copy of the cache for each would fill the memory."""
+    for name, value in output.items() if isinstance(output, ModelOutput) else ():
+        if isinstance(value, Cache):
+            output[name] = None
+    return output

@@ -16,4 +16,5 @@ def score_unseen(evidence: Evidence) -> NDArray[np.float32]:
     """Log-likelihood of each answer, [1, n_options]."""
     loaded, dataset = evidence.loader.load(), evidence.dataset
     batch = words(loaded, dataset.prompt).to(loaded.device)
-    return score_options(loaded.model, options_of(loaded, dataset.answers), batch, *prefill(loaded.model, batch))
+    options = options_of(loaded, dataset.prompt, dataset.answers)
+    return score_options(loaded.model, options, batch, *prefill(loaded.model, batch))

@@ -11,7 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from diagnostics.extraction import Inputs, end_tokens, options_of
+from diagnostics.extraction import Inputs, end_tokens
+from fixtures.models.answer_tokens import writings
+from fixtures.models.chat import conversation
 from fixtures.models.loading import LoadedModel
 
 NO_TARGET = -100
@@ -20,9 +22,11 @@ GROWING = ("attention_mask", "token_type_ids", "mm_token_type_ids")
 
 
 def answers_of(loaded: LoadedModel, prompt: str, answers: Sequence[str]) -> list[list[int]]:
-    """The tokens of each answer as a diagnosis scores them, and the token that ends the turn."""
+    """The tokens of each answer as the model would write it, the first of the writings that a diagnosis scores, and the
+    token that ends the turn.
+    """
     end = _end(loaded, prompt, answers[0])
-    return [[*tokens, *end] for tokens in options_of(loaded, answers).tokens]
+    return [[*ways[0], *end] for ways in writings(loaded, prompt, answers)]
 
 
 def _end(loaded: LoadedModel, prompt: str, answer: str) -> list[int]:
@@ -30,13 +34,8 @@ def _end(loaded: LoadedModel, prompt: str, answer: str) -> list[int]:
     does.
     """
     ends = end_tokens(loaded.model)
-    turns = [
-        {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": prompt}]},
-        {"role": "assistant", "content": [{"type": "text", "text": answer}]},
-    ]
-    try:
-        text = str(loaded.processor.apply_chat_template(turns, tokenize=False))
-    except Exception:  # templates raise what they like for what they do not know
+    text = conversation(loaded, prompt, answer)
+    if text is None:
         return ends[:1]
     after = loaded.processor.tokenizer(text.rpartition(answer)[2], add_special_tokens=False)["input_ids"]
     return ([token for token in after if token in ends] or ends)[:1]
