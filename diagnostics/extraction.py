@@ -165,7 +165,7 @@ class Extractor:
         if recorder.broken and bool(torch.stack(recorder.broken).any()):
             raise NumericalFault(f"NaN first in the logits of a written token, in {self._loaded.dtype}")
         prompt_length = batch["input_ids"].shape[1]
-        texts = [self._decode(row[prompt_length:]) for row in generated]
+        texts = [written(self._tokenizer, row[prompt_length:]) for row in generated]
         if self._max_new_tokens < REASONING_TOKENS and any(map(unfinished, texts)):
             # The model reasons first, which nobody said: from here on it has the room for it.
             self._max_new_tokens = REASONING_TOKENS
@@ -224,12 +224,6 @@ class Extractor:
             parts = [features[key] for key in (("connector", 0, readout), *injected)]
             named[f"connector.0.{readout}"] = np.concatenate(parts, axis=1)
         return named
-
-    def _decode(self, tokens: Tensor) -> str:
-        text = str(self._tokenizer.decode(tokens, skip_special_tokens=False))
-        for special in (self._tokenizer.eos_token, self._tokenizer.pad_token, self._tokenizer.bos_token):
-            text = text.replace(special, "") if special else text
-        return text.removesuffix("<end_of_turn>").removesuffix("<|im_end|>").strip()
 
 
 class _Recorder:
@@ -378,6 +372,14 @@ def prepared(loaded: LoadedModel, images: Sequence[Image], prompt: str) -> Input
             value = value.to(loaded.dtype) if value.is_floating_point() else value
             batch[key] = value.pin_memory() if loaded.device.type == "cuda" else value
     return Inputs(len(images), batch)
+
+
+def written(tokenizer: Any, tokens: Tensor) -> str:
+    """The text of generated tokens, without the marks that begin, end and fill it."""
+    text = str(tokenizer.decode(tokens, skip_special_tokens=False))
+    for special in (tokenizer.eos_token, tokenizer.pad_token, tokenizer.bos_token):
+        text = text.replace(special, "") if special else text
+    return text.removesuffix("<end_of_turn>").removesuffix("<|im_end|>").strip()
 
 
 def tower_exits(loaded: LoadedModel, inputs: Inputs) -> Tensor:

@@ -1,159 +1,183 @@
-"""From the evidence of a diagnosis to its cause: modules swapped with a second checkpoint."""
+"""From the evidence of a diagnosis to its cause: places swapped with a second checkpoint."""
 
 from __future__ import annotations
 
-import functools
-import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from diagnostics import store
-from diagnostics.causes.judgement import COALITIONS, NONE, Signals, guilty_layer, judge, only
-from diagnostics.evidence import Evidence
-from diagnostics.judging import Resamples, interval
-from diagnostics.loader import Loader
-from diagnostics.records import STAGES, Cause, Prefix, Stage
-from diagnostics.settings import Settings
-from fixtures.datasets.images import open_image
-from fixtures.models.fingerprint import fingerprint
-from fixtures.models.kinship import OtherArchitecture, require_kin
-from fixtures.models.refusals import LoadError
+from diagnostics.causes import keys
+from diagnostics.causes.games import Game, ends, whole, with_rest
+from diagnostics.causes.judgement import RECOVERED, Finding, Signals, guilty_layer, judge
+from diagnostics.causes.swapping import Comparison, Swapper, Unloadable, likeliest, told
+from diagnostics.evidence import Evidence, said_classes
+from diagnostics.judging import ALPHA, Resamples, interval
+from diagnostics.records import PLACES, STAGES, Cause, Key, Prefix, Shipped
 from fixtures.models.registry import ModelSpec
 
-if TYPE_CHECKING:
-    from diagnostics.causes.pieces import Choice
-    from fixtures.models.loading import LoadedModel
-
-    Read = Callable[[Sequence[Choice]], "Ints"]
-
-MOST_PREFIXES = 9
-"""Points of the curve over prefixes of the named module's layers, both ends included."""
-
 Ints = NDArray[np.int64]
-
-
-class Unloadable(RuntimeError):
-    """The second checkpoint cannot be loaded; the model's own diagnosis stands."""
+Judged = Literal["likeliest", "said"]
 
 
 def find_cause(evidence: Evidence) -> Cause | None:
-    """The module whose weights make the difference to `--against`; None without one."""
+    """The place that makes the difference to `--against`; None without one. What keeps it from being found is the
+    cause's `reason`, never an error.
+    """
     against = evidence.settings.against
     if against is None:
         return None
-    rows = evidence.sample()
-    labels, groups = evidence.labels[rows], evidence.groups[rows]
-    reader = _Reader(evidence, against, rows)
+    why: Unloadable | None = None
+    # A second checkpoint has its own processor; one that was named for the model is the mend where it has none.
+    for processor in dict.fromkeys((None, evidence.settings.processor)):
+        try:
+            return _found(evidence, against, Swapper(evidence, against, evidence.sample(), processor))
+        except Unloadable as error:
+            why = why or error
+        except store.BrokenFile:
+            raise
+        except Exception as error:  # code of models and processors may end in anything
+            return Cause(against=against.name, reason=f"the second checkpoint cannot be compared: {told(error)}")
+    return Cause(against=against.name, reason=f"the second checkpoint cannot be loaded: {why}")
+
+
+def _found(evidence: Evidence, against: ModelSpec, swapper: Swapper) -> Cause:
+    comparison = swapper.comparison()
     try:
-        likeliest, depths = reader.hybrids()
-    except OtherArchitecture as error:
-        return Cause(against=against.name, reason=f"modules of another architecture cannot be swapped: {error}")
-    except Unloadable as error:
-        return Cause(against=against.name, reason=f"the second checkpoint cannot be loaded: {error}")
-    resamples = Resamples(labels, groups, evidence.n_classes, evidence.settings.seed)
-    signals = Signals.of(likeliest, labels, resamples, evidence.n_classes)
-    found = judge(signals)
-    prefixes: list[Prefix] = []
-    layer = None
-    if found.module is not None:
-        layers, predictions = reader.prefixes(found.module, likeliest, depths)
-        curve = Signals.of(predictions, labels, resamples, evidence.n_classes)
-        prefixes = [
-            Prefix(layers=k, signal=float(point), ci=interval(drawn))
-            for k, point, drawn in zip(layers, curve.point, curve.drawn, strict=True)
-        ]
-        layer = guilty_layer(prefixes)
-    return Cause(against=against.name, layer=layer, prefixes=prefixes, n_images=len(rows), **vars(found))
+        shipped = swapper.shipped()
+    except (Unloadable, store.BrokenFile):
+        raise
+    except Exception as error:
+        reason = f"the second checkpoint cannot be measured as it ships: {told(error)}"
+        return Cause(against=against.name, reason=reason, keys=keys.untried(comparison.settings, "not measured"))
+    said = said_classes(shipped.texts(), evidence.dataset)
+    search = _Search(evidence, swapper, comparison, {"likeliest": likeliest(shipped), "said": said})
+    judged = search.judged_on
+    about: dict[str, Any] = {
+        "against": against.name,
+        "found_by": "swap",
+        "judged_on": judged,
+        "shipped": search.shipped(judged),
+        "n_images": len(swapper.rows),
+    }
+    if comparison.refusal is None:
+        try:
+            return Cause(**about, **search.found())
+        except (Unloadable, store.BrokenFile):
+            raise
+        except Exception as error:
+            reason = f"the two cannot be swapped: {told(error)}"
+    else:
+        reason = f"modules of another architecture cannot be swapped: {comparison.refusal}"
+    difference, difference_ci = search.ends(judged).change(0, 1)
+    return Cause(
+        **about,
+        reason=reason,
+        difference=difference,
+        difference_ci=difference_ci,
+        keys=keys.untried(comparison.settings, "modules cannot be swapped"),
+    )
 
 
 @dataclass(frozen=True)
-class _Reader:
-    """Likeliest options under hybrids, from the store where they are there."""
+class _Search:
+    """theirs: answers of the second checkpoint as it ships, [n_images], by what they are judged on."""
 
     evidence: Evidence
-    against: ModelSpec
-    rows: Ints
-
-    def hybrids(self) -> tuple[Ints, Ints]:
-        """[16, n_images] likeliest options in the order of COALITIONS, and the number of layers of each module."""
-
-        def compute(depths: Choice, read: Read) -> dict[str, Ints]:
-            return {"likeliest": read([_taken(members, depths) for members in COALITIONS]), "depths": np.array(depths)}
-
-        found = self._remembered("hybrids", compute)
-        return found["likeliest"], found["depths"]
-
-    def prefixes(self, module: Stage, hybrids: Ints, depths: Ints) -> tuple[list[int], Ints]:
-        """Numbers of layers from none to all, and the [n, n_images] likeliest options with so many of them swapped; the
-        ends are among the hybrids.
-        """
-        place = STAGES.index(module)
-        none, whole = (hybrids[COALITIONS.index(members)] for members in (NONE, only(module)))
-        layers = sorted({round(k) for k in np.linspace(0, int(depths[place]), MOST_PREFIXES)})
-        inner = [tuple(k if i == place else 0 for i in range(len(STAGES))) for k in layers[1:-1]]
-        if not inner:
-            return layers, np.stack([none, whole])
-        found = self._remembered(f"prefixes of {module}", lambda _, read: {"likeliest": read(inner)})
-        return layers, np.stack([none, *found["likeliest"], whole])
-
-    def _remembered(self, what: str, compute: Callable[[Choice, Read], dict[str, Ints]]) -> dict[str, NDArray[Any]]:
-        evidence = self.evidence
-        if not self.against.local:
-            self._second(Loader(self.against, self._settings).fetch)
-        images = [evidence.measured.images[row] for row in self.rows]
-
-        def load_and_compute() -> dict[str, Ints]:
-            from diagnostics.causes.hybrids import Hybrids
-            from diagnostics.causes.pieces import depths
-
-            loaded, against = self._loaded
-
-            def read(choices: Sequence[Choice]) -> Ints:
-                pictures = [open_image(image) for image in images]
-                parts = []
-                with Hybrids(loaded, against, evidence.dataset.prompt, evidence.dataset.answers).ready() as hybrids:
-                    for part in hybrids.likeliest(pictures, choices, evidence.loader.limit):
-                        parts.append(part)
-                        done = sum(part.shape[1] for part in parts)
-                        evidence.progress("swapping modules", done, len(images))
-                return np.concatenate(parts, axis=1)
-
-            return compute(depths(loaded.anatomy), read)
-
-        name = store.key(
-            cause=what,
-            features=evidence.measured.key,
-            against=fingerprint(self.against, self._settings.adapter, evidence.settings.processor),
-            rows=hashlib.sha256(" ".join(image.digest for image in images).encode()).hexdigest(),
-        )
-        return store.remembered(evidence.settings.store, name, load_and_compute)
+    swapper: Swapper
+    comparison: Comparison
+    theirs: dict[Judged, Ints]
 
     @property
-    def _settings(self) -> Settings:
-        """Those of the second checkpoint, which has its own adapter or none."""
-        settings = self.evidence.settings
-        return replace(settings, adapter=settings.against_adapter)
+    def judged_on(self) -> Judged:
+        """The text where the second checkpoint says more and the likelihoods explain clearly less than half of it, or
+        nothing; else the likeliest option, for which every hybrid can be read.
+        """
+        option, text = (np.subtract(*self.ends(judged).drawn[::-1]) for judged in ("likeliest", "said"))
+        if interval(text)[0] <= 0:
+            return "likeliest"
+        explained = interval(option)[0] > 0 and np.quantile(option - RECOVERED * text, 1 - ALPHA / 2) >= 0
+        return "likeliest" if explained else "said"
 
-    @staticmethod
-    def _second(load: Callable[[], Any]) -> Any:
-        try:
-            return load()
-        except (LoadError, ValueError, OSError) as error:
-            raise Unloadable(str(error)) from error
+    def ends(self, judged: Judged) -> Signals:
+        """The model, and the second checkpoint as it ships."""
+        return self.signals(np.stack([self._ours(judged), self.theirs[judged]]))
 
-    @functools.cached_property
-    def _loaded(self) -> tuple[LoadedModel, LoadedModel]:
-        """Both models, the second in the first one's dtype. Raises OtherArchitecture and Unloadable."""
-        loaded = self.evidence.loader.load()
-        dtype = str(loaded.dtype).removeprefix("torch.")
-        against = self._second(Loader(self.against, replace(self._settings, dtype=dtype)).load)
-        require_kin(loaded, against)
-        return loaded, against
+    def shipped(self, judged: Judged) -> Shipped:
+        both = self.ends(judged)
+        return Shipped(signal=float(both.point[1]), ci=interval(both.drawn[1]))
 
+    def signals(self, predictions: Ints) -> Signals:
+        evidence, rows = self.evidence, self.swapper.rows
+        labels, groups = evidence.labels[rows], evidence.groups[rows]
+        resamples = Resamples(labels, groups, evidence.n_classes, evidence.settings.seed)
+        return Signals.of(predictions, labels, resamples, evidence.n_classes)
 
-def _taken(members: tuple[bool, ...], depths: Choice) -> Choice:
-    return tuple(depth * member for depth, member in zip(depths, members, strict=True))
+    def found(self) -> dict[str, Any]:
+        """What a Cause holds of the hybrids."""
+        judged = self.judged_on
+        game, predictions = self._read(judged)
+        signals = self.signals(predictions)
+        finding = judge(signals, game)
+        listed, key = self._keys(judged, finding, predictions[0])
+        prefixes: list[Prefix] = []
+        if judged == "likeliest" and finding.module in STAGES:
+            prefixes = self._prefixes(finding, game, predictions)
+        reason = finding.reason
+        if self.comparison.why is not None:
+            reason += f"; the inputs could not be exchanged: {self.comparison.why}"
+        return {
+            **vars(finding),
+            "reason": reason,
+            "keys": listed,
+            "key": key,
+            "prefixes": prefixes,
+            "layer": guilty_layer(prefixes) if prefixes else None,
+        }
+
+    def _read(self, judged: Judged) -> tuple[Game, Ints]:
+        """The game that is played, and the answers in the order of its rows, [n_rows, n_images]."""
+        players = PLACES if self.comparison.input == "swapped" else STAGES
+        game = (whole if judged == "likeliest" else ends)(players)
+        if self.comparison.input == "kept":
+            game = with_rest(game)
+        if judged == "said":
+            inner = self.swapper.said(game.rows[1:-1])
+            return game, np.vstack([self._ours(judged), inner, self.theirs[judged]])
+        if self.comparison.input == "kept":
+            return game, np.vstack([self.swapper.likeliest(game.rows[:-1]), self.theirs[judged]])
+        return game, self.swapper.likeliest(game.rows)
+
+    def _ours(self, judged: Judged) -> Ints:
+        answers = self.evidence.likeliest if judged == "likeliest" else self.evidence.said
+        return answers[self.swapper.rows]
+
+    def _prefixes(self, finding: Finding, game: Game, predictions: Ints) -> list[Prefix]:
+        module = finding.module
+        if module is None or module == "input":
+            return []
+        none, alone = (predictions[row] for row in game.gains[module])
+        layers, answers = self.swapper.prefixes(module, none, alone)
+        curve = self.signals(answers)
+        return [
+            Prefix(layers=k, signal=float(point), ci=interval(drawn))
+            for k, point, drawn in zip(layers, curve.point, curve.drawn, strict=True)
+        ]
+
+    def _keys(self, judged: Judged, finding: Finding, none: Ints) -> tuple[list[Key], str | None]:
+        """The settings that differ, each tried where there is a loss to explain, and the one that is named."""
+        settings = self.comparison.settings
+        if self.comparison.input == "same":
+            return keys.untried(settings, "makes no difference to these images"), None
+        if finding.difference_ci[0] <= 0:
+            return keys.untried(settings, "not tried: there is no loss to explain"), None
+        made = keys.trials(settings)
+        answers, failed = self.swapper.tried(made, judged == "said")
+        signals = self.signals(np.vstack([none, answers]))
+        listed = keys.tried(settings, made, failed, signals)
+        if finding.module != "input":
+            return listed, None
+        whole = finding.swaps["input"].gain if "input" in finding.swaps else finding.effects.input
+        return listed, keys.named(listed, made, failed, signals, whole)

@@ -1,17 +1,18 @@
-"""The likeliest option under hybrids of two models, the parts they share computed once.
+"""Answers of hybrids of two models, the parts they share computed once.
 
 A hybrid is the first model with some modules of the second. All that lies between the modules (merging image features
 into the text, tiles, masks, positions) is the first model's own code, run anew for every hybrid; tower, connector and
 decoder answer from memory where everything up to them is as in the hybrid before. Hybrids come in the order in which
-what changes last changes first, so that each module keeps one result: all 16 cost two passes through the tower, four
-through the connector, eight through the decoder.
+what changes last changes first, so that each module keeps one result: the likelihoods of all 16 cost two passes through
+the tower, four through the connector, eight through the decoder. While text is written the decoder remembers nothing,
+since what it is given depends on the words before.
 """
 
 from __future__ import annotations
 
 import functools
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,9 +25,10 @@ from torch import nn
 from transformers import Cache
 from transformers.utils import ModelOutput
 
+from diagnostics.answers import REASONING_TOKENS, unfinished
 from diagnostics.batches import Limit, read_all
 from diagnostics.causes.pieces import Assembly, Choice
-from diagnostics.extraction import Inputs, options_of, prefill, prepared, score_options
+from diagnostics.extraction import Inputs, options_of, prefill, prepared, score_options, written
 from fixtures.models.anatomy import Anatomy
 from fixtures.models.loading import LoadedModel
 
@@ -45,6 +47,7 @@ class Hybrids:
         self._options = options_of(loaded, prompt, options)
         self._assembly = Assembly(loaded, against)
         self._memory = _Memory()
+        self._max_new_tokens = 1
 
     @property
     def passes(self) -> Counter[str]:
@@ -71,36 +74,64 @@ class Hybrids:
                 put_back()
             self._memory.forget()
 
-    def likeliest(
-        self, images: Sequence[Image], choices: Sequence[Choice], limit: Limit
-    ) -> Iterator[NDArray[np.int64]]:
-        """A batch at a time, the likeliest option of every image under every choice: [n_choices, n_images of batch]."""
+    def read(self, images: Sequence[Image], choices: Sequence[Choice], limit: Limit) -> Iterator[NDArray[np.float32]]:
+        """A batch at a time, the log-likelihoods of the options: [n_choices, n_images of batch, n_options]."""
+        return read_all(self._prepare, lambda inputs: self._scores(inputs, choices), images, limit)
 
-        def prepare(chunk: Sequence[Image]) -> Inputs:
-            return prepared(self._loaded, chunk, self._prompt)
-
-        def read(inputs: Inputs) -> NDArray[np.int64]:
-            return np.asarray(self._scores(inputs, choices).argmax(axis=2), dtype=np.int64)
-
-        return read_all(prepare, read, images, limit)
+    def write(
+        self, images: Sequence[Image], choices: Sequence[Choice], limit: Limit, max_new_tokens: int
+    ) -> Iterator[list[list[str]]]:
+        """A batch at a time, the greedy answers under every choice: n_choices lists of n_images of batch texts. A model
+        that turns out to reason first gets room for it, as it does in extraction.
+        """
+        self._max_new_tokens = max_new_tokens
+        return read_all(self._prepare, lambda inputs: self._texts(inputs, choices), images, limit)
 
     def scores(self, images: Sequence[Image], choices: Sequence[Choice]) -> NDArray[np.float32]:
         """Log-likelihoods of the options, [n_choices, n_images, n_options], for one batch of images."""
-        return self._scores(prepared(self._loaded, images, self._prompt), choices)
+        return self._scores(self._prepare(images), choices)
+
+    def _prepare(self, images: Sequence[Image]) -> Inputs:
+        return prepared(self._loaded, images, self._prompt)
 
     @torch.inference_mode()
     def _scores(self, inputs: Inputs, choices: Sequence[Choice]) -> NDArray[np.float32]:
         batch = inputs.on(self._loaded.device)
         model = self._loaded.model
-        self._memory.forget()
-        found: dict[Choice, NDArray[np.float32]] = {}
+        found = {
+            choice: score_options(model, self._options, batch, *prefill(model, batch), feed=self._memory.feed)
+            for choice in self._assembled(choices)
+        }
+        return np.stack([found[choice] for choice in choices])
+
+    @torch.inference_mode()
+    def _texts(self, inputs: Inputs, choices: Sequence[Choice]) -> list[list[str]]:
+        batch = inputs.on(self._loaded.device)
+        found: dict[Choice, list[str]] = {}
+        for choice in self._assembled(choices, silent={self._loaded.anatomy.decoder}):
+            texts = self._written(batch)
+            if self._max_new_tokens < REASONING_TOKENS and any(map(unfinished, texts)):
+                self._max_new_tokens = REASONING_TOKENS
+                self._memory.begin(choice)
+                texts = self._written(batch)
+            found[choice] = texts
+        return [found[choice] for choice in choices]
+
+    def _written(self, batch: Any) -> list[str]:
+        rows = self._loaded.model.generate(
+            **batch, max_new_tokens=self._max_new_tokens, do_sample=False, num_beams=1, use_cache=True
+        )
+        n = batch["input_ids"].shape[1]
+        return [written(self._loaded.processor.tokenizer, row[n:]) for row in rows]
+
+    def _assembled(self, choices: Sequence[Choice], silent: Collection[str] = ()) -> Iterator[Choice]:
+        """The model made each hybrid in turn, in the order that shares most; modules in `silent` remember nothing."""
+        self._memory.forget(silent)
         for choice in sorted(set(choices)):
             self._assembly.assemble(choice)
             self._memory.begin(choice)
-            prefilled = prefill(model, batch)
-            found[choice] = score_options(model, self._options, batch, *prefilled, feed=self._memory.feed)
+            yield choice
         self._memory.forget()
-        return np.stack([found[choice] for choice in choices])
 
 
 def _remembered(anatomy: Anatomy) -> list[tuple[str, int]]:
@@ -140,6 +171,7 @@ class _Memory:
         self._choice: Choice = (0, 0, 0, 0)
         self._fed: tuple[int, ...] = ()
         self._calls: Counter[str] = Counter()
+        self._silent: Collection[str] = ()
         self._held: defaultdict[str, tuple[tuple[int, ...], dict[Call, Any]]] = defaultdict(lambda: ((), {}))
 
     def begin(self, choice: Choice) -> None:
@@ -151,10 +183,15 @@ class _Memory:
         self._fed = tokens
         self._calls.clear()
 
-    def forget(self) -> None:
+    def forget(self, silent: Collection[str] = ()) -> None:
+        """Nothing is held any more; modules in `silent` will not be remembered until this is called again."""
         self._held.clear()
+        self._silent = silent
 
     def remember(self, path: str, depth: int, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if path in self._silent:
+            self.passes[path] += 1
+            return forward(*args, **kwargs)
         made_of = self._choice[:depth]
         if self._held[path][0] != made_of:
             self._held[path] = (made_of, {})

@@ -1,11 +1,11 @@
-"""Which module is named, from the signals of the sixteen hybrids.
+"""Which place is named, from the signals of the hybrids.
 
-A module is named only if the second checkpoint is better, its Shapley value exceeds every other beyond the interval,
-and single swaps agree in both directions: with the second checkpoint's module the model answers better than itself and
-than chance, and no worse than with any other; and the second checkpoint loses by the model's. Chance, since whatever
-breaks a model that answers systematically wrong lifts it there. Losses are not compared between modules, since modules
-that do not fit each other make them large; misfit makes no gain. All intervals are of paired differences over the same
-resamples of groups.
+A place is named only if the second checkpoint, as it ships, is better, the place's effect exceeds every other beyond
+the interval, and single swaps agree in both directions: with the second checkpoint's part the model answers better than
+itself and than chance, and no worse than with any other; and the second checkpoint loses by the model's. Chance, since
+whatever breaks a model that answers systematically wrong lifts it there. Losses are not compared between places, since
+parts that do not fit each other make them large; misfit makes no gain. All intervals are of paired differences over the
+same resamples of groups.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from diagnostics.causes.shapley import coalitions, weights
+from diagnostics.causes.games import Game
 from diagnostics.judging import ALPHA, Resamples, interval
-from diagnostics.records import STAGES, Hybrid, Modules, Prefix, Stage, Swap
+from diagnostics.records import PLACES, Hybrid, Modules, Place, Prefix, Swap
 from diagnostics.scores import balanced_accuracy, signal
 
-COALITIONS = coalitions(len(STAGES))
-"""The hybrids, as which modules come from the second checkpoint: none first, all last."""
-NONE = COALITIONS[0]
 RECOVERED = 0.5
-"""Share of what the named module gives back that a prefix of its layers must give back to hold the cause."""
+"""Share of what a named place gives back that a part of it (a prefix of its layers, a setting) must give back to hold
+the cause."""
+NO_DIFFERENCE = "no difference: these images do not show the second checkpoint to be better"
+WORSE = "no loss to explain: the second checkpoint answers worse than the model"
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -44,40 +44,50 @@ class Signals:
         point = [signal(balanced_accuracy(labels, row, n_classes), n_classes) for row in predictions]
         return cls(np.array(point), np.array([resamples.signal(row) for row in predictions]))
 
+    def change(self, before: int, after: int) -> tuple[float, tuple[float, float]]:
+        """The signal of one reading less that of another, with its interval."""
+        return float(self.point[after] - self.point[before]), interval(self.drawn[after] - self.drawn[before])
+
 
 @dataclass(frozen=True)
 class Finding:
-    module: Stage | None
+    module: Place | None
+    certain: bool
     reason: str
     difference: float
     difference_ci: tuple[float, float]
     effects: Modules
-    ci: dict[Stage, tuple[float, float]]
-    swaps: dict[Stage, Swap]
+    ci: dict[Place, tuple[float, float]]
+    swaps: dict[Place, Swap]
     hybrids: list[Hybrid]
 
 
-def only(stage: Stage) -> tuple[bool, ...]:
-    """The hybrid with one module of the second checkpoint."""
-    return tuple(one == stage for one in STAGES)
-
-
-def judge(signals: Signals) -> Finding:
-    """The finding from the signals of the hybrids in the order of COALITIONS."""
-    matrix = weights(len(STAGES))
-    effects, drawn = matrix @ signals.point, matrix @ signals.drawn
-    module, reason = _name(signals, effects, drawn)
+def judge(signals: Signals, game: Game) -> Finding:
+    """The finding from the signals of the hybrids in the order of `game.rows`. An input that is no player has an effect
+    of exactly 0.
+    """
+    effects, drawn = game.matrix @ signals.point, game.matrix @ signals.drawn
+    module, reason = _name(signals, game, effects, drawn)
+    difference, difference_ci = signals.change(0, -1)
+    absent = [place for place in PLACES if place not in game.players]
     return Finding(
         module=module,
+        certain=module is not None and game.both_ways,
         reason=reason,
-        difference=float(signals.point[-1] - signals.point[0]),
-        difference_ci=interval(signals.drawn[-1] - signals.drawn[0]),
-        effects=Modules(**dict(zip(STAGES, map(float, effects), strict=True))),
-        ci={stage: interval(values) for stage, values in zip(STAGES, drawn, strict=True)},
-        swaps={stage: _swap(signals, stage) for stage in STAGES},
+        difference=difference,
+        difference_ci=difference_ci,
+        effects=Modules(**dict.fromkeys(absent, 0.0), **dict(zip(game.players, map(float, effects), strict=True))),
+        ci={
+            **dict.fromkeys(absent, (0.0, 0.0)),
+            **{place: interval(values) for place, values in zip(game.players, drawn, strict=True)},
+        },
+        swaps={
+            **dict.fromkeys(absent, Swap(gain=0, gain_ci=(0, 0), loss=0, loss_ci=(0, 0))),
+            **{place: _swap(signals, game, place) for place in game.players if place in game.gains},
+        },
         hybrids=[
-            Hybrid(swapped=[*_swapped(members)], signal=float(point), ci=interval(values))
-            for members, point, values in zip(COALITIONS, signals.point, signals.drawn, strict=True)
+            Hybrid(swapped=list(row), signal=float(point), ci=interval(values))
+            for row, point, values in zip(game.rows, signals.point, signals.drawn, strict=True)
         ],
     )
 
@@ -91,42 +101,58 @@ def guilty_layer(prefixes: Sequence[Prefix]) -> int | None:
     return prefixes[short + 1].layers - 1 if prefixes[-1].layers > 1 else None
 
 
-def _name(signals: Signals, effects: Floats, drawn: Floats) -> tuple[Stage | None, str]:
-    difference = signals.drawn[-1] - signals.drawn[0]
+def no_loss(difference: Floats) -> str | None:
+    """Why there is nothing to explain, from resampled differences, second checkpoint less model; None where it is
+    better.
+    """
     low, high = interval(difference)
-    if low <= 0:
-        if high < 0:
-            return None, "no loss to explain: the second checkpoint answers worse than the model"
-        return None, "no difference: these images do not show the second checkpoint to be better"
+    return None if low > 0 else WORSE if high < 0 else NO_DIFFERENCE
+
+
+def _name(signals: Signals, game: Game, effects: Floats, drawn: Floats) -> tuple[Place | None, str]:
+    nothing = no_loss(signals.drawn[-1] - signals.drawn[0])
+    if nothing is not None:
+        return None, nothing
+    players = game.players
     top = int(effects.argmax())
-    rivals = [i for i in range(len(STAGES)) if i != top and np.quantile(drawn[top] - drawn[i], ALPHA / 2) <= 0]
-    alone = signals.drawn[[COALITIONS.index(only(stage)) for stage in STAGES]]
-    gains = np.quantile(alone[top] - np.maximum(signals.drawn[0], 0), ALPHA / 2) > 0
-    loses = _swap(signals, STAGES[top]).loss_ci[0] > 0
-    better = [i for i in range(len(STAGES)) if np.quantile(alone[i] - alone[top], ALPHA / 2) > 0]
+    name = players[top]
+    rivals = [i for i in range(len(players)) if i != top and _low(drawn[top] - drawn[i]) <= 0]
+    loses = _low(_steps(signals, game.losses[name])) > 0
+    gains, better = True, []
+    if name in game.gains:
+        alone = {place: signals.drawn[after] for place, (_, after) in game.gains.items()}
+        gains = _low(alone[name] - np.maximum(signals.drawn[0], 0)) > 0
+        better = [place for place in alone if _low(alone[place] - alone[name]) > 0]
     if not rivals and not better and gains and loses:
-        return STAGES[top], "its effect exceeds that of every other module, and single swaps in both directions agree"
+        agree = "single swaps in both directions agree" if name in game.gains else "the second checkpoint loses by it"
+        return name, f"its effect exceeds that of every other place, and {agree}"
     below = _below_both(signals)
     if below is not None:
-        taken = " and ".join(_swapped(COALITIONS[below]))
+        taken = _listed(game.rows[below])
         return None, f"interaction: with {taken} of the second checkpoint the answer falls below both checkpoints"
     if rivals:
-        names = [STAGES[i] for i in sorted([top, *rivals])]
-        together = f"{', '.join(names[:-1])} and {names[-1]}"
+        together = _listed([players[i] for i in sorted([top, *rivals])])
         return None, f"shared between {together}: these images cannot tell which has the larger effect"
     if better:
-        return (
-            None,
-            f"{STAGES[top]} has the largest effect, but swapped alone, {STAGES[better[0]]} lifts the model more",
-        )
+        return None, f"{name} has the largest effect, but swapped alone, {better[0]} lifts the model more"
     which = "lifts the model above itself and chance" if not gains else "costs the second checkpoint anything"
-    return None, f"{STAGES[top]} has the largest effect, but nothing shows that swapping it alone {which}"
+    return None, f"{name} has the largest effect, but nothing shows that swapping it alone {which}"
+
+
+def _low(values: Floats) -> float:
+    """The lower bound of the 95 percent interval."""
+    return float(np.quantile(values, ALPHA / 2))
+
+
+def _steps(signals: Signals, step: tuple[int, int]) -> Floats:
+    before, after = step
+    return np.asarray(signals.drawn[after] - signals.drawn[before])
 
 
 def _below_both(signals: Signals) -> int | None:
     """The hybrid whose signal lies farthest below those of both checkpoints, if one does beyond its interval.
 
-    Fourteen hybrids are looked at, so each at a fourteenth of ALPHA (Bonferroni).
+    All hybrids between the two are looked at, so each at its part of ALPHA (Bonferroni).
     """
     lower = np.minimum(signals.drawn[0], signals.drawn[-1])
     margin = signals.drawn[1:-1] - lower
@@ -134,16 +160,12 @@ def _below_both(signals: Signals) -> int | None:
     return int(clear[signals.point[1:-1][clear].argmin()]) + 1 if len(clear) else None
 
 
-def _swap(signals: Signals, stage: Stage) -> Swap:
-    alone = COALITIONS.index(only(stage))
-    without = COALITIONS.index(tuple(not member for member in only(stage)))
-    return Swap(
-        gain=float(signals.point[alone] - signals.point[0]),
-        gain_ci=interval(signals.drawn[alone] - signals.drawn[0]),
-        loss=float(signals.point[-1] - signals.point[without]),
-        loss_ci=interval(signals.drawn[-1] - signals.drawn[without]),
-    )
+def _swap(signals: Signals, game: Game, place: Place) -> Swap:
+    gain, gain_ci = signals.change(*game.gains[place])
+    loss, loss_ci = signals.change(*game.losses[place])
+    return Swap(gain=gain, gain_ci=gain_ci, loss=loss, loss_ci=loss_ci)
 
 
-def _swapped(members: tuple[bool, ...]) -> list[Stage]:
-    return [stage for stage, member in zip(STAGES, members, strict=True) if member]
+def _listed(places: Sequence[Place]) -> str:
+    *most, last = places
+    return f"{', '.join(most)} and {last}" if most else last
