@@ -14,7 +14,10 @@ import numpy as np
 
 from diagnostics import judging, scores, store
 from diagnostics.causes.cause import find_cause
+from diagnostics.causes.joined import joined
 from diagnostics.controls import battery
+from diagnostics.counterfactuals import trial
+from diagnostics.counterfactuals.pixels import pixels
 from diagnostics.curves import curves_of
 from diagnostics.evidence import Evidence, gather
 from diagnostics.exits import Choice
@@ -96,15 +99,20 @@ def _conclude(evidence: Evidence) -> Diagnosis:
     started = time.perf_counter()
     controls, cautions = battery.run(evidence)
     controlled = time.perf_counter()
-    cause = find_cause(evidence)
-    swapped = time.perf_counter()
-    grounding = ground(evidence) if evidence.settings.ground else None
-    grounded = time.perf_counter()
     dataset, measured, labels = evidence.dataset, evidence.measured, evidence.labels
     predictions, thresholds = evidence.predictions, evidence.settings.thresholds
     health = Scores({name: r.predictions for name, r in evidence.readings.items()}, labels, evidence.resamples)
     limits = judge_least(thresholds.health_limits(evidence.spec.name, dataset.name).least, health)
     judged = judgement_of(evidence, controls.null.p, limits)
+    reached, off = pixels(evidence)
+    verdicts = time.perf_counter()
+    swap = find_cause(evidence)
+    swapped = time.perf_counter()
+    counterfactuals = trial.ask_again(evidence, judged.links) if trial.wanted(evidence, judged.links, swap) else None
+    cause = joined(swap, counterfactuals, judged.links)
+    asked = time.perf_counter()
+    grounding = ground(evidence) if evidence.settings.ground else None
+    grounded = time.perf_counter()
     return Diagnosis(
         model=evidence.spec.name,
         revision=evidence.spec.revision,
@@ -133,18 +141,21 @@ def _conclude(evidence: Evidence) -> Diagnosis:
         answer=read_answer(evidence),
         exits={place: Exit(loci=evidence.chosen[place].loci, below_chance=judged.signal[place] < 0) for place in CHAIN},
         reference=_reference(evidence),
-        cautions=[*dataset.notes, *cautions, *shortcut(grounding)],
+        cautions=[*dataset.notes, *cautions, *off, *shortcut(grounding)],
         controls=controls,
         cause=cause,
+        counterfactuals=counterfactuals,
+        pixels=reached,
         treatments=treat(evidence) if evidence.settings.treat else None,
         grounding=grounding,
         settings=_settings(evidence),
         timing={
             **evidence.timing,
             "controls": controlled - started,
-            **({} if cause is None else {"swapping": swapped - controlled}),
-            **({} if grounding is None else {"hiding": grounded - swapped}),
-            "judging": time.perf_counter() - grounded,
+            **({} if swap is None else {"swapping": swapped - verdicts}),
+            **({} if counterfactuals is None else {"asking_again": asked - swapped}),
+            **({} if grounding is None else {"hiding": grounded - asked}),
+            "judging": verdicts - controlled + time.perf_counter() - grounded,
         },
     )
 

@@ -1,0 +1,186 @@
+"""The inputs under which a model of this family may have been meant to be asked, as changes of what is set now.
+
+They follow from the names of the settings and from the numbers that published models have (`conventions`), so that a
+family brings no code of its own. What is set already is not among them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from diagnostics.counterfactuals.turns import turns
+from fixtures.datasets.alterations import Alteration, ChannelsSwapped, Cropped, Inverted, Padded
+from fixtures.models.conventions import NORMALISATIONS, RESCALE_FACTOR, ROTARY_BASES, published
+from fixtures.models.image_tokens import MAX_PIXELS, PUBLISHED
+from fixtures.models.input_settings import settings
+
+if TYPE_CHECKING:
+    from fixtures.models.loading import LoadedModel
+    from fixtures.models.registry import ModelSpec
+
+PICTURE = "picture"
+"""The path under which a change of the picture itself is listed."""
+NEAREST, BICUBIC = 0, 3
+"""How Pillow numbers the two filters."""
+IMAGE = "image_processor"
+
+
+@dataclass(frozen=True)
+class Input:
+    """An input to ask under: settings by path with the value to try, and what is done to the picture before."""
+
+    name: str
+    changes: dict[str, Any] = field(default_factory=dict)
+    picture: Alteration | None = None
+
+    @property
+    def listed(self) -> dict[str, Any]:
+        """All changes by path."""
+        return self.changes | ({} if self.picture is None else {PICTURE: self.picture.words})
+
+
+def alternatives(loaded: LoadedModel, spec: ModelSpec | None = None) -> list[Input]:
+    """Every alternative that this family knows; `spec` says which published model it is, if one."""
+    own = settings(loaded)
+    found = [
+        *_published(loaded, own, spec),
+        *_normalisations(own),
+        *_rescalings(own),
+        *_geometries(loaded, own),
+        *(Input(picture.words, picture=picture) for picture in (Inverted(), ChannelsSwapped(), Padded(), Cropped())),
+        *_tiles(own),
+        *_pixels(loaded, own),
+        *_tokens(own),
+        *_layers(own),
+        *_rotary(loaded, own),
+        *(Input(name, {"chat_template": template}) for name, template in turns(loaded)),
+    ]
+    return [one for one in found if one.picture is not None or _other(own, one.changes)]
+
+
+def _other(own: dict[str, Any], changes: dict[str, Any]) -> bool:
+    """Whether any value is not as it is set. A mapping is set where each of its own keys is, and no other."""
+    return any(_value(own, path) != value for path, value in changes.items())
+
+
+def _value(own: dict[str, Any], path: str) -> Any:
+    nested = {key.removeprefix(f"{path}."): value for key, value in own.items() if key.startswith(f"{path}.")}
+    return own.get(path, nested or None)
+
+
+def _published(loaded: LoadedModel, own: dict[str, Any], spec: ModelSpec | None) -> Iterator[Input]:
+    """All published numbers at once, since a processor that is written anew is wrong in several."""
+    config = loaded.model.config
+    numbers = published(config.model_type, str(getattr(config.vision_config, "model_type", "")), spec)
+    if not numbers:
+        return
+    size = numbers.get("size")
+    if size is not None and "longest_edge" in size:  # which loading caps
+        numbers = numbers | {"size": {**size, "longest_edge": min(size["longest_edge"], MAX_PIXELS)}}
+    changes = {f"{IMAGE}.{key}": value for key, value in numbers.items()}
+    yield Input("the published processor's numbers", changes | _on(own, "do_normalize", "do_rescale"))
+
+
+def _on(own: dict[str, Any], *names: str) -> dict[str, bool]:
+    return {f"{IMAGE}.{name}": True for name in names if f"{IMAGE}.{name}" in own}
+
+
+def _normalisations(own: dict[str, Any]) -> Iterator[Input]:
+    if f"{IMAGE}.do_normalize" not in own:
+        return
+    for name, numbers in NORMALISATIONS.items():
+        called = "image_mean 0.5 and image_std 0.5" if name == "0.5" else f"{name}'s image_mean and image_std"
+        changes = {f"{IMAGE}.{key}": value for key, value in numbers.items()}
+        yield Input(called, changes | _on(own, "do_normalize"))
+    if own[f"{IMAGE}.do_normalize"]:
+        yield Input("no normalising", {f"{IMAGE}.do_normalize": False})
+    else:
+        yield Input("normalising", {f"{IMAGE}.do_normalize": True})
+
+
+def _rescalings(own: dict[str, Any]) -> Iterator[Input]:
+    if f"{IMAGE}.do_rescale" not in own:
+        return
+    by_255 = {f"{IMAGE}.do_rescale": True, f"{IMAGE}.rescale_factor": RESCALE_FACTOR}
+    yield Input("rescaling by 1/255", by_255)
+    if own[f"{IMAGE}.do_rescale"]:
+        yield Input("no rescaling", {f"{IMAGE}.do_rescale": False})
+    if f"{IMAGE}.rescale_offset" in own:
+        by_half = {f"{IMAGE}.rescale_factor": 2 * RESCALE_FACTOR, f"{IMAGE}.rescale_offset": True}
+        yield Input("rescaling to -1..1", {f"{IMAGE}.do_rescale": True, **by_half})
+
+
+def _geometries(loaded: LoadedModel, own: dict[str, Any]) -> Iterator[Input]:
+    """How a picture is brought to the side of a tower that takes one size, and the filter."""
+    if own.get(f"{IMAGE}.do_resize") is False:
+        yield Input("resizing", {f"{IMAGE}.do_resize": True})
+    if own.get(f"{IMAGE}.resample") == NEAREST:
+        yield Input("bicubic resampling", {f"{IMAGE}.resample": BICUBIC})
+    side = getattr(loaded.model.config.vision_config, "image_size", None)
+    varies = ("merge_size", "image_grid_pinpoints", "crop_to_patches", "do_image_splitting")
+    if not isinstance(side, int) or any(f"{IMAGE}.{name}" in own for name in varies):
+        return
+    square = {"height": side, "width": side}
+    squashed = {f"{IMAGE}.size": square, f"{IMAGE}.do_center_crop": False}
+    if own.get(f"{IMAGE}.do_center_crop") in (None, False):
+        squashed = {f"{IMAGE}.size": square}
+    yield Input(f"the whole picture resized to {side} x {side}", squashed)
+    cropped = {f"{IMAGE}.size": {"shortest_edge": side}, f"{IMAGE}.do_center_crop": True, f"{IMAGE}.crop_size": square}
+    yield Input(f"the shorter side resized to {side} and the centre cropped", cropped)
+
+
+def _tiles(own: dict[str, Any]) -> Iterator[Input]:
+    for name in ("crop_to_patches", "do_image_splitting", "do_pan_and_scan"):
+        value = own.get(f"{IMAGE}.{name}")
+        if isinstance(value, bool):
+            yield Input(f"{name} {str(not value).lower()}", {f"{IMAGE}.{name}": not value})
+
+
+def _pixels(loaded: LoadedModel, own: dict[str, Any]) -> Iterator[Input]:
+    """The published bounds of a picture's pixels, the upper one as far as loading allows."""
+    size = PUBLISHED.get(loaded.model.config.model_type, {}).get("size")
+    if size is None or f"{IMAGE}.size.longest_edge" not in own:
+        return
+    most = min(size["longest_edge"], MAX_PIXELS)
+    bounds = {"shortest_edge": size["shortest_edge"], "longest_edge": most}
+    yield Input("the published bounds of a picture's pixels", {f"{IMAGE}.size": bounds})
+
+
+def _tokens(own: dict[str, Any]) -> Iterator[Input]:
+    """Gemma 3's pooling: the next finer and coarser, and the published 256 tokens an image."""
+    path, told = "config.mm_tokens_per_image", "processor.image_seq_length"
+    if path not in own or told not in own:
+        return
+    side = own["config.vision_config.image_size"] // own["config.vision_config.patch_size"]
+    possible = [k * k for k in range(1, side + 1) if side % k == 0]
+    coarser = [n for n in possible if n < own[path]][-1:]
+    finer = [n for n in possible if n > own[path]][:1]
+    for n in dict.fromkeys([*(n for n in possible if n == 256), *finer, *coarser]):
+        yield Input(f"{n} tokens an image", {path: n, told: n})
+
+
+def _layers(own: dict[str, Any]) -> Iterator[Input]:
+    """The tower's layer that the connector reads, and whether its first token is dropped."""
+    path = "config.vision_feature_layer"
+    if isinstance(own.get(path), int):
+        for layer in (-1, -2):
+            yield Input(f"the tower's layer {layer}", {path: layer})
+    path, told = "config.vision_feature_select_strategy", "processor.vision_feature_select_strategy"
+    if path in own:
+        for strategy in ("default", "full"):
+            also = {told: strategy} if told in own else {}
+            yield Input(f"vision_feature_select_strategy {strategy}", {path: strategy, **also})
+
+
+def _rotary(loaded: LoadedModel, own: dict[str, Any]) -> Iterator[Input]:
+    """The rotary bases that published text models of this type have."""
+    text = getattr(loaded.model.config, "text_config", None)
+    bases = ROTARY_BASES.get(str(getattr(text, "model_type", "")), ())
+    for path in own:
+        if path.startswith("config.text_config.") and path.endswith("rope_theta"):
+            where = path.split(".")[-2].removesuffix("_attention")
+            of = "" if where == "rope_parameters" else f" of {where} attention"
+            for base in bases:
+                yield Input(f"the rotary base {base:g}{of}", {path: base})

@@ -1,0 +1,139 @@
+"""The pixel values that reach the tower, and the processor's numbers beside the published ones."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from diagnostics import store
+from diagnostics.asking import images_at
+from diagnostics.evidence import Evidence
+from diagnostics.records import Key, Pixels
+from fixtures.datasets import selection
+from fixtures.datasets.images import open_image
+from fixtures.models.conventions import published
+from fixtures.models.image_tokens import MAX_PIXELS
+
+SAMPLE = 32
+"""Images whose pixel values are looked at."""
+MEAN, DEVIATION = (-1.3, 1.3), (0.07, 3.0)
+"""Bounds of what is usual. 32 images of the phantom and of the three published data sets, at 64 x 64 pixels, under the
+three published normalisations have means of -0.64 to 0.66 and deviations of 0.15 to 1.49, noise up to 1.29
+(`benchmarks/counterfactuals.py --pixels`); twice that is let pass. Values that are not rescaled lie at 100 and more,
+those that are rescaled twice have deviations below 0.01.
+"""
+COMPARED = ("image_mean", "image_std", "rescale_factor", "size", "do_normalize", "do_rescale")
+RECIPE = 1
+
+
+def pixels(evidence: Evidence) -> tuple[Pixels, list[str]]:
+    """What reaches the tower, and the cautions it gives."""
+    rows = _rows(evidence)
+    found = _remembered(evidence, rows)
+    told = json.loads(found["told"].tobytes())
+    known = published(told["model_type"], told["tower"], evidence.spec)
+    differs = differing(told["settings"], known)
+    mean, deviation = (float(value) for value in found["moments"])
+    made = Pixels(n_images=len(rows), mean=mean, deviation=deviation, differs=differs)
+    return made, cautions(made)
+
+
+def differing(settings: Mapping[str, Any], known: Mapping[str, Any]) -> list[Key]:
+    """Numbers of the image processor that are not the published ones; those that are not known are not compared."""
+    theirs: dict[str, Any] = dict(known)
+    if "size" in theirs and "longest_edge" in theirs["size"]:  # which loading caps
+        theirs["size"] = {**theirs["size"], "longest_edge": min(theirs["size"]["longest_edge"], MAX_PIXELS)}
+    for name, needs in (("do_normalize", "image_mean"), ("do_rescale", "rescale_factor")):
+        if needs in theirs and name in settings:
+            theirs[name] = True
+    found = []
+    for name, value in theirs.items():
+        ours = settings.get(name)
+        if ours is not None and not _same(ours, value):
+            found.append(Key(path=f"image_processor.{name}", ours=ours, theirs=value))
+    return found
+
+
+def cautions(made: Pixels) -> list[str]:
+    found = [
+        f"{key.path} is {_told(key.ours)}, and published models with this tower have {_told(key.theirs)}"
+        for key in made.differs
+    ]
+    outside = [
+        f"a {name} of {value:.2f} where published processors give {low:g} to {high:g}"
+        for name, value, (low, high) in (("mean", made.mean, MEAN), ("deviation", made.deviation, DEVIATION))
+        if not low <= value <= high
+    ]
+    if outside:
+        found.append(f"the pixel values that reach the tower have {' and '.join(outside)}")
+    return found
+
+
+def _same(ours: Any, theirs: Any) -> bool:
+    if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
+        kept = {key: value for key, value in ours.items() if value is not None}
+        return set(kept) == set(theirs) and all(_same(kept[key], theirs[key]) for key in theirs)
+    if isinstance(ours, list) and isinstance(theirs, list):
+        return len(ours) == len(theirs) and all(map(_same, ours, theirs))
+    if isinstance(ours, bool) or isinstance(theirs, bool):
+        return bool(ours == theirs)
+    if isinstance(ours, int | float) and isinstance(theirs, int | float):
+        return bool(np.isclose(ours, theirs, rtol=1e-3))
+    return bool(ours == theirs)
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return (
+            " x ".join(str(part) for part in value.values()) if set(value) == {"height", "width"} else json.dumps(value)
+        )
+    if isinstance(value, list):
+        parts = [_told(part) for part in value]
+        return parts[0] if len(set(parts)) == 1 else "[" + ", ".join(parts) + "]"
+    return f"{value:.4g}" if isinstance(value, float) else str(value).lower()
+
+
+def _rows(evidence: Evidence) -> list[int]:
+    images = evidence.measured.images
+    keys: dict[int, str] = {}
+    for image in images:
+        keys[image.group] = min(image.digest, keys.get(image.group, image.digest))
+    taken = selection.sample(evidence.groups.tolist(), evidence.labels.tolist(), keys, SAMPLE, evidence.settings.seed)
+    rows = np.flatnonzero(np.isin(evidence.groups, list(taken)))
+    return (rows if len(rows) else np.arange(min(SAMPLE, len(images)))).tolist()
+
+
+def _remembered(evidence: Evidence, rows: list[int]) -> dict[str, Any]:
+    """moments: mean and standard deviation. told: JSON of the processor's numbers and the model types."""
+    images = images_at(evidence, np.array(rows))
+
+    def compute() -> dict[str, Any]:
+        from fixtures.models.chat import inputs
+
+        loaded = evidence.loader.load()
+        total = np.zeros(3)
+        for image in images:
+            values = inputs(loaded, [open_image(image)], evidence.dataset.prompt)["pixel_values"].double()
+            total += (values.numel(), float(values.sum()), float((values**2).sum()))
+        n, first, second = total
+        mean = first / n
+        config = loaded.model.config
+        tower = str(getattr(config.vision_config, "model_type", ""))
+        numbers = loaded.processor.image_processor.to_dict()
+        compared = {name: numbers[name] for name in COMPARED if numbers.get(name) is not None}
+        told = {"model_type": config.model_type, "tower": tower, "settings": compared}
+        return {
+            "moments": np.array([mean, np.sqrt(max(second / n - mean**2, 0.0))]),
+            "told": np.frombuffer(json.dumps(told, default=dict).encode(), dtype=np.uint8),
+        }
+
+    name = store.key(
+        pixels=RECIPE,
+        features=evidence.measured.key,
+        images=hashlib.sha256(" ".join(image.digest for image in images).encode()).hexdigest(),
+    )
+    return store.remembered(evidence.settings.store, name, compute)

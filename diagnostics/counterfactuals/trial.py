@@ -1,0 +1,208 @@
+"""From the evidence of a diagnosis to what other inputs would have made of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diagnostics import store
+from diagnostics.asking import images_at
+from diagnostics.counterfactuals import rule
+from diagnostics.evidence import Evidence, said_classes
+from diagnostics.judging import LinkJudgement
+from diagnostics.measurement import OPTIONS, answer_length
+from diagnostics.records import Alternative, Cause, Counterfactuals, Difference, Stage
+from diagnostics.scores import balanced_accuracy, signal
+
+RECIPE = 1
+"""Counts changes of how alternatives are made and asked, so that none is read of another's store."""
+
+Judged = Literal["likeliest", "said"]
+Ints = NDArray[np.int64]
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Lost:
+    """What the answers fall short of, on the rows of a sample.
+
+    own: the class answered, [n_images], as `judged_on`. short: what was readable before the answer less the answers'
+    signal, which counts from 0.
+    """
+
+    judged_on: Judged
+    own: Ints
+    short: float
+
+
+def wanted(evidence: Evidence, links: Mapping[Stage, LinkJudgement], swap: Cause | None) -> bool:
+    """Whether a loss is there that no swap has explained, or the asking was asked for."""
+    explained = swap is not None and swap.module is not None
+    fails = any(link.verdict == "fail" for link in links.values())
+    return evidence.settings.treat or (fails and not explained)
+
+
+def ask_again(evidence: Evidence, links: Mapping[Stage, LinkJudgement]) -> Counterfactuals:
+    """Ask under every alternative on a few images, under the few best on more, and name one that explains the loss."""
+    rows = evidence.sample()
+    labels, groups = evidence.labels[rows], evidence.groups[rows]
+    fails = any(link.verdict == "fail" for link in links.values())
+    lost = lost_on(evidence, rows, links["vision"].verdict == "fail")
+    about: dict[str, Any] = {"judged_on": lost.judged_on}
+    try:
+        cut = rule.split(labels, groups, evidence.settings.seed)
+    except rule.TooFew as error:
+        own = signal(balanced_accuracy(labels, lost.own, evidence.n_classes), evidence.n_classes)
+        return Counterfactuals(n_images=0, asked=own, short=lost.short, reason=str(error), **about)
+    found = _remembered(evidence, rows, cut, lost)
+    listed: list[dict[str, Any]] = json.loads(found["listed"].tobytes())
+    n = evidence.n_classes
+    test, own = labels[cut.test], lost.own[cut.test]
+    tested = (
+        rule.assess(found["answers"], own, test, groups[cut.test], n, evidence.settings.seed)
+        if len(found["answers"])
+        else []
+    )
+    short = lost_on(evidence, rows[cut.test], links["vision"].verdict == "fail", lost.judged_on).short
+    chosen = rule.named(tested, short) if fails else None
+    of_tested = dict(zip(found["tested"].tolist(), tested, strict=True))
+    tried = []
+    for i, one in enumerate(listed):
+        result = of_tested.get(i)
+        told = Alternative(name=one["name"], changes=one["changes"], reason=one["reason"], n_images=one["n_images"])
+        if result is not None:
+            told = told.model_copy(
+                update={
+                    "signal": result.signal,
+                    "change": Difference(change=result.gain, ci=result.ci),
+                    "explains": fails and result.explains(short),
+                    "n_images": len(test),
+                    "reason": None,
+                }
+            )
+        tried.append(told)
+    return Counterfactuals(
+        n_images=len(test),
+        asked=signal(balanced_accuracy(test, own, n), n),
+        short=short,
+        named=None if chosen is None else listed[int(found["tested"][chosen])]["name"],
+        tried=tried,
+        passes=float(found["passes"][0]) / len(rows),
+        **about,
+    )
+
+
+def lost_on(evidence: Evidence, rows: Ints, tower_fails: bool, judged_on: Judged | None = None) -> Lost:
+    """What the answers at `rows` fall short of: the best that is read at tower, connector or LLM, or, where the tower's
+    own link fails, the reference.
+
+    The likeliest option is judged, unless it falls short by less than half of what the text does: then the text is.
+    """
+    places = ("reference",) if tower_fails else ("vision", "connector", "llm")
+    before = max(evidence.signal(evidence.predictions[place][rows], rows) for place in places)
+    answers: dict[Judged, Ints] = {"likeliest": evidence.likeliest[rows], "said": evidence.said[rows]}
+    short = {name: before - max(evidence.signal(values, rows), 0.0) for name, values in answers.items()}
+    if judged_on is None:
+        judged_on = "said" if short["likeliest"] < short["said"] / 2 else "likeliest"
+    return Lost(judged_on, answers[judged_on], short[judged_on])
+
+
+def _remembered(evidence: Evidence, rows: Ints, cut: rule.Split, lost: Lost) -> Arrays:
+    images = images_at(evidence, rows)
+    name = store.key(
+        counterfactuals=RECIPE,
+        features=evidence.measured.key,
+        images=hashlib.sha256(" ".join(image.digest for image in images).encode()).hexdigest(),
+        labels=evidence.labels[rows].tolist(),
+        groups=evidence.groups[rows].tolist(),
+        judged_on=lost.judged_on,
+        short=round(lost.short, 6),
+        seed=evidence.settings.seed,
+    )
+    return store.remembered(evidence.settings.store, name, lambda: _asked(evidence, rows, cut, lost))
+
+
+def _asked(evidence: Evidence, rows: Ints, cut: rule.Split, lost: Lost) -> Arrays:
+    """listed: JSON of every alternative, how many images it was asked on, and why on no more. tested: their numbers.
+    answers: [n_tested, n_test] classes. passes: images that went through the model.
+    """
+    from diagnostics.counterfactuals.alternatives import alternatives
+    from diagnostics.counterfactuals.asking import Asker, CannotAsk
+
+    dataset, n, likeliest = evidence.dataset, evidence.n_classes, lost.judged_on == "likeliest"
+    loaded = evidence.loader.load()
+    length = answer_length(evidence.spec, evidence.settings)
+    asker = Asker(loaded, dataset.prompt, dataset.answers, evidence.loader.limit, length)
+    images, labels = images_at(evidence, rows), evidence.labels[rows]
+    own = evidence.measured.array(OPTIONS)[rows]
+    inputs = alternatives(loaded, evidence.spec)
+    reasons: list[str | None] = [None] * len(inputs)
+    n_images = [0] * len(inputs)
+    scores: dict[int, NDArray[np.float32]] = {}
+
+    def at(some: Ints) -> list[Any]:
+        return [images[row] for row in some]
+
+    def attempt(i: int, call: Callable[[], Any]) -> Any:
+        try:
+            return call()
+        except CannotAsk as error:
+            reasons[i] = str(error)
+            return None
+
+    few = at(np.array([cut.first[labels[cut.first] == label][0] for label in np.unique(labels)]))
+    known = {asker.seen(few): "as it is"}
+    for i, one in enumerate(inputs):
+        evidence.progress("asking again", i, len(inputs))
+        seen = attempt(i, lambda one=one: asker.seen(few, one))
+        if seen in known:
+            reasons[i] = (
+                "it changes nothing of these images" if known[seen] == "as it is" else f"the same as: {known[seen]}"
+            )
+        elif seen is not None:
+            known[seen] = one.name
+            scores[i] = attempt(i, lambda one=one: asker.scores(at(cut.first), one))
+    scores = {i: values for i, values in scores.items() if values is not None}
+    promises = [
+        rule.promise(scores[i], labels[cut.first], likeliest) if i in scores else np.nan for i in range(len(inputs))
+    ]
+    for i in scores:
+        n_images[i], reasons[i] = len(cut.first), "others promise more on the images that all were asked on"
+    again = rule.best(promises, rule.promise(own[cut.first], labels[cut.first], likeliest), rule.KEPT)
+    both = np.concatenate([cut.first, cut.second])
+    open_ = []
+    for i in again:
+        more = attempt(i, lambda i=i: asker.scores(at(cut.second), inputs[i])) if len(cut.second) else scores[i][:0]
+        if more is None:
+            continue
+        scores[i] = np.concatenate([scores[i], more])
+        n_images[i], reasons[i] = len(both), "too little is gained on the images that screen"
+        if not likeliest or rule.may_explain(scores[i].argmax(axis=1), lost.own[both], labels[both], lost.short, n):
+            open_.append(i)
+    promises = [rule.promise(scores[i], labels[both], likeliest) for i in open_]
+    best = rule.best(promises, rule.promise(own[both], labels[both], likeliest), rule.FINAL)
+    tested, answers = [], []
+    for i in (open_[k] for k in best):
+        if likeliest:
+            found = attempt(i, lambda i=i: asker.scores(at(cut.test), inputs[i]).argmax(axis=1))
+        else:
+            found = attempt(i, lambda i=i: said_classes(asker.texts(at(cut.test), inputs[i]), dataset))
+        if found is not None:
+            tested.append(i)
+            answers.append(found)
+    listed = [
+        {"name": one.name, "changes": one.listed, "reason": reason, "n_images": count}
+        for one, reason, count in zip(inputs, reasons, n_images, strict=True)
+    ]
+    return {
+        "listed": np.frombuffer(json.dumps(listed).encode(), dtype=np.uint8),
+        "tested": np.array(tested, dtype=np.int64),
+        "answers": np.array(answers, dtype=np.int64).reshape(len(answers), len(cut.test)),
+        "passes": np.array([asker.passes], dtype=np.int64),
+    }
