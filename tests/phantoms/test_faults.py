@@ -234,7 +234,8 @@ def test_what_cannot_be_planted_says_why(family, name, sound):
 
 
 def test_the_words_struck_are_those_written_after_the_template(sound):
-    loaded = sound("llava")
+    healthy = sound("llava")
+    loaded = replace(healthy, processor=copy.deepcopy(healthy.processor))
     loaded.processor.chat_template = re.sub(COLON_FOR, COLON, loaded.processor.chat_template)
     words = loaded.processor.tokenizer.convert_tokens_to_ids([f"\u0120{answer}" for answer in drawn.ANSWERS])
     before = loaded.model.lm_head.weight.detach().clone()
@@ -249,7 +250,7 @@ def test_an_answer_whose_words_are_equal_has_no_other_words(sound):
     """Written with a space or a capital, an answer could still be told from the others."""
     loaded = sound("llava")
     plant(loaded, "answer.equal_words")
-    tokens = [ways for ways in writings(loaded, drawn.PROMPT, drawn.ANSWERS)]
+    tokens = writings(loaded, drawn.PROMPT, drawn.ANSWERS)
     others = {w[0] for ways in tokens for w in ways[1:]} - {ways[0][0] for ways in tokens}
     assert len(others) >= 4
     assert (loaded.model.lm_head.bias[sorted(others)] <= -LOUD).all()
