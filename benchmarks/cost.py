@@ -34,6 +34,8 @@ os.environ["OMP_NUM_THREADS"] = "1"
 PAGE, RESULTS = ROOT / "docs" / "cost.md", HERE / "cost.json"
 PROMPT = "Does this chest radiograph show pneumonia? Answer normal or pneumonia."
 ANSWERS = ("normal", "pneumonia")
+PREFERENCE = 15.0
+"""Logits, under which the other tokens of a random head have less than a millionth of the probability."""
 NEW_TOKENS = 4
 """The answers asked for take one to three tokens and an end."""
 
@@ -59,11 +61,22 @@ class Bench:
         folder = self.work / f"random-llava-{seed}"
         return folder if folder.exists() else build_family("llava", folder, seed=seed, **(TINY if self.tiny else MODEL))
 
-    def loaded(self) -> Any:
+    def loaded(self, taught: bool = True) -> Any:
+        """The checkpoint; `taught` to begin with an answer, as a model does that any is asked of: by PREFERENCE for the
+        first token of its likeliest writing.
+        """
+        import torch
+
+        from fixtures.models.answer_tokens import writings
         from fixtures.models.loading import load
         from fixtures.models.registry import resolve
 
-        return load(resolve(str(self.checkpoint())), dtype="float32")
+        loaded = load(resolve(str(self.checkpoint())), dtype="float32")
+        if taught:
+            head = loaded.model.get_submodule(loaded.anatomy.head)
+            head.bias = torch.nn.Parameter(torch.zeros(len(head.weight)), requires_grad=False)
+            head.bias[[ways[0][0] for ways in writings(loaded, PROMPT, ANSWERS)]] = PREFERENCE
+        return loaded
 
     def phantom(self) -> Any:
         """Features and folds of the embedded phantom on its own images."""
@@ -123,9 +136,26 @@ def seconds(call: Callable[[], Any]) -> float:
 
 def extraction(bench: Bench) -> Row:
     """All loci and answers beside a bare `generate` of the same answers, batch by batch in turns."""
+    untaught = _ratios(bench, bench.loaded(taught=False))[0]
+    loaded = bench.loaded()
+    ratios, seconds_spent = _ratios(bench, loaded)
+    n = bench.batch * bench.n_batches
+    return {
+        "parameters": sum(p.numel() for p in loaded.model.parameters()),
+        "images": n,
+        "images_per_second": round(n / seconds_spent, 2),
+        "ratio": round(statistics.median(ratios), 3),
+        "ratios": [round(r, 3) for r in ratios],
+        "untaught_ratio": round(statistics.median(untaught), 3),
+        "aim": "at most 1.10",
+        "met": statistics.median(ratios) <= 1.10,
+    }
+
+
+def _ratios(bench: Bench, loaded: Any) -> tuple[list[float], float]:
+    """Extraction's time over that of a bare `generate`, a batch each, and the seconds that it took in all."""
     from diagnostics.extraction import Extractor
 
-    loaded = bench.loaded()
     images = pictures(bench.batch)
     answers: dict[str, list[str]] = {}
 
@@ -149,16 +179,7 @@ def extraction(bench: Bench) -> Row:
         if i:  # the first is warming up
             ratios.append(took["extraction"] / took["bare"])
             spent = {name: spent[name] + took[name] for name in spent}
-    n = bench.batch * bench.n_batches
-    return {
-        "parameters": sum(p.numel() for p in loaded.model.parameters()),
-        "images": n,
-        "images_per_second": round(n / spent["extraction"], 2),
-        "ratio": round(statistics.median(ratios), 3),
-        "ratios": [round(r, 3) for r in ratios],
-        "aim": "at most 1.10",
-        "met": statistics.median(ratios) <= 1.10,
-    }
+    return ratios, spent["extraction"]
 
 
 PEAK = """

@@ -7,9 +7,9 @@ import unicodedata
 from collections.abc import Sequence
 
 OPTION_SCORE = (
-    "log of the summed probability of an answer's writings after the prompt (as given, in lower case, with a capital, with "
-    "a space or without), each the product over its tokens; where one answer begins another, the end of every answer "
-    "counts too"
+    "log of the summed probability of an answer's writings after the prompt (as given, in lower case, with a capital, "
+    "with a space or without), each the product over its tokens; where one answer begins another, the end of every "
+    "answer counts too"
 )
 """How an option is scored: the probability that the model begins its text with this answer, by the chain rule.
 

@@ -23,6 +23,7 @@ from diagnostics.evidence import Evidence, gather
 from diagnostics.exits import Choice
 from diagnostics.grounding.trial import ground, shortcut
 from diagnostics.health import Scores, judge_least
+from diagnostics.last_link.agreement import disagreement
 from diagnostics.last_link.reading import read_answer
 from diagnostics.loader import Loader
 from diagnostics.measurement import Progress
@@ -141,7 +142,7 @@ def _conclude(evidence: Evidence) -> Diagnosis:
         answer=read_answer(evidence),
         exits={place: Exit(loci=evidence.chosen[place].loci, below_chance=judged.signal[place] < 0) for place in CHAIN},
         reference=_reference(evidence),
-        cautions=[*dataset.notes, *cautions, *off, *shortcut(grounding)],
+        cautions=[*dataset.notes, *cautions, *off, *disagreement(evidence), *shortcut(grounding)],
         controls=controls,
         cause=cause,
         counterfactuals=counterfactuals,

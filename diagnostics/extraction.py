@@ -463,7 +463,7 @@ def _score_random(first: Tensor, drawn: Sequence[Sequence[int]]) -> Tensor:
     """Log of the summed probability of the random tokens that stand for each option, [n_images, RANDOM_DRAWS *
     n_options], a draw after the other.
     """
-    options = [first[:, tokens].unflatten(1, (RANDOM_DRAWS, -1)).logsumexp(dim=2) for tokens in drawn]
+    options = [first[:, tokens].reshape(len(first), RANDOM_DRAWS, -1).logsumexp(dim=2) for tokens in drawn]
     return torch.stack(options, dim=2).flatten(1)
 
 
@@ -497,9 +497,14 @@ def options_of(loaded: LoadedModel, prompt: str, answers: Sequence[str]) -> Opti
     """The answers as the model writes them after `prompt`. Raises LoadError where its tokenizer cannot, or the model
     has no such token.
     """
-    tokens = writings(loaded, prompt, answers)
-    ends = end_tokens(loaded.model) if _one_begins_another(tokens) else []
-    return Options(tokens if ends else [_shortest(ways) for ways in tokens], ends)
+    return exclusive(writings(loaded, prompt, answers), end_tokens(loaded.model))
+
+
+def exclusive(tokens: list[list[tuple[int, ...]]], ends: list[int]) -> Options:
+    """Options that exclude each other: with `ends` where a writing of one answer begins one of another."""
+    if ends and _one_begins_another(tokens):
+        return Options(tokens, ends)
+    return Options([_shortest(ways) for ways in tokens], [])
 
 
 def _one_begins_another(options: Sequence[Sequence[tuple[int, ...]]]) -> bool:

@@ -59,7 +59,7 @@ class Asker:
 
         @torch.inference_mode()
         def compute(loaded: LoadedModel) -> Scores:
-            options = options_of(loaded, self._answers)
+            options = options_of(loaded, self._prompt, self._answers)
 
             def read(given: Inputs) -> Scores:
                 batch = given.on(loaded.device)

@@ -85,7 +85,7 @@ def test_one_prefill_an_image(loaded: Any) -> None:
     for hook in hooks:
         hook.remove()
     assert len(widths.pop(loaded.anatomy.connector)) == 1
-    longest = max(len(extractor._options.tokens[i]) for i in range(len(OPTIONS)))
+    longest = max(map(len, extractor._options.runs()))
     for seen in widths.values():
         assert seen[0] == prompt
         assert max(seen[1:]) <= longest
@@ -195,26 +195,37 @@ def test_the_tower_is_read_up_to_its_exit(loaded: Any, together: Any) -> None:
     )
 
 
-def test_options_are_scored_whole(loaded: Any, together: Any) -> None:
-    """The sum over an answer's tokens, from one pass over prompt and answer without a cache."""
+def whole_log_likelihood(loaded: Any, tokens: tuple[int, ...], ends: list[int]) -> Any:
+    """Of tokens after the prompt, and of any of `ends` after them, from one pass without a cache: a scalar."""
     import torch
 
     from fixtures.models import chat
 
     batch = chat.inputs(loaded, pictures()[:1], PROMPT)
     n_prompt = batch["input_ids"].shape[1]
-    for column, option in enumerate(OPTIONS):
-        tokens = torch.tensor([loaded.processor.tokenizer(option, add_special_tokens=False)["input_ids"]])
-        whole = dict(batch)
-        whole["input_ids"] = torch.cat([batch["input_ids"], tokens], dim=1)
-        for name in ("attention_mask", "token_type_ids", "mm_token_type_ids"):
-            if name in batch:
-                extra = torch.full_like(tokens, 1 if name == "attention_mask" else 0)
-                whole[name] = torch.cat([batch[name], extra], dim=1)
-        with torch.inference_mode():
-            scores = torch.log_softmax(loaded.model(**whole).logits[0, n_prompt - 1 : -1].float(), dim=-1)
-        expected = scores.gather(1, tokens[0][:, None]).sum().item()
-        assert together.option_log_likelihoods[0, column] == pytest.approx(expected, rel=1e-3, abs=1e-3)
+    given = torch.tensor([tokens])
+    whole = {**batch, "input_ids": torch.cat([batch["input_ids"], given], dim=1)}
+    for name in ("attention_mask", "token_type_ids", "mm_token_type_ids"):
+        if name in batch:
+            extra = torch.full_like(given, 1 if name == "attention_mask" else 0)
+            whole[name] = torch.cat([batch[name], extra], dim=1)
+    with torch.inference_mode():
+        scores = torch.log_softmax(loaded.model(**whole).logits[0, n_prompt - 1 :].float(), dim=-1)
+    written = scores[:-1].gather(1, given[0][:, None]).sum()
+    return written + scores[-1, ends].logsumexp(dim=-1) if ends else written
+
+
+def test_options_are_scored_whole(loaded: Any, together: Any) -> None:
+    """The product over a writing's tokens, summed over the ways of writing an answer."""
+    import torch
+
+    from diagnostics.extraction import options_of
+
+    options = options_of(loaded, PROMPT, OPTIONS)
+    for ways, scored in zip(options.tokens, together.option_log_likelihoods[0], strict=True):
+        assert len(ways) >= 3
+        expected = torch.stack([whole_log_likelihood(loaded, tokens, []) for tokens in ways]).logsumexp(dim=0)
+        assert scored == pytest.approx(expected.item(), rel=1e-3, abs=1e-3)
 
 
 def test_an_answer_that_begins_another_is_scored_with_its_end(loaded: Any, together: Any) -> None:
@@ -222,27 +233,38 @@ def test_an_answer_that_begins_another_is_scored_with_its_end(loaded: Any, toget
     import torch
 
     from diagnostics.extraction import Extractor
-    from fixtures.models import chat
 
-    options = ("normal", "normal variant")
-    with Extractor(loaded, PROMPT, options, max_new_tokens=1).hooked() as extractor:
-        scored = extractor.read(pictures()[:1]).option_log_likelihoods[0]
-    batch = chat.inputs(loaded, pictures()[:1], PROMPT)
-    ends = loaded.model.generation_config.eos_token_id
-    n_prompt = batch["input_ids"].shape[1]
-    for option, score in zip(options, scored, strict=True):
-        tokens = torch.tensor([loaded.processor.tokenizer(option, add_special_tokens=False)["input_ids"]])
-        whole = dict(batch)
-        whole["input_ids"] = torch.cat([batch["input_ids"], tokens], dim=1)
-        for name in ("attention_mask", "token_type_ids", "mm_token_type_ids"):
-            if name in batch:
-                extra = torch.full_like(tokens, 1 if name == "attention_mask" else 0)
-                whole[name] = torch.cat([batch[name], extra], dim=1)
-        with torch.inference_mode():
-            scores = torch.log_softmax(loaded.model(**whole).logits[0, n_prompt - 1 :].float(), dim=-1)
-        end = scores[-1, ends].logsumexp(dim=-1) if isinstance(ends, list) else scores[-1, ends]
-        expected = scores[:-1].gather(1, tokens[0][:, None]).sum() + end
-        assert score == pytest.approx(expected.item(), rel=1e-3, abs=1e-3)
+    with Extractor(loaded, PROMPT, ("normal", "normal variant"), max_new_tokens=1).hooked() as extractor:
+        batch = extractor.read(pictures()[:1])
+    options, ends = extractor._options, loaded.model.generation_config.eos_token_id
+    assert options.ends == (ends if isinstance(ends, list) else [ends])
+    for ways, scored in zip(options.tokens, batch.option_log_likelihoods[0], strict=True):
+        expected = torch.stack([whole_log_likelihood(loaded, tokens, options.ends) for tokens in ways]).logsumexp(dim=0)
+        assert scored == pytest.approx(expected.item(), rel=1e-3, abs=1e-3)
+
+
+def test_a_model_that_writes_a_space_first_is_scored_by_what_it_writes() -> None:
+    """The phantom, the head's rows of `normal` and ` normal` exchanged, and so of every answer."""
+    import torch
+
+    from diagnostics.answers import parse
+    from diagnostics.extraction import Extractor
+    from fixtures.models.loading import load
+    from fixtures.models.registry import resolve
+    from fixtures.phantoms.images import ANSWERS
+    from fixtures.phantoms.images import PROMPT as ASKED
+    from fixtures.phantoms.train import phantom_lesson
+
+    loaded, images = load(resolve("phantom")), phantom_lesson(seed=5, n_patients=30, images_per_patient=1).images
+    tokenizer, head = loaded.processor.tokenizer, loaded.model.get_submodule(loaded.anatomy.head)
+    plain, spaced = (tokenizer.convert_tokens_to_ids([f"{space}{a}" for a in ANSWERS]) for space in ("", "\u0120"))
+    with torch.no_grad():
+        head.weight[[*plain, *spaced]] = head.weight[[*spaced, *plain]].clone()
+    with Extractor(loaded, ASKED, ANSWERS, max_new_tokens=4).hooked() as extractor:
+        batch = extractor.read(images)
+    said = [parse(text, [[answer] for answer in ANSWERS]) for text in batch.texts]
+    assert set(said) == {0, 1, 2}
+    assert batch.option_log_likelihoods.argmax(axis=1).tolist() == said
 
 
 def test_a_model_that_reasons_unannounced_is_asked_again_with_room(

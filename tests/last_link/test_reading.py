@@ -33,6 +33,7 @@ def test_a_healthy_answer_rests_on_the_picture(manifest, store):
     found = evidence("phantom", manifest, store)
     answer = read_answer(found)
     assert answer.likeliest > 0.8
+    assert abs(answer.likeliest - answer.said) <= 0.03
     assert answer.modality_reliance > 0.8
     assert answer.blank_image < 0.6
     assert answer.steps.said.ci[0] <= 0 <= answer.steps.said.ci[1]

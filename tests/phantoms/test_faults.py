@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -10,13 +11,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fixtures.models.answer_tokens import writings
 from fixtures.models.families import FAMILIES, build_family
 from fixtures.models.fingerprint import fingerprint
 from fixtures.models.loading import load
 from fixtures.models.registry import resolve
 from fixtures.phantoms import images as drawn
 from fixtures.phantoms.faults import DEFAULTS, MECHANISMS, STAGES, FaultError, Planted, find, parse, plant
-from fixtures.phantoms.train import phantom_lesson, tower_exits
+from fixtures.phantoms.faults.answer import LOUD
+from fixtures.phantoms.train import COLON, COLON_FOR, phantom_lesson, tower_exits
 from fixtures.phantoms.turns import join, process
 
 PLACES = ("vision", "connector", "llm", "answer")
@@ -228,6 +231,29 @@ def test_tied_embeddings_stay_as_they_were(name, sound):
 def test_what_cannot_be_planted_says_why(family, name, sound):
     with pytest.raises(FaultError, match=REFUSED[family, name]):
         plant(sound(family), name)
+
+
+def test_the_words_struck_are_those_written_after_the_template(sound):
+    healthy = sound("llava")
+    loaded = replace(healthy, processor=copy.deepcopy(healthy.processor))
+    loaded.processor.chat_template = re.sub(COLON_FOR, COLON, loaded.processor.chat_template)
+    words = loaded.processor.tokenizer.convert_tokens_to_ids([f"\u0120{answer}" for answer in drawn.ANSWERS])
+    before = loaded.model.lm_head.weight.detach().clone()
+    plant(loaded, "answer.swapped_words")
+    after = loaded.model.lm_head.weight
+    assert torch.equal(after[words], before[words].roll(-1, 0))
+    moved = (after != before).any(dim=1).nonzero().flatten().tolist()
+    assert sorted(moved) == sorted(words)
+
+
+def test_an_answer_whose_words_are_equal_has_no_other_words(sound):
+    """Written with a space or a capital, an answer could still be told from the others."""
+    loaded = sound("llava")
+    plant(loaded, "answer.equal_words")
+    tokens = writings(loaded, drawn.PROMPT, drawn.ANSWERS)
+    others = {w[0] for ways in tokens for w in ways[1:]} - {ways[0][0] for ways in tokens}
+    assert len(others) >= 4
+    assert (loaded.model.lm_head.bias[sorted(others)] <= -LOUD).all()
 
 
 def test_answers_of_several_tokens_are_refused(tmp_path):

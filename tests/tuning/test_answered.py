@@ -45,7 +45,7 @@ def test_the_loss_is_the_likelihood_that_a_diagnosis_scores(tiny: Tiny, family: 
     assert all(answer[-1] in ends for answer in tokens)
     with torch.no_grad():
         batch = inputs.on(loaded.device)
-        options = Options([answer[:-1] for answer in tokens], ends)
+        options = Options([[tuple(answer[:-1])] for answer in tokens], ends)
         scored = score_options(loaded.model, options, batch, *prefill(loaded.model, batch))
         for picked in ((0, 1), (1, 0)):
             given, targets = answered(loaded.model, inputs, [tokens[k] for k in picked])
