@@ -118,7 +118,7 @@ FORGETS = (
 )
 STRIDE = 3
 """A held-out mechanism is planted in every STRIDE-th of the bases where it costs enough."""
-WRONG = re.compile(r"calibrat|offset for each option|tune the llm", re.IGNORECASE)
+WRONG = re.compile(r"calibrat|offset for each option|tune the (llm|connector|tower)", re.IGNORECASE)
 """Advice that leads away from a fault of the input."""
 
 
@@ -283,6 +283,7 @@ def told(diagnosis: Any) -> dict[str, Any]:
         "certain": bool(cause and cause.certain),
         "key": cause and cause.key,
         "reason": cause and cause.reason,
+        "judged_on": cause and cause.judged_on,
         "difference": cause and cause.difference_ci and [round(bound, 3) for bound in cause.difference_ci],
         "counterfactual": tried and tried.named,
         "tried": tried is not None,
@@ -353,7 +354,7 @@ def place_of(row: dict[str, Any]) -> str | None:
 
 
 def _no_difference(told: dict[str, Any]) -> bool:
-    return told["module"] is None and told["difference"] is not None and told["difference"][0] <= 0
+    return str(told["reason"]).startswith("no difference")
 
 
 Question = tuple[str, str, Callable[[dict[str, Any]], bool], Callable[[dict[str, Any]], bool]]
