@@ -47,7 +47,8 @@ perceptron, boosted trees), taught on one half of the images, finds in the other
 any later one; *at* says where, chosen on images of the first half. *Severity* is the share of what is so found in the
 healthy model that is gone, with its 95 percent interval (resampled images of the second half). *Answered* is the signal
 of the likeliest option, {answered:.1f} in the healthy model. Where severity is low and few answers are right, the
-signal is there and is not understood.
+signal is there and is not understood. What faults of the input cost, which edit no weight:
+[happening.md](happening.md).
 
 | fault | kind | readable | at | severity | 95% | answered |
 |---|---|---|---|---|---|---|
@@ -188,14 +189,18 @@ class Study:
 
 
 def faults() -> list[str]:
-    """Every mechanism whole, then what has a knob at the smaller ones."""
+    """Every mechanism that edits weights whole, then what has a knob at the smaller ones.
+
+    The input's destroy nothing that a model could not be given back; `benchmarks/happening.py` says what they cost.
+    """
     from fixtures.phantoms.faults import MECHANISMS
+    from fixtures.phantoms.faults.input import LOOK_ALIKES
 
     return [
         name if knob == 1 else f"{name}@{knob}"
         for knob in KNOBS
         for name, mechanism in MECHANISMS.items()
-        if knob == 1 or mechanism.graded
+        if mechanism.stage != "input" and mechanism not in LOOK_ALIKES and (knob == 1 or mechanism.graded)
     ]
 
 

@@ -95,6 +95,21 @@ def test_the_input_of_another_checkpoint_is_all_that_is_taken(checkpoints: dict[
     assert torch.allclose(logits(made), logits(theirs), atol=1e-4)
 
 
+def test_another_activation_is_followed(checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    import torch
+
+    from fixtures.models.input_settings import altered
+
+    ours = load(checkpoints["llava"])
+    before = logits(ours)
+    made = altered(ours, {"config.vision_config.hidden_act": "silu"})
+    assert not torch.equal(logits(made), before)
+    assert torch.equal(logits(ours), before)
+    made.model.save_pretrained(tmp_path)
+    made.processor.save_pretrained(tmp_path)
+    assert torch.allclose(logits(load(tmp_path)), logits(made), atol=1e-5)
+
+
 def test_what_changes_the_shape_of_weights_is_refused(checkpoints: dict[str, Path]) -> None:
     from fixtures.models.input_settings import CannotAlter, altered
 
