@@ -540,8 +540,10 @@ class Cause(Record):
     """Where the loss comes from, as far as a swap or a counterfactual input has shown it.
 
     With a second checkpoint (`against`), `effects` are Shapley values over the five places, in signal of the answer
-    (`judged_on`), and sum to `difference`: the second checkpoint as it ships less the model. They are null
-    where nothing could be swapped. `reason` says why `module` is named, or why none is.
+    (`judged_on`), and sum to `difference`: the second checkpoint as it ships less the model. Judged on `said` they are
+    the means of gain and loss, which are Shapley values where places interact in pairs only. They are null where
+    nothing could be swapped. `reason` says why `module` is named, or why none is. A place that could be swapped in one
+    direction only is not in `swaps`, and nothing is certain then.
     """
 
     against: str | None = None

@@ -187,8 +187,8 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         "--against",
         {
             "metavar": "M0",
-            "help": "second checkpoint of the same architecture, or a PEFT adapter of the model; modules are swapped "
-            "with it to find the cause",
+            "help": "second checkpoint of the same architecture, or a PEFT adapter of the model; input and modules "
+            "are swapped with it to find the cause",
         },
     ),
     (

@@ -15,7 +15,7 @@ from diagnostics.settings import Settings
 from fixtures.models.registry import resolve
 from fixtures.phantoms import phantom_path
 from fixtures.phantoms.images import draw_dataset
-from tests.causes.samples import halved, renumbered
+from tests.causes.samples import edited, halved, renumbered, says_something_else
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +28,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("store")
 
 
-def diagnosed(model: str, against: str | Path, drawn: Path, store: Path) -> Diagnosis:
+def diagnosed(model: str | Path, against: str | Path, drawn: Path, store: Path) -> Diagnosis:
     settings = Settings(store=store, against=resolve(str(against)), batch_size=48)
-    found, _ = diagnose(resolve(model), "phantom", lambda: drawn, settings, lambda *_: None)
+    found, _ = diagnose(resolve(str(model)), "phantom", lambda: drawn, settings, lambda *_: None)
     assert found.error is None
     return found
 
@@ -43,7 +43,10 @@ def test_the_planted_module_is_named(stage, drawn, store):
     assert cause.against == "phantom"
     assert cause.effects is not None
     assert sum(value for _, value in cause.effects) == pytest.approx(cause.difference)
+    assert cause.certain
+    assert (cause.found_by, cause.judged_on, cause.key, cause.keys) == ("swap", "likeliest", None, [])
     assert len(cause.hybrids) == 16
+    assert cause.effects.input == 0
     assert cause.hybrids[-1].signal - cause.hybrids[0].signal == pytest.approx(cause.difference)
     assert cause.prefixes[0].signal == cause.hybrids[0].signal
     # The tower is blind from its first layer, every decoder layer is deaf, and one that hears is enough.
@@ -56,7 +59,7 @@ def test_identical_checkpoints_name_nothing(drawn, store):
     assert cause is not None
     assert cause.module is None
     assert cause.reason.startswith("no difference")
-    assert [value for _, value in cause.effects or ()] == pytest.approx([0, 0, 0, 0])
+    assert [value for _, value in cause.effects or ()] == pytest.approx([0, 0, 0, 0, 0])
     # Each hybrid of two equal models is the model, scored as the diagnosis scores it.
     assert found.answer is not None
     assert {hybrid.signal for hybrid in cause.hybrids} == {found.answer.likeliest}
@@ -80,14 +83,146 @@ def test_a_checkpoint_kept_in_another_dtype_is_read_in_the_models(drawn, store, 
     assert cause.module == "answer", cause.reason
 
 
-def test_another_architecture_is_said_and_nothing_named(drawn, store, tmp_path):
-    cause = diagnosed("phantom", renumbered(tmp_path / "renumbered"), drawn, store).cause
+@pytest.mark.parametrize(
+    ("files", "paths", "key"),
+    [
+        (
+            {"processor_config": {"image_processor.do_rescale": False}},
+            ["image_processor.do_rescale"],
+            "image_processor.do_rescale",
+        ),
+        (
+            {"config": {"text_config.rope_parameters.rope_theta": 3.0}},
+            ["config.text_config.rope_parameters.rope_theta"],
+            "config.text_config.rope_parameters.rope_theta",
+        ),
+        (
+            # The layer is a number of the configuration; what the mean and deviation are changes nothing clearly.
+            {
+                "config": {"vision_feature_layer": 0},
+                "processor_config": {"image_processor.image_mean": [0.5, 0.5, 0.49]},
+            },
+            ["image_processor.image_mean", "config.vision_feature_layer"],
+            "config.vision_feature_layer",
+        ),
+    ],
+    ids=["no rescaling", "rotary base", "another layer of the tower"],
+)
+def test_a_fault_of_the_input_is_named_with_its_key(files, paths, key, drawn, store, tmp_path):
+    cause = diagnosed(edited(tmp_path / "edited", **files), "phantom", drawn, store).cause
+    assert cause is not None
+    assert (cause.module, cause.key) == ("input", key), cause
+    assert cause.certain
+    assert cause.layer is None
+    assert [key.path for key in cause.keys] == paths
+    assert len(cause.hybrids) == 32
+    assert cause.effects is not None
+    assert cause.effects.input == pytest.approx(cause.difference)
+    assert cause.shipped is not None
+    assert cause.shipped.signal == cause.hybrids[-1].signal
+    # What is tried alone counts all that was tried.
+    alone = next(k for k in cause.keys if k.path == key)
+    assert alone.signal == pytest.approx(cause.shipped.signal, abs=0.05)
+    assert alone.change is not None
+    assert alone.change.ci[0] > 0.3
+
+
+def test_settings_that_change_no_image_and_no_word_make_no_place(drawn, store, tmp_path):
+    commented = edited(
+        tmp_path / "commented",
+        chat_template="{# as before #}",
+        processor_config={"image_processor.image_mean": [0.5] * 3},
+    )
+    cause = diagnosed("phantom-connector", commented, drawn, store).cause
+    assert cause is not None
+    assert cause.module == "connector"
+    assert len(cause.hybrids) == 16
+    assert [(key.path, key.reason) for key in cause.keys] == [("chat_template", "makes no difference to these images")]
+
+
+def test_a_module_is_named_where_the_inputs_differ_too(drawn, store, tmp_path):
+    """The second checkpoint asks in other words, which cost it nothing."""
+    worded = edited(tmp_path / "worded", chat_template=" ")
+    cause = diagnosed("phantom-llm", worded, drawn, store).cause
+    assert cause is not None
+    assert cause.module == "llm", cause.reason
+    assert len(cause.hybrids) == 32
+    assert cause.key is None
+    assert [key.path for key in cause.keys] == ["chat_template"]
+    assert cause.keys[0].signal is not None
+
+
+def test_what_is_said_is_judged_where_that_is_what_fell(drawn, store, tmp_path):
+    found = diagnosed(says_something_else(tmp_path / "other"), "phantom", drawn, store)
+    cause = found.cause
+    assert cause is not None
+    assert found.answer is not None
+    assert found.answer.said < 0.1
+    assert found.answer.likeliest > 0.8
+    assert cause.judged_on == "said"
+    assert cause.module == "answer", cause.reason
+    assert cause.certain
+    # The two checkpoints, and what is one swap away from either.
+    assert len(cause.hybrids) == 10
+    assert cause.hybrids[0].signal == found.answer.said
+    assert cause.shipped is not None
+    assert cause.hybrids[-1].signal == cause.shipped.signal > 0.8
+    assert (cause.layer, cause.prefixes) == (None, [])
+
+
+def test_another_architecture_is_said_and_the_second_checkpoint_measured_as_it_ships(drawn, store, tmp_path):
+    cause = diagnosed("phantom-answer", renumbered(tmp_path / "renumbered"), drawn, store).cause
     assert cause is not None
     assert cause.module is None
     assert cause.effects is None
+    assert not cause.certain
     assert cause.reason == (
         "modules of another architecture cannot be swapped: their tokenizers number the words differently"
     )
+    assert cause.shipped is not None
+    assert cause.difference is not None
+    assert cause.difference > 0.1
+
+
+def test_what_fails_while_swapping_is_a_reason(drawn, store, tmp_path, monkeypatch):
+    from diagnostics.causes.hybrids import Hybrids
+
+    def fail(*_: Any) -> None:
+        raise IndexError("index 7 is out of bounds for dimension 1 with size 4")
+
+    monkeypatch.setattr(Hybrids, "read", fail)
+    edit = edited(tmp_path / "edited", processor_config={"image_processor.do_rescale": False})
+    found = diagnosed(edit, "phantom", drawn, store)
+    assert found.signal is not None
+    cause = found.cause
+    assert cause is not None
+    assert cause.module is None
+    assert cause.reason == (
+        "the two cannot be swapped: IndexError: index 7 is out of bounds for dimension 1 with size 4"
+    )
+    assert [(key.path, key.ours, key.theirs) for key in cause.keys] == [("image_processor.do_rescale", False, True)]
+    assert cause.shipped is not None
+    assert cause.difference == pytest.approx(cause.shipped.signal)
+    assert cause.difference_ci is not None
+    assert cause.difference_ci[0] > 0.5
+
+
+def test_an_input_that_cannot_be_brought_over_is_what_the_modules_do_not_explain(drawn, store, tmp_path, monkeypatch):
+    from fixtures.models import input_settings
+
+    def refuse(*_: Any) -> None:
+        raise input_settings.CannotAlter("the configuration of a model that is spread over devices cannot be changed")
+
+    monkeypatch.setattr(input_settings, "_with_numbers", refuse)
+    edit = edited(tmp_path / "edited", config={"vision_feature_layer": 0})
+    cause = diagnosed(edit, "phantom", drawn, store).cause
+    assert cause is not None
+    assert cause.module == "input"
+    assert not cause.certain
+    assert "the inputs could not be exchanged: the configuration of a model that is spread" in cause.reason
+    assert len(cause.hybrids) == 17
+    assert cause.keys[0].reason is not None
+    assert cause.keys[0].reason.startswith("cannot be swapped alone: the configuration")
 
 
 def test_a_second_checkpoint_that_cannot_be_loaded_leaves_the_diagnosis(drawn, store, tmp_path):

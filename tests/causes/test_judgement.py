@@ -7,25 +7,35 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from diagnostics.causes.judgement import COALITIONS, Finding, Signals, guilty_layer, judge
+from diagnostics.causes.games import Game, ends, whole, with_rest
+from diagnostics.causes.judgement import Finding, Signals, guilty_layer, judge
 from diagnostics.judging import Resamples
-from diagnostics.records import STAGES, Prefix
+from diagnostics.records import PLACES, STAGES, Prefix
 
 N = 120
 LABELS = np.arange(N) % 2
 Rule = Callable[[set[str]], float]
+MODULES = whole(STAGES)
+"""The game where both checkpoints have one input."""
+GAMES = {
+    "all": whole(PLACES),
+    "one swap": ends(PLACES),
+    "the rest": with_rest(whole(STAGES)),
+    "one swap and the rest": with_rest(ends(STAGES)),
+}
+"""The games in which the input is a place."""
 
 
-def found(accuracy: Rule) -> Finding:
-    """The finding where the hybrid with modules S of the second checkpoint answers a share `accuracy(S)` right."""
+def answers(accuracy: Rule, game: Game) -> Signals:
+    """Signals where the hybrid with the places S of the second checkpoint answers a share `accuracy(S)` right."""
     rng = np.random.default_rng(0)
     rank = rng.permutation(N // 2).repeat(2)
-    rows = []
-    for members in COALITIONS:
-        share = accuracy({stage for stage, member in zip(STAGES, members, strict=True) if member})
-        rows.append(np.where(rank < round(share * N / 2), LABELS, 1 - LABELS))
-    resamples = Resamples(LABELS, np.arange(N), 2, seed=0)
-    return judge(Signals.of(np.array(rows), LABELS, resamples, 2))
+    rows = [np.where(rank < round(accuracy(set(row)) * N / 2), LABELS, 1 - LABELS) for row in game.rows]
+    return Signals.of(np.array(rows), LABELS, Resamples(LABELS, np.arange(N), 2, seed=0), 2)
+
+
+def found(accuracy: Rule, game: Game = MODULES) -> Finding:
+    return judge(answers(accuracy, game), game)
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -162,22 +172,18 @@ def test_a_module_of_one_layer_has_no_guilty_one():
 
 def test_the_finding_holds_every_hybrid_and_its_intervals():
     finding = found(lambda swapped: 0.6 + 0.3 * ("llm" in swapped))
-    assert [tuple(hybrid.swapped) for hybrid in finding.hybrids] == [
-        tuple(stage for stage, member in zip(STAGES, members, strict=True) if member) for members in COALITIONS
-    ]
+    assert [tuple(hybrid.swapped) for hybrid in finding.hybrids] == MODULES.rows
     for hybrid in finding.hybrids:
         assert hybrid.signal == pytest.approx(0.8 if "llm" in hybrid.swapped else 0.2)
         assert hybrid.ci[0] < hybrid.signal < hybrid.ci[1]
     low, high = finding.difference_ci
     assert 0.4 < low < finding.difference < high < 0.8
-    assert list(finding.ci) == list(STAGES)
+    assert list(finding.ci) == list(PLACES)
     assert finding.ci["llm"][0] < finding.effects.llm == pytest.approx(0.6)
     assert finding.ci["vision"] == pytest.approx((0, 0), abs=1e-12)
     assert (finding.swaps["llm"].gain, finding.swaps["llm"].loss) == pytest.approx((0.6, 0.6))
     assert (finding.swaps["vision"].gain, finding.swaps["vision"].loss) == pytest.approx((0, 0))
-    assert finding.reason == (
-        "its effect exceeds that of every other module, and single swaps in both directions agree"
-    )
+    assert finding.reason == ("its effect exceeds that of every other place, and single swaps in both directions agree")
 
 
 def test_a_worse_second_checkpoint_is_said_in_words():
@@ -211,7 +217,7 @@ def test_an_interaction_names_the_hybrid_that_falls_below_both(below, named):
 def drawn(margin_of, share: float) -> Signals:
     """Signals of a clear case for the llm, in which the share `share` of the resamples has `margin_of` changed."""
     n = 20_000
-    point = np.array([0.9 if members[2] else 0.1 for members in COALITIONS])
+    point = np.array([0.9 if "llm" in row else 0.1 for row in MODULES.rows])
     values = np.repeat(point[:, None], n, axis=1)
     changed = np.arange(n) < round(share * n)
     for row, value in margin_of.items():
@@ -220,11 +226,11 @@ def drawn(margin_of, share: float) -> Signals:
 
 
 def only(stage: str) -> int:
-    return COALITIONS.index(tuple(one == stage for one in STAGES))
+    return MODULES.rows.index((stage,))
 
 
 def but(stage: str) -> int:
-    return COALITIONS.index(tuple(one != stage for one in STAGES))
+    return MODULES.rows.index(tuple(one for one in STAGES if one != stage))
 
 
 @pytest.mark.parametrize(
@@ -234,30 +240,76 @@ def but(stage: str) -> int:
         ({but("llm"): 0.9}, "costs the second checkpoint anything"),
         ({only("vision"): 1.0}, None),
         # The tower's effect reaches that of the LLM where all that lacks it reads nothing.
-        ({row: -0.9 for row, members in enumerate(COALITIONS) if not members[0] and any(members)}, "shared between"),
+        ({row: -0.9 for row, taken in enumerate(MODULES.rows) if taken and "vision" not in taken}, "shared between"),
     ],
 )
 def test_an_agreement_that_fails_in_more_than_a_fortieth_of_the_resamples_names_nothing(changed, says):
     """Bounds are those of 95 percent intervals, 0.025 on either side."""
-    assert judge(drawn(changed, 0.0245)).module == "llm"
-    found = judge(drawn(changed, 0.0255))
+    assert judge(drawn(changed, 0.0245), MODULES).module == "llm"
+    found = judge(drawn(changed, 0.0255), MODULES)
     assert (found.module is None) is (says is not None)
     if says is not None:
         assert says in found.reason
 
 
 def test_another_that_lifts_more_in_all_but_a_fortieth_of_the_resamples_is_said():
-    assert judge(drawn({only("vision"): 1.0}, 0.974)).module == "llm"
-    assert "swapped alone, vision lifts the model more" in judge(drawn({only("vision"): 1.0}, 0.976)).reason
+    assert judge(drawn({only("vision"): 1.0}, 0.974), MODULES).module == "llm"
+    assert "swapped alone, vision lifts the model more" in judge(drawn({only("vision"): 1.0}, 0.976), MODULES).reason
 
 
 def test_a_gain_of_nothing_is_none():
     """Where the model reads below chance, chance is what must be exceeded, and by more than nothing."""
     signals = drawn({0: -0.1, **{only(stage): 0.0 for stage in STAGES}}, 1.0)
-    assert "lifts the model above itself and chance" in judge(signals).reason
+    assert "lifts the model above itself and chance" in judge(signals, MODULES).reason
 
 
 def test_a_prefix_that_gives_back_just_half_holds_the_cause():
     assert guilty_layer(curve(0.0, 0.5, 1.0)) == 2
     two = [Prefix(layers=i, signal=s, ci=(s, s)) for i, s in enumerate((0.0, 0.9, 0.9))]
     assert guilty_layer(two) == 0
+
+
+@pytest.mark.parametrize("game", GAMES.values(), ids=GAMES)
+@pytest.mark.parametrize("place", PLACES)
+def test_the_place_that_makes_the_difference_is_named(place, game):
+    finding = found(lambda swapped: 0.5 + 0.45 * (place in swapped), game)
+    assert finding.module == place, finding.reason
+    assert getattr(finding.effects, place) == pytest.approx(0.9)
+    assert finding.difference == pytest.approx(0.9)
+    for other in set(PLACES) - {place}:
+        assert getattr(finding.effects, other) == pytest.approx(0)
+        assert finding.ci[other] == pytest.approx((0, 0))
+
+
+def test_what_was_swapped_in_one_direction_alone_is_not_certain():
+    kept = GAMES["the rest"]
+    finding = found(lambda swapped: 0.95 if "input" in swapped else 0.5, kept)
+    assert (finding.module, finding.certain) == ("input", False)
+    assert "the second checkpoint loses by it" in finding.reason
+    assert set(finding.swaps) == set(STAGES)
+    assert not found(lambda swapped: 0.95 if "llm" in swapped else 0.5, kept).certain
+    assert found(lambda swapped: 0.95 if "input" in swapped else 0.5, GAMES["all"]).certain
+
+
+def test_an_input_that_is_no_place_has_no_effect_at_all():
+    finding = found(lambda swapped: 0.95 if "llm" in swapped else 0.5)
+    assert finding.effects.input == 0
+    assert finding.ci["input"] == (0, 0)
+    assert (finding.swaps["input"].gain, finding.swaps["input"].loss) == (0, 0)
+
+
+def test_no_difference_is_not_said_where_only_the_second_checkpoint_as_it_ships_is_better():
+    """All of its modules under the model's input answer no better than the model."""
+    for name in ("the rest", "one swap and the rest"):
+        finding = found(lambda swapped: 0.95 if "input" in swapped else 0.5, GAMES[name])
+        assert finding.module == "input"
+        assert "no difference" not in finding.reason
+
+
+def test_an_input_that_fits_only_its_own_modules_is_an_interaction():
+    def rule(swapped: set[str]) -> float:
+        return 0.95 if swapped == set(PLACES) else 0.1 if "input" in swapped else 0.6
+
+    finding = found(rule, GAMES["all"])
+    assert finding.module is None
+    assert finding.reason.startswith("interaction: with input")

@@ -15,7 +15,7 @@ def test_the_cause_reaches_report_and_summary(store, small, tmp_path):
     )
     cause = run.diagnoses["phantom-connector", "small"]["cause"]
     assert cause["module"] == "connector", run.out
-    assert set(cause["effects"]) == {"input", "vision", "connector", "llm", "answer"}
+    assert set(cause["effects"]) == set(cause["ci"]) == {"input", "vision", "connector", "llm", "answer"}
     assert cause["layer"] is None
     assert "cause: connector, by swapping with phantom" in run.out
     (page,) = tmp_path.glob("*/index.html")
