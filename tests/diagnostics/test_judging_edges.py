@@ -47,10 +47,10 @@ def test_a_margin_of_nothing_decides_nothing() -> None:
 class Drawn:
     """Resamples whose signals are given by place, from the first prediction there."""
 
+    fewest_groups = 20
+
     def __init__(self, signals: dict[int, np.ndarray]) -> None:
         self._signals = signals
-
-    fewest_groups = 20
 
     def signal(self, predictions: np.ndarray, place: str) -> np.ndarray:
         return self._signals.get(id(predictions), np.full(N, 0.9))
@@ -120,8 +120,3 @@ def test_the_reasons_of_a_link_and_its_limits_are_parted() -> None:
     ]
     assert judging._with_limits("fail", "less", limits) == ("fail", "less; one; two")
     assert judging._with_limits("pass", "more", limits) == ("fail", "one; two")
-
-
-def test_a_group_of_several_labels_is_drawn_with_its_most_frequent_one() -> None:
-    labels = np.array([0, 0, 1, 0, 0, 1, 1, 1, 1])
-    groups = np.array([0, 0, 0, 1, 1, 2, 2, 3, 3])
