@@ -93,7 +93,7 @@ def study_noise() -> dict[str, float]:
         x = (shared[groups] + OWN_NOISE * own).astype(np.float32)
         for by, unit in (("patient", groups), ("image", np.arange(len(groups)))):
             sets = np.vstack([labels, permuted_labels(labels, unit, fold, N_PERMUTATIONS, seed)])
-            read, _ = read_label_sets(x, sets, groups, fold, 2)
+            read = read_label_sets(x, sets, groups, fold, 2)
             signals, _ = scores_of(sets, read.argmax(axis=2), 2)
             called[by] += p_value(signals[1:], signals[0]) <= LEVEL
     return {by: called[by] / N_NOISE_SEEDS for by in ("patient", "image")}

@@ -99,14 +99,15 @@ def gather(
     spec: ModelSpec, dataset: Dataset, settings: Settings, progress: Progress, loader: Loader | None = None
 ) -> Evidence:
     """Measure `spec` on `dataset` and read every locus, with a loader that may hold the model already. Raises
-    MissingClass and the errors of measuring.
+    MissingClass, TooFewGroups and the errors of measuring: those of the data before anything of the model is read.
     """
     started = time.perf_counter()
+    require_readable(np.array(dataset.labels()), np.array(dataset.groups()), dataset)
     loader = loader or Loader(spec, settings)
     measured = measure(spec, dataset, settings, loader, progress, engine(settings))
     extracted = time.perf_counter()
     labels, groups = measured.labels, measured.groups
-    _require_classes(labels, dataset)
+    require_readable(labels, groups, dataset)
     fold = folds.assign(labels, groups, settings.n_folds, settings.seed)
     reader = Reader(measured, dataset, settings, fold, settings.seed, progress)
     rows = Rows(measured.images, labels, groups, fold, reader.key)
@@ -144,7 +145,9 @@ def said_classes(texts: list[str], dataset: Dataset) -> Ints:
     return np.array([parse(text, names) for text in texts], dtype=np.int64)
 
 
-def _require_classes(labels: Ints, dataset: Dataset) -> None:
+def require_readable(labels: Ints, groups: Ints, dataset: Dataset) -> None:
+    """What images must be there whatever the model. Raises MissingClass and TooFewGroups."""
     absent = [answer for k, answer in enumerate(dataset.answers) if not (labels == k).any()]
     if absent:
         raise MissingClass(f"no readable image of class {', '.join(absent)} in {dataset.name}")
+    folds.require_groups(labels, groups)

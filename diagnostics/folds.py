@@ -10,6 +10,14 @@ class TooFewGroups(ValueError):
     """A class has fewer groups than two folds need."""
 
 
+def require_groups(labels: NDArray[np.int64], groups: NDArray[np.int64]) -> int:
+    """The number of groups of the class that has fewest. Raises TooFewGroups where no group could be held out."""
+    fewest = min(len(np.unique(groups[labels == k])) for k in np.unique(labels))
+    if fewest < 3:
+        raise TooFewGroups(f"a class comes from {fewest} patient groups; at least 3 are needed to hold one out")
+    return fewest
+
+
 def assign(labels: NDArray[np.int64], groups: NDArray[np.int64], n_folds: int, seed: int) -> NDArray[np.int64]:
     """The fold of every image, [n_images], values 0..n_folds-1.
 
@@ -18,9 +26,7 @@ def assign(labels: NDArray[np.int64], groups: NDArray[np.int64], n_folds: int, s
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
-    fewest = min(len(np.unique(groups[labels == k])) for k in np.unique(labels))
-    if fewest < 3:
-        raise TooFewGroups(f"a class comes from {fewest} patient groups; at least 3 are needed to hold one out")
+    fewest = require_groups(labels, groups)
     splitter = StratifiedGroupKFold(n_splits=min(n_folds, fewest), shuffle=True, random_state=seed)
     folds = np.empty(len(labels), dtype=np.int64)
     for fold, (_, held_out) in enumerate(splitter.split(labels, labels, groups)):

@@ -89,6 +89,7 @@ def measure(
     """Fill the store with what is missing, in this process unless `extract` does it elsewhere, and describe it. Raises
     TooManyExcluded and the errors of loading and reading.
     """
+    _allow(len(dataset.unreadable), len(dataset.images) + len(dataset.unreadable), (), settings)
     if not spec.local:
         loader.fetch()
     key = store.key(

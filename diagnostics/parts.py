@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from diagnostics.engine import engine
+from diagnostics.evidence import require_readable
 from diagnostics.loader import Loader
 from diagnostics.measurement import Progress, measure, part_of
 from fixtures.datasets.dataset import open_dataset
@@ -13,12 +16,13 @@ from fixtures.datasets.dataset import open_dataset
 
 def extract_part(loader: Loader, manifest: Path, progress: Progress) -> tuple[int, int]:
     """Fill the store with part `settings.shard` of the images; how many of the part it then holds, and how many images
-    there are in all. Which share may be unreadable is asked of the whole, by the run that judges. Raises the errors of
-    measuring.
+    there are in all. Which share may be unreadable is asked of the whole, by the run that judges. Raises
+    MissingClass, TooFewGroups and the errors of measuring.
     """
     settings = loader.settings
     assert settings.shard is not None
     dataset = open_dataset(manifest, settings.data_root, settings.max_images, settings.seed)
+    require_readable(np.array(dataset.labels()), np.array(dataset.groups()), dataset)
     mine = part_of(dataset, *settings.shard)
     measured = measure(loader.spec, mine, replace(settings, max_excluded=1), loader, progress, engine(settings))
     return len(measured.images), len(dataset.images)

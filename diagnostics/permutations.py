@@ -46,7 +46,7 @@ class Permuted:
         """Signals and raw accuracies, [n] each, of [n_images, width] features known as `content`."""
 
         def compute() -> dict[str, Floats]:
-            read, _ = read_label_sets(features(), self.sets, self.groups, self.folds, self._n_classes, np.float32)
+            read = read_label_sets(features(), self.sets, self.groups, self.folds, self._n_classes, np.float32)
             return self._scores(read)
 
         found = self._remembered(compute, content)

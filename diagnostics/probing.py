@@ -7,7 +7,7 @@ inner predictions from which one readout can be preferred to another without loo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -18,10 +18,9 @@ from diagnostics.scores import first_best
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-Precision = type[np.float64] | type[np.float32]
 ProbeName = Literal["ridge", "mlp"]
 
-PROBES = "3"
+PROBES = "4"
 """Changes with what a probe reads of the same features, so that no stored reading of before is taken for one."""
 
 PENALTIES = np.logspace(-3, 4, 8)
@@ -41,6 +40,14 @@ scores by its own labels, a few percent of their spread, so that in a direction 
 be told inside the training part and none outside: features of one column read three classes with 0.75 inside and 0.59
 held out, with this limit 0.63 and 0.62 (`tests/diagnostics/test_probing.py` draws such features).
 """
+
+LEAST_LENGTH = 0.01
+"""Least share of the distance between classes in training that is believed in, of an axis on which left-out scores show
+none: the sign is the training's.
+"""
+
+N_PARTS = 4
+"""Parts of a training part, each judged by what the others choose."""
 
 SETS_AT_ONCE = 100
 """Labellings read together; more fill memory and save no time."""
@@ -88,8 +95,7 @@ def read_ridge(features: NDArray[np.float32], labels: Ints, groups: Ints, folds:
     and, in closed form, the scores of every training image with its patient group left out:
     e_g = (I - H_gg)^-1 r_g, the block form of the PRESS residual (Allen 1974).
     """
-    log_probabilities, inner = read_label_sets(features, labels[None], groups, folds, int(labels.max()) + 1)
-    return Reading(log_probabilities[0], inner[0])
+    return read_beside(features, labels, np.empty((0, len(labels)), np.int64), groups, folds)[0]
 
 
 def read_altered(
@@ -107,9 +113,8 @@ def read_altered(
         training, asked = folds != fold, folds[rows] == fold
         held_out = altered[:, asked].reshape(-1, altered.shape[2])
         ridge = Ridge.factorise(*standardise(features[training], held_out), groups[training])
-        read, accuracy = _read_fold(ridge, labels[None, training], n_classes)
-        log_probabilities[:, asked] = read[0].reshape(len(altered), -1, n_classes)
-        inner[fold] = accuracy[0]
+        read, inner[fold] = _read_true(ridge, labels[training], groups[training], n_classes)
+        log_probabilities[:, asked] = read.reshape(len(altered), -1, n_classes)
     return log_probabilities, inner
 
 
@@ -120,14 +125,18 @@ def read_label_sets(
     folds: Ints,
     n_classes: int,
     precision: type[np.float64] | type[np.float32] = np.float64,
-) -> tuple[Floats, Floats]:
-    """`read_ridge` for many labellings [n_sets, n_images] of the same features, each as if it were the only one.
+) -> Floats:
+    """What `read_ridge` reads, [n_sets, n_images, K] log-probabilities, for many labellings [n_sets, n_images] of the
+    same features, each as if it were the only one.
 
-    Gives log-probabilities [n_sets, n_images, K] and inner accuracies [n_sets, n_folds]. Labellings are right-hand
-    sides of one factorisation a fold, so they cost little beside it. Every class must be in every training part.
-    `precision` is that of the scores; the factorisation is always in float64.
+    Labellings are right-hand sides of one factorisation a fold, so they cost little beside it. Every class must be in
+    every training part. `precision` is that of the scores; the factorisation is always in float64.
     """
-    return _read(features, [(label_sets, precision)], groups, folds, n_classes)[0]
+    log_probabilities = np.empty((*label_sets.shape, n_classes))
+    for held_out, training, ridge in _factorised(features, groups, folds):
+        read = _read_sets(ridge.to(precision), label_sets[:, training], n_classes)
+        log_probabilities[:, held_out] = read
+    return log_probabilities
 
 
 def read_beside(
@@ -136,62 +145,96 @@ def read_beside(
     """`read_ridge` of the labels, and the log-probabilities [n_sets, n_images, K] of permuted ones [n_sets, n_images]
     in float32, from the same factorisations.
     """
-    asked: list[tuple[Ints, Precision]] = [(labels[None], np.float64), (permuted, np.float32)]
-    (true, inner), (read, _) = _read(features, asked, groups, folds, int(labels.max()) + 1)
-    return Reading(true[0], inner[0]), read
+    n_classes = int(labels.max()) + 1
+    true, beside = np.empty((len(labels), n_classes)), np.empty((*permuted.shape, n_classes))
+    inner = np.empty(int(folds.max()) + 1)
+    for fold, (held_out, training, ridge) in enumerate(_factorised(features, groups, folds)):
+        true[held_out], inner[fold] = _read_true(ridge, labels[training], groups[training], n_classes)
+        beside[:, held_out] = _read_sets(ridge.to(np.float32), permuted[:, training], n_classes)
+    return Reading(true, inner), beside
 
 
-def _read(
-    features: NDArray[np.float32],
-    asked: Sequence[tuple[Ints, Precision]],
-    groups: Ints,
-    folds: Ints,
-    n_classes: int,
-) -> list[tuple[Floats, Floats]]:
-    """What `read_label_sets` gives, for each of several arrays of labellings and their precision."""
-    n_folds = int(folds.max()) + 1
-    found = [(np.empty((*sets.shape, n_classes)), np.empty((len(sets), n_folds))) for sets, _ in asked]
-    for fold in range(n_folds):
+def _factorised(
+    features: NDArray[np.float32], groups: Ints, folds: Ints
+) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.bool_], Ridge]]:
+    """Which images each fold holds out and which it trains on, and the training part factorised."""
+    for fold in range(int(folds.max()) + 1):
         held_out, training = folds == fold, folds != fold
-        exact = Ridge.factorise(*standardise(features[training], features[held_out]), groups[training])
-        for (label_sets, precision), (log_probabilities, inner) in zip(asked, found, strict=True):
-            ridge = exact.to(precision)
-            for start in range(0, len(label_sets), SETS_AT_ONCE):
-                sets = slice(start, start + SETS_AT_ONCE)
-                read, accuracy = _read_fold(ridge, label_sets[sets][:, training], n_classes)
-                log_probabilities[sets, held_out] = read
-                inner[sets, fold] = accuracy
-    return found
+        yield (
+            held_out,
+            training,
+            Ridge.factorise(*standardise(features[training], features[held_out]), groups[training]),
+        )
 
 
-def _read_fold(ridge: Ridge, labels: Ints, n_classes: int) -> tuple[Floats, Floats]:
-    """Held-out log-probabilities [n_sets, n_held_out, K] and inner accuracies [n_sets] of training labels [n_sets,
-    n_training], each set under the penalty that reads its left-out groups best.
+def _read_sets(ridge: Ridge, label_sets: Ints, n_classes: int) -> Floats:
+    read = np.empty((len(label_sets), len(ridge.u_held_out), n_classes))
+    for start in range(0, len(label_sets), SETS_AT_ONCE):
+        sets = slice(start, start + SETS_AT_ONCE)
+        read[sets] = _read_fold(ridge, label_sets[sets], np.ones_like(label_sets[sets], dtype=bool), n_classes)[0]
+    return read
+
+
+def _read_true(ridge: Ridge, labels: Ints, groups: Ints, n_classes: int) -> tuple[Floats, float]:
+    """Held-out log-probabilities [n_held_out, K] and the inner accuracy of training labels [n_training].
+
+    What penalty and offsets are chosen from must not judge them: each of the parts is read with those that the other
+    parts choose.
+    """
+    part = _parts(labels, groups)
+    n_parts = int(part.max()) + 1
+    chosen_from = np.arange(-1, n_parts)[:, None] != part  # all images first, then all but one part
+    read, inner = _read_fold(ridge, np.repeat(labels[None], n_parts + 1, axis=0), chosen_from, n_classes)
+    own = inner[part + 1, np.arange(len(labels))]
+    recalls = [np.mean(own[labels == k] == k) for k in range(n_classes)]
+    return read[0], float(np.mean(recalls))
+
+
+def _parts(labels: Ints, groups: Ints) -> Ints:
+    """A part for every image, [n_images]: the groups of each class, by their first image, dealt out in turn."""
+    _, first, group = np.unique(groups, return_index=True, return_inverse=True)
+    of_group = labels[first]
+    dealt = np.empty(len(first), dtype=np.int64)
+    n_parts = max(2, min(N_PARTS, int(np.bincount(of_group).min())))
+    for k in np.unique(of_group):
+        members = of_group == k
+        dealt[members] = np.arange(members.sum()) % n_parts
+    return dealt[group]
+
+
+def _read_fold(
+    ridge: Ridge, labels: Ints, chosen_from: NDArray[np.bool_], n_classes: int
+) -> tuple[Floats, Ints]:
+    """Held-out log-probabilities [n_sets, n_held_out, K] and the classes read of the left-out training images [n_sets,
+    n_training], of training labels [n_sets, n_training]. Each set has the penalty that reads its left-out groups best,
+    and the offsets, of the images where `chosen_from` [n_sets, n_training].
 
     Inside, the class comes first and the image last: sums over few classes then run over long rows, which numpy does
     several times faster. The last class's column is left out, being minus the sum of the others.
     """
     one_hot = (np.arange(n_classes)[:, None, None] == labels).astype(ridge.u.dtype)
-    shares = one_hot / one_hot.sum(axis=2, keepdims=True)
-    weights = shares.sum(axis=0) / n_classes
+    counts = one_hot.sum(axis=2)
     y = one_hot[:-1] - one_hot[:-1].mean(axis=2, keepdims=True)
     target = y @ ridge.u
+    one_hot *= chosen_from
+    shares = one_hot / np.maximum(one_hot.sum(axis=2, keepdims=True), 1)
+    weights = shares.sum(axis=0) / n_classes
     n_sets = len(labels)
     least = np.full(n_sets, np.inf)
     read = np.empty((n_classes, n_sets, len(ridge.u_held_out)))
-    accuracy = np.empty(n_sets)
+    inner_read = np.empty(labels.shape, dtype=np.int64)
     for penalty in ridge.penalties:
         left_out, held_out = ridge.scores(y, target, penalty)
-        discriminants = Discriminants.fit(left_out, one_hot, shares, ridge.directions(target, penalty))
+        fitted = ridge.class_means(target, penalty, counts)
+        discriminants = Discriminants.fit(left_out, fitted, one_hot, shares, ridge.directions(target, penalty))
         inner = discriminants.log_probabilities(left_out)
         own = np.take_along_axis(inner, labels[None], axis=0)[0]
         loss = -np.einsum("sn,sn->s", own, weights)
         better = loss < least
         least[better] = loss[better]
         read[:, better] = discriminants.of(better).log_probabilities(held_out[:, better])
-        # By the class that is read, not by own >= largest: where nothing is read all classes tie.
-        accuracy[better] = np.einsum("sn,sn->s", inner.argmax(axis=0) == labels, weights)[better]
-    return read.transpose(1, 2, 0), accuracy
+        inner_read[better] = inner[:, better].argmax(axis=0)
+    return read.transpose(1, 2, 0), inner_read
 
 
 def standardise(training: NDArray[np.float32], held_out: NDArray[np.float32]) -> tuple[Floats, Floats]:
@@ -245,18 +288,30 @@ class Ridge:
         return np.asarray(PENALTIES * (self.values.mean() if len(self.values) else 1.0))
 
     def directions(self, target: Floats, penalty: float) -> Floats:
-        """Projections [n_sets, K - 1, K - 1] onto the directions in which the scores of centred labels y vary, with
-        target [K - 1, n_sets, rank] = y @ u.
+        """Axes [n_sets, K - 1, K - 1] along which the scores of centred labels y vary, with target [K - 1, n_sets,
+        rank] = y @ u; 0 for an axis along which they hardly do.
         """
         n_scores = len(target)
-        coefficients = (target * (self.values / (self.values + penalty)).astype(self.u.dtype)).transpose(1, 0, 2)
+        coefficients = (target * self._shrink(penalty)).transpose(1, 0, 2)
         # All K classes alike: the last one's scores are minus the sum of the others.
         values, vectors = np.linalg.eigh(np.eye(n_scores) + 1)
-        root, inverse = (vectors * values**power @ vectors.T for power in (0.5, -0.5))
+        root = vectors * np.sqrt(values) @ vectors.T
         size, axes = np.linalg.eigh(root @ (coefficients @ coefficients.transpose(0, 2, 1)) @ root)
         kept = axes * (size > LEAST_DIRECTION**2 * size[:, -1:])[:, None]
-        onto: Floats = inverse @ (kept @ kept.transpose(0, 2, 1)) @ root
+        onto: Floats = kept.transpose(0, 2, 1) @ root
         return onto.astype(self.u.dtype)
+
+    def class_means(self, target: Floats, penalty: float, counts: Floats) -> Floats:
+        """Mean scores of the training images of each class, [n_sets, K, K - 1], with no group left out; counts
+        [K, n_sets].
+        """
+        sums = np.concatenate([target, -target.sum(axis=0, keepdims=True)])
+        means: Floats = sums.transpose(1, 0, 2) @ (target * self._shrink(penalty)).transpose(1, 2, 0)
+        return means / counts.T[:, :, None]
+
+    def _shrink(self, penalty: float) -> Floats:
+        shrink: Floats = (self.values / (self.values + penalty)).astype(self.u.dtype)
+        return shrink
 
     def scores(self, y: Floats, target: Floats, penalty: float) -> tuple[Floats, Floats]:
         """Scores of centred labels y [..., n_training], with target = y @ u: [..., n_training] with the own group left
@@ -266,7 +321,7 @@ class Ridge:
         if not len(self.values):
             # Constant features: what rounding leaves of the labels below must not be read.
             return np.zeros_like(y), np.zeros((*y.shape[:-1], len(self.u_held_out)))
-        shrink = (self.values / (self.values + penalty)).astype(self.u.dtype)
+        shrink = self._shrink(penalty)
         coefficients = target * shrink
         residual = y - coefficients @ self.u.T
         left_out = np.empty_like(y)
@@ -305,9 +360,14 @@ class Discriminants:
     offsets: Floats
 
     @staticmethod
-    def fit(scores: Floats, one_hot: Floats, shares: Floats, onto: Floats) -> Discriminants:
-        """one_hot [K, n_sets, n]; shares: the same, each image's share of its class; onto [n_sets, K - 1, K - 1]: a
-        projection of the scores.
+    def fit(scores: Floats, fitted: Floats, one_hot: Floats, shares: Floats, onto: Floats) -> Discriminants:
+        """scores: with the own group left out. fitted [n_sets, K, K - 1]: class means of the scores with none left out.
+        one_hot [K, n_sets, n]; shares: the same, each image's share of its class; onto [n_sets, K - 1, K - 1]: axes.
+
+        Along each axis the class means have the pattern of `fitted` and the length that the left-out scores give it,
+        but never a negative one. Means of the left-out scores alone turn the axis around where these happen to
+        contradict the labels, which reads noise better inside and what there is worse outside
+        (benchmarks/small_samples.py).
         """
         n_classes = len(one_hot)
         scores = (onto @ scores.transpose(1, 0, 2)).transpose(1, 0, 2)
@@ -318,13 +378,16 @@ class Discriminants:
         # Class-balanced within-class covariance, so that no class sets the scale by its number.
         weighted = centred * (shares.sum(axis=0) / n_classes)
         covariance = weighted.transpose(1, 0, 2) @ centred.transpose(1, 2, 0)
-        # The unit matrix of all K columns, in terms of the first K - 1.
-        least = 1e-12 * (np.eye(n_classes - 1) - 1 / n_classes)
-        precision = np.linalg.pinv(covariance + least, rcond=1e-6, hermitian=True)
+        precision = np.linalg.pinv(covariance + 1e-12 * np.eye(n_classes - 1), rcond=1e-6, hermitian=True)
         centre = means.mean(axis=1, keepdims=True)
-        directions = (means - centre) @ precision @ onto
-        offsets = -0.5 * np.einsum("skd,skd->sk", directions, means + centre)
-        return Discriminants(directions.astype(scores.dtype), offsets.astype(scores.dtype))
+        pattern = fitted @ onto.transpose(0, 2, 1)
+        pattern -= pattern.mean(axis=1, keepdims=True)
+        size = (pattern**2).sum(axis=1, keepdims=True)
+        length = (pattern * means).sum(axis=1, keepdims=True) / np.where(size > 0, size, 1)
+        offset = pattern * np.maximum(length, LEAST_LENGTH)
+        directions = offset @ precision
+        offsets = -0.5 * np.einsum("skd,skd->sk", directions, offset + 2 * centre)
+        return Discriminants((directions @ onto).astype(scores.dtype), offsets.astype(scores.dtype))
 
     def of(self, sets: NDArray[np.bool_]) -> Discriminants:
         """Those of some labellings."""

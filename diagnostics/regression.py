@@ -35,7 +35,8 @@ Ints = NDArray[np.int64]
 def compare(baseline: Predictions, current: Predictions, minimum_effect: float, seed: int = 0) -> dict[Stage, Change]:
     """The change at the answer and at each probe exit, by stage, from predictions of the same images.
 
-    change: of the signal, averaged over the fold seeds. ci: 95 percent, from resamples of groups. p: two-sided
+    change: of the signal, averaged over the fold seeds. ci: 95 percent, from resamples of groups; 0 where every image is
+    read as before. p: two-sided
     sign-flip test whose unit is the group. p_adjusted: Benjamini-Hochberg over the places.
 
     Regressed where p_adjusted is below 0.05 and the loss exceeds `minimum_effect` (in signal) with its lower bound; not
@@ -56,7 +57,7 @@ def compare(baseline: Predictions, current: Predictions, minimum_effect: float, 
         gain = _right(current, stage) - _right(baseline, stage)[order]
         by_group = contributions(labels, groups, gain, k)
         changes.append(float(by_group.sum()))
-        intervals.append(interval(resamples.change(gain)))
+        intervals.append(interval(resamples.change(gain)) if gain.any() else (0.0, 0.0))
         ps.append(sign_flip(by_group, seed))
     adjusted = [float(p) for p in false_discovery_control(ps)]
     return {

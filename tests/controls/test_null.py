@@ -92,7 +92,7 @@ def test_noise_that_patients_share_is_called_readable_as_often_as_stated() -> No
         x = (rng.normal(size=(24, 6))[groups] + 0.1 * rng.normal(size=(len(groups), 6))).astype(np.float32)
         for unit, of_unit in (("group", groups), ("image", np.arange(len(groups)))):
             sets = np.vstack([labels, permuted_labels(labels, of_unit, fold, 19, seed)])
-            read, _ = read_label_sets(x, sets, groups, fold, 2)
+            read = read_label_sets(x, sets, groups, fold, 2)
             signals, _ = scores_of(sets, read.argmax(axis=2), 2)
             called[unit] += p_value(signals[1:], signals[0]) <= 0.05
     assert called["group"] <= 4

@@ -13,6 +13,7 @@ from PIL import Image
 from diagnostics import diagnosis, evidence, store
 from diagnostics.controls import null
 from diagnostics.judging import Judgement
+from diagnostics.loader import Loader
 from diagnostics.measurement import OPTIONS, RANDOM_TOKENS, Measurement
 from diagnostics.settings import Settings
 from fixtures.datasets.dataset import Dataset, open_dataset
@@ -148,6 +149,41 @@ def test_too_few_patients_to_hold_one_out(
 ) -> None:
     said = refusal(lambda: drawn(tmp_path, **arguments), tmp_path, monkeypatch)
     assert said == f"a class comes from {groups} patient groups; at least 3 are needed to hold one out"
+
+
+@pytest.mark.parametrize(("n_bright", "loads"), [(2, 0), (3, 1)])
+def test_what_cannot_be_held_out_is_said_before_a_weight_is_read(
+    n_bright: int, loads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = []
+
+    class Refused(RuntimeError):
+        pass
+
+    def load(loader: Loader) -> None:
+        loaded.append(loader)
+        raise Refused("no weights here")
+
+    monkeypatch.setattr(Loader, "load", load)
+    dataset = drawn(tmp_path, 8, n_bright)
+    monkeypatch.setattr(diagnosis, "open_dataset", lambda *_: dataset)
+    settings = Settings(store=tmp_path / "store")
+    found, _ = diagnosis.diagnose(resolve("phantom"), "thin", lambda: tmp_path, settings, lambda *_: None)
+    assert len(loaded) == loads
+    assert ("at least 3 are needed to hold one out" in str(found.error)) is (loads == 0)
+
+
+def test_groups_that_exclusion_has_taken_are_missed_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = drawn(tmp_path, 8, 3)
+    folder = store.Folder(tmp_path / "store", "features")
+    measured = Measurement(dataset.images[:-1], ((dataset.images[-1], "broken"),), "features", folder)
+    monkeypatch.setattr(diagnosis, "open_dataset", lambda *_: dataset)
+    monkeypatch.setattr(evidence, "measure", lambda *_: measured)
+    settings = Settings(store=tmp_path / "store")
+    found, _ = diagnosis.diagnose(resolve("phantom"), "thin", lambda: tmp_path, settings, lambda *_: None)
+    assert found.error == "a class comes from 2 patient groups; at least 3 are needed to hold one out"
 
 
 def test_a_class_that_exclusion_has_emptied_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
