@@ -7,7 +7,7 @@ family brings no code of its own. What is set already is not among them.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from diagnostics.counterfactuals.turns import turns
@@ -45,9 +45,9 @@ def alternatives(loaded: LoadedModel, spec: ModelSpec | None = None) -> list[Inp
     """Every alternative that this family knows; `spec` says which published model it is, if one."""
     own = settings(loaded)
     found = [
-        *_published(loaded, own, spec),
         *_normalisations(own),
         *_rescalings(own),
+        *_published(loaded, own, spec),
         *_geometries(loaded, own),
         *(Input(picture.words, picture=picture) for picture in (Inverted(), ChannelsSwapped(), Padded(), Cropped())),
         *_tiles(own),
@@ -57,15 +57,17 @@ def alternatives(loaded: LoadedModel, spec: ModelSpec | None = None) -> list[Inp
         *_rotary(loaded, own),
         *(Input(name, {"chat_template": template}) for name, template in turns(loaded)),
     ]
-    return [one for one in found if one.picture is not None or _other(own, one.changes)]
+    changing = [replace(one, changes=_other(own, one.changes)) for one in found]
+    return [one for one in changing if one.listed]
 
 
-def _other(own: dict[str, Any], changes: dict[str, Any]) -> bool:
-    """Whether any value is not as it is set. A mapping is set where each of its own keys is, and no other."""
-    return any(_value(own, path) != value for path, value in changes.items())
+def _other(own: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """The changes of what is set otherwise."""
+    return {path: value for path, value in changes.items() if _value(own, path) != value}
 
 
 def _value(own: dict[str, Any], path: str) -> Any:
+    """What is set; of a mapping, which settings list by its leaves, all of it."""
     nested = {key.removeprefix(f"{path}."): value for key, value in own.items() if key.startswith(f"{path}.")}
     return own.get(path, nested or None)
 
@@ -90,14 +92,12 @@ def _on(own: dict[str, Any], *names: str) -> dict[str, bool]:
 def _normalisations(own: dict[str, Any]) -> Iterator[Input]:
     if f"{IMAGE}.do_normalize" not in own:
         return
+    on = bool(own[f"{IMAGE}.do_normalize"])
+    yield Input("no normalising" if on else "normalising", {f"{IMAGE}.do_normalize": not on})
     for name, numbers in NORMALISATIONS.items():
         called = "image_mean 0.5 and image_std 0.5" if name == "0.5" else f"{name}'s image_mean and image_std"
         changes = {f"{IMAGE}.{key}": value for key, value in numbers.items()}
         yield Input(called, changes | _on(own, "do_normalize"))
-    if own[f"{IMAGE}.do_normalize"]:
-        yield Input("no normalising", {f"{IMAGE}.do_normalize": False})
-    else:
-        yield Input("normalising", {f"{IMAGE}.do_normalize": True})
 
 
 def _rescalings(own: dict[str, Any]) -> Iterator[Input]:
