@@ -77,8 +77,9 @@ def test_what_is_set_is_not_among_them(loaded):
 
 
 def test_a_turn_is_written_back_as_it_was(loaded):
-    from diagnostics.counterfactuals.turns import QUESTION, literal, turns
+    from diagnostics.counterfactuals.turns import literal, turns
     from fixtures.models.chat import turn
+    from fixtures.models.conventions import QUESTION
     from fixtures.models.input_settings import altered
 
     made = altered(loaded, {"chat_template": literal(turn(loaded, QUESTION))})
