@@ -130,7 +130,12 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ),
     (
         "--treat",
-        {"action": "store_true", "help": "try remedies that need no training, and say what each gives back"},
+        {
+            "action": "store_true",
+            "help": "try remedies that need no training and say what each gives back, and ask again under every other "
+            "input that the family knows (normalising, sizes, template, tower layer), which else is done where a link "
+            "fails",
+        },
     ),
     (
         "--ground",

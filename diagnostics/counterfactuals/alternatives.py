@@ -7,11 +7,19 @@ family brings no code of its own. What is set already is not among them.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from diagnostics.counterfactuals.turns import turns
-from fixtures.datasets.alterations import Alteration, ChannelsSwapped, Cropped, Inverted, Padded
+from fixtures.datasets.alterations import (
+    Alteration,
+    Brightened,
+    ChannelsSwapped,
+    Cropped,
+    Inverted,
+    Padded,
+    Turned,
+)
 from fixtures.models.conventions import NORMALISATIONS, RESCALE_FACTOR, ROTARY_BASES, published
 from fixtures.models.image_tokens import MAX_PIXELS, PUBLISHED
 from fixtures.models.input_settings import settings
@@ -20,11 +28,14 @@ if TYPE_CHECKING:
     from fixtures.models.loading import LoadedModel
     from fixtures.models.registry import ModelSpec
 
+PICTURES = (Inverted(), ChannelsSwapped(), Padded(), Cropped(), Turned(), Turned(left=False), Brightened())
 PICTURE = "picture"
 """The path under which a change of the picture itself is listed."""
 NEAREST, BICUBIC = 0, 3
 """How Pillow numbers the two filters."""
 IMAGE = "image_processor"
+SHORT = 512
+"""Tokens: the smallest window of published Gemma 3 models."""
 
 
 @dataclass(frozen=True)
@@ -40,32 +51,41 @@ class Input:
         """All changes by path."""
         return self.changes | ({} if self.picture is None else {PICTURE: self.picture.words})
 
+    @property
+    def decodes(self) -> bool:
+        """Whether it changes how the text is written alone, and no likelihood."""
+        return self.picture is None and all(path.startswith("generation_config.") for path in self.changes)
+
 
 def alternatives(loaded: LoadedModel, spec: ModelSpec | None = None) -> list[Input]:
     """Every alternative that this family knows; `spec` says which published model it is, if one."""
     own = settings(loaded)
     found = [
-        *_published(loaded, own, spec),
         *_normalisations(own),
         *_rescalings(own),
+        *_published(loaded, own, spec),
         *_geometries(loaded, own),
-        *(Input(picture.words, picture=picture) for picture in (Inverted(), ChannelsSwapped(), Padded(), Cropped())),
+        *(Input(picture.words, picture=picture) for picture in PICTURES),
         *_tiles(own),
         *_pixels(loaded, own),
         *_tokens(own),
         *_layers(own),
+        *_attention(own),
         *_rotary(loaded, own),
+        *_decoding(own),
         *(Input(name, {"chat_template": template}) for name, template in turns(loaded)),
     ]
-    return [one for one in found if one.picture is not None or _other(own, one.changes)]
+    changing = [replace(one, changes=_other(own, one.changes)) for one in found]
+    return [one for one in changing if one.listed]
 
 
-def _other(own: dict[str, Any], changes: dict[str, Any]) -> bool:
-    """Whether any value is not as it is set. A mapping is set where each of its own keys is, and no other."""
-    return any(_value(own, path) != value for path, value in changes.items())
+def _other(own: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """The changes of what is set otherwise."""
+    return {path: value for path, value in changes.items() if _value(own, path) != value}
 
 
 def _value(own: dict[str, Any], path: str) -> Any:
+    """What is set; of a mapping, which settings list by its leaves, all of it."""
     nested = {key.removeprefix(f"{path}."): value for key, value in own.items() if key.startswith(f"{path}.")}
     return own.get(path, nested or None)
 
@@ -90,14 +110,12 @@ def _on(own: dict[str, Any], *names: str) -> dict[str, bool]:
 def _normalisations(own: dict[str, Any]) -> Iterator[Input]:
     if f"{IMAGE}.do_normalize" not in own:
         return
+    on = bool(own[f"{IMAGE}.do_normalize"])
+    yield Input("no normalising" if on else "normalising", {f"{IMAGE}.do_normalize": not on})
     for name, numbers in NORMALISATIONS.items():
         called = "image_mean 0.5 and image_std 0.5" if name == "0.5" else f"{name}'s image_mean and image_std"
         changes = {f"{IMAGE}.{key}": value for key, value in numbers.items()}
         yield Input(called, changes | _on(own, "do_normalize"))
-    if own[f"{IMAGE}.do_normalize"]:
-        yield Input("no normalising", {f"{IMAGE}.do_normalize": False})
-    else:
-        yield Input("normalising", {f"{IMAGE}.do_normalize": True})
 
 
 def _rescalings(own: dict[str, Any]) -> Iterator[Input]:
@@ -139,13 +157,15 @@ def _tiles(own: dict[str, Any]) -> Iterator[Input]:
 
 
 def _pixels(loaded: LoadedModel, own: dict[str, Any]) -> Iterator[Input]:
-    """The published bounds of a picture's pixels, the upper one as far as loading allows."""
-    size = PUBLISHED.get(loaded.model.config.model_type, {}).get("size")
-    if size is None or f"{IMAGE}.size.longest_edge" not in own:
-        return
-    most = min(size["longest_edge"], MAX_PIXELS)
-    bounds = {"shortest_edge": size["shortest_edge"], "longest_edge": most}
-    yield Input("the published bounds of a picture's pixels", {f"{IMAGE}.size": bounds})
+    """The published bounds of a picture's pixels, the upper one as far as loading allows, and of its tiles."""
+    known = PUBLISHED.get(loaded.model.config.model_type, {})
+    size = known.get("size")
+    if size is not None and f"{IMAGE}.size.longest_edge" in own:
+        bounds = {**size, "longest_edge": min(size["longest_edge"], MAX_PIXELS)}
+        yield Input("the published bounds of a picture's pixels", {f"{IMAGE}.size": bounds})
+    tiles = {name: known[name] for name in ("min_patches", "max_patches") if name in known}
+    if tiles:
+        yield Input("the published number of tiles", {f"{IMAGE}.{name}": value for name, value in tiles.items()})
 
 
 def _tokens(own: dict[str, Any]) -> Iterator[Input]:
@@ -174,13 +194,42 @@ def _layers(own: dict[str, Any]) -> Iterator[Input]:
             yield Input(f"vision_feature_select_strategy {strategy}", {path: strategy, **also})
 
 
+def _attention(own: dict[str, Any]) -> Iterator[Input]:
+    """Which blocks of Qwen2.5-VL's tower see all, and scale and window of Gemma 3's attention."""
+    path, depth = "config.vision_config.fullatt_block_indexes", own.get("config.vision_config.depth", 0)
+    if path in own and depth >= 4:
+        yield Input(
+            "full attention in the last block of each quarter", {path: [k * depth // 4 - 1 for k in (1, 2, 3, 4)]}
+        )
+    text = "config.text_config"
+    if own.get(f"{text}.head_dim") and f"{text}.query_pre_attn_scalar" in own:
+        yield Input("attention scaled by the heads' width", {f"{text}.query_pre_attn_scalar": own[f"{text}.head_dim"]})
+    if (own.get(f"{text}.sliding_window") or SHORT) < SHORT:
+        yield Input(f"a window of {SHORT} tokens", {f"{text}.sliding_window": SHORT})
+
+
+def _decoding(own: dict[str, Any]) -> Iterator[Input]:
+    """Greedy decoding and nothing else, which stops where the text model says."""
+    prefix, end = "generation_config.", "config.text_config.eos_token_id"
+    changes = {path: None for path in own if path.startswith(prefix) and path != f"{prefix}eos_token_id"}
+    if f"{prefix}eos_token_id" not in own and own.get(end) is not None:
+        changes[f"{prefix}eos_token_id"] = own[end]
+    yield Input("plain greedy decoding", changes)
+
+
 def _rotary(loaded: LoadedModel, own: dict[str, Any]) -> Iterator[Input]:
     """The rotary bases that published text models of this type have."""
     text = getattr(loaded.model.config, "text_config", None)
     bases = ROTARY_BASES.get(str(getattr(text, "model_type", "")), ())
-    for path in own:
-        if path.startswith("config.text_config.") and path.endswith("rope_theta"):
-            where = path.split(".")[-2].removesuffix("_attention")
-            of = "" if where == "rope_parameters" else f" of {where} attention"
-            for base in bases:
-                yield Input(f"the rotary base {base:g}{of}", {path: base})
+    paths = [path for path in own if path.startswith("config.text_config.") and path.endswith("rope_theta")]
+    for path in paths:
+        where = path.split(".")[-2].removesuffix("_attention")
+        of = "" if where == "rope_parameters" else f" of {where} attention"
+        for base in bases:
+            yield Input(f"the rotary base {base:g}{of}", {path: base})
+    if len(paths) > 1:
+        windowed = {path: bases[0] if "sliding" in path else bases[-1] for path in paths}
+        yield Input("the published rotary bases", windowed)
+    kinds = [path for path in own if path.startswith("config.text_config.") and path.endswith("rope_type")]
+    if any(own[path] != "default" for path in kinds):
+        yield Input("rotary positions as they are", dict.fromkeys(kinds, "default"))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from diagnostics.judging import ALPHA, Resamples
 from diagnostics.scores import balanced_accuracy, signal
 
-FIRST, SCREENED, TESTED = 12, 36, 120
+FIRST, SCREENED, TESTED = 12, 36, 80
 """Images of the first look at all alternatives, of the first and second look together, and of the test, at most."""
 KEPT, FINAL = 4, 2
 """Alternatives that are looked at a second time, and that are tested, at most."""
@@ -27,8 +27,8 @@ SHARE = 0.5
 DRAWS = 9999
 """Random sign flips of the groups' gains."""
 DISMISSED = 1.645
-"""Standard errors by which the gain seen so far, added to it, must still fall below SHARE for an alternative to be
-given up: one of 20 that gives back just SHARE is lost there."""
+"""Standard errors that the gain seen so far is given before an alternative is given up: one of 20 that gives back just
+SHARE is lost there, and one of 20 that is as good as the best."""
 
 Floats = NDArray[np.floating]
 Ints = NDArray[np.int64]
@@ -132,10 +132,21 @@ def best(promises: Sequence[float], own: float, n: int) -> list[int]:
 
 
 def may_explain(answers: Ints, own: Ints, labels: Ints, short: float, n_classes: int) -> bool:
-    """Whether the answers on images that screen leave it open that an alternative gives back SHARE of `short`."""
-    gains = _gains(answers, own, labels, n_classes)
-    error = float(np.sqrt(np.sum((gains - gains.mean()) ** 2)))
-    return float(gains.sum()) + DISMISSED * error >= SHARE * short
+    """Whether the answers on images that screen leave it open that an alternative gives back SHARE of `short`. Own
+    answers below chance count as chance.
+    """
+    below = min(signal(balanced_accuracy(labels, own, n_classes), n_classes), 0.0)
+    return _at_most(_gains(answers, own, labels, n_classes)) + below >= SHARE * short
+
+
+def may_be_as_good(answers: Ints, best: Ints, labels: Ints, n_classes: int) -> bool:
+    """Whether they leave it open that an alternative is as good as the most promising one."""
+    return _at_most(_gains(answers, best, labels, n_classes)) >= 0
+
+
+def _at_most(gains: Floats) -> float:
+    """The sum of [n_images] gains and DISMISSED standard errors of it."""
+    return float(gains.sum() + DISMISSED * np.sqrt(np.sum((gains - gains.mean()) ** 2)))
 
 
 def _gains(answers: Ints, own: Ints, labels: Ints, n_classes: int) -> Floats:

@@ -20,7 +20,7 @@ from diagnostics.measurement import OPTIONS, answer_length
 from diagnostics.records import Alternative, Cause, Counterfactuals, Difference, Stage
 from diagnostics.scores import balanced_accuracy, signal
 
-RECIPE = 1
+RECIPE = 2
 """Counts changes of how alternatives are made and asked, so that none is read of another's store."""
 
 Judged = Literal["likeliest", "said"]
@@ -158,8 +158,12 @@ def _asked(evidence: Evidence, rows: Ints, cut: rule.Split, lost: Lost) -> Array
 
     few = at(np.array([cut.first[labels[cut.first] == label][0] for label in np.unique(labels)]))
     known = {asker.seen(few): "as it is"}
+    writing = [i for i, one in enumerate(inputs) if one.decodes]
     for i, one in enumerate(inputs):
         evidence.progress("asking again", i, len(inputs))
+        if one.decodes:
+            reasons[i] = "it changes what is written, and the likeliest option is judged" if likeliest else None
+            continue
         seen = attempt(i, lambda one=one: asker.seen(few, one))
         if seen in known:
             reasons[i] = (
@@ -188,7 +192,11 @@ def _asked(evidence: Evidence, rows: Ints, cut: rule.Split, lost: Lost) -> Array
     promises = [rule.promise(scores[i], labels[both], likeliest) for i in open_]
     best = rule.best(promises, rule.promise(own[both], labels[both], likeliest), rule.FINAL)
     tested, answers = [], []
-    for i in (open_[k] for k in best):
+    chosen = [open_[k] for k in best]
+    if likeliest and chosen:
+        top = scores[chosen[0]].argmax(axis=1)
+        chosen = [i for i in chosen if rule.may_be_as_good(scores[i].argmax(axis=1), top, labels[both], n)]
+    for i in chosen if likeliest else [*chosen, *writing]:
         if likeliest:
             found = attempt(i, lambda i=i: asker.scores(at(cut.test), inputs[i]).argmax(axis=1))
         else:

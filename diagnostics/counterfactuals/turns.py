@@ -9,14 +9,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from fixtures.models.chat import placeholder, turn
-from fixtures.models.conventions import HEADERS, OPENINGS, PLAIN_HEADER, SYSTEM_LINES
+from fixtures.models.conventions import HEADERS, IMAGE, OPENINGS, PLAIN_HEADER, QUESTION, SYSTEM_LINES, TURNS, VICUNA
 from fixtures.models.refusals import LoadError
 
 if TYPE_CHECKING:
     from fixtures.models.loading import LoadedModel
 
-QUESTION = "@question@"
-"""Stands for the question where a turn is written out."""
 SYSTEM = "@system@"
 _ASKED = "{{ (messages[-1]['content'] | selectattr('type', 'equalto', 'text') | first)['text'] }}"
 
@@ -56,10 +54,22 @@ def _turns(loaded: LoadedModel, written: str) -> Iterator[tuple[str, str]]:
     yield from _systems(loaded, user, written)
     yield "nothing before the user's turn", _alone(written, mark, loaded.processor.tokenizer.bos_token or "")
     yield "the image after the text", _moved(written, mark)
+    yield "no space at the end", written.rstrip(" ")
+    yield from _whole(loaded, mark)
     bos = loaded.processor.tokenizer.bos_token
     if bos is not None:
         without = written.removeprefix(bos)
         yield ("no first token", without) if written.startswith(bos) else (f"the first token {bos}", bos + written)
+
+
+def _whole(loaded: LoadedModel, mark: str) -> Iterator[tuple[str, str]]:
+    """Whole turns of published templates whose marks the tokenizer knows."""
+    words = loaded.processor.tokenizer.get_vocab()
+    for name, (token, text) in TURNS.items():
+        if token in words:
+            yield f"the turn of {name}", text.replace(IMAGE, mark)
+    if loaded.model.config.model_type.startswith("llava"):
+        yield "the turn of Vicuna", VICUNA.replace(IMAGE, mark)
 
 
 def _user(mark: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from diagnostics.records import Diagnosis
 from diagnostics.settings import Settings
 from fixtures.models.registry import resolve
 from fixtures.phantoms import phantom_path
-from fixtures.phantoms.images import draw_dataset
+from fixtures.phantoms.images import ANSWERS, draw_dataset
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +36,21 @@ def wrong_mean(root: Path) -> Path:
     path = folder / "processor_config.json"
     content = json.loads(path.read_text("utf-8"))
     content["image_processor"] |= {"image_mean": [0.1] * 3, "image_std": [0.15] * 3}
+    path.write_text(json.dumps(content), "utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def silenced(root: Path) -> Path:
+    """The phantom, its decoding forbidden to write the answers."""
+    from tokenizers import Tokenizer
+
+    folder = root / "silenced"
+    shutil.copytree(phantom_path(), folder)
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    path = folder / "generation_config.json"
+    content = json.loads(path.read_text("utf-8"))
+    content["suppress_tokens"] = [tokenizer.encode(answer, add_special_tokens=False).ids[0] for answer in ANSWERS]
     path.write_text(json.dumps(content), "utf-8")
     return folder
 
@@ -70,6 +85,16 @@ def test_a_wrong_mean_is_named_with_its_key(wrong_mean, drawn, root):
     assert found.pixels.n_images == 32
     assert [key.path for key in found.pixels.differs] == ["image_processor.image_mean", "image_processor.image_std"]
     assert "image_processor.image_mean is 0.1, and published models with this tower have 0.5" in found.cautions
+
+
+def test_what_only_the_text_loses_is_judged_on_the_text(silenced, drawn, root):
+    found = diagnosed(silenced, drawn, root)
+    assert found.counterfactuals is not None
+    assert found.counterfactuals.judged_on == "said"
+    assert found.cause is not None
+    assert (found.cause.module, found.cause.judged_on) == ("input", "said")
+    assert found.cause.key == "generation_config.suppress_tokens"
+    assert found.cause.reason.startswith("with plain greedy decoding what is said reads ")
 
 
 def test_a_second_run_asks_nothing(wrong_mean, drawn, root, monkeypatch):

@@ -1,0 +1,139 @@
+"""The inputs a family knows: those that are not set are asked, and each can be asked or says why not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.conftest import SMALL
+
+PROMPT = "Does this scan show a lesion? Answer normal, benign or malignant."
+ANSWERS = ("normal", "benign", "malignant")
+
+
+@pytest.fixture(scope="module", params=["llava_clip", "gemma3", "qwen2_5_vl", "internvl"])
+def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    from fixtures.models.families import build_family
+    from fixtures.models.loading import load
+    from fixtures.models.registry import resolve
+
+    folder = build_family(request.param, tmp_path_factory.mktemp("alternatives") / request.param, seed=1, **SMALL)
+    return load(resolve(str(folder)), dtype="float32")
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Two coloured pictures that are not square."""
+    from fixtures.datasets.dataset import ImageFile
+
+    folder = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(0)
+    found = []
+    for i in range(2):
+        path = folder / f"{i}.png"
+        Image.fromarray(rng.integers(0, 255, (40, 56, 3), dtype=np.uint8)).save(path)
+        found.append(ImageFile(str(i), path, None, 0, i, digest=str(i)))
+    return found
+
+
+def test_every_alternative_reaches_the_model_otherwise_and_gives_numbers(loaded, images):
+    from diagnostics.batches import Limit
+    from diagnostics.counterfactuals.alternatives import alternatives
+    from diagnostics.counterfactuals.asking import Asker, CannotAsk
+
+    asker = Asker(loaded, PROMPT, ANSWERS, Limit(8))
+    own, refused = asker.seen(images), []
+    found = alternatives(loaded)
+    assert len({one.name for one in found}) == len(found) > 12
+    for one in found:
+        try:
+            assert (asker.seen(images, one) == own) == (one.name in _idle(loaded)), one.name
+            assert asker.scores(images, one).shape == (2, 3)
+        except CannotAsk:
+            refused.append(one.name)
+    assert refused == []
+    assert asker.passes == 2 * len(found)
+    # Nothing of it stays in the model.
+    assert asker.seen(images) == own
+    assert alternatives(loaded) == found
+
+
+def _idle(loaded: Any) -> set[str]:
+    """What changes nothing here: a processor that tiles whatever its settings say."""
+    return {"crop_to_patches false"} if loaded.model.config.model_type == "internvl" else set()
+
+
+def test_what_is_set_is_not_among_them(loaded):
+    from diagnostics.counterfactuals.alternatives import alternatives
+    from fixtures.models.input_settings import altered
+
+    for one in alternatives(loaded):
+        if one.picture is None and "chat_template" not in one.changes:
+            names = [other.name for other in alternatives(altered(loaded, one.changes))]
+            assert one.name not in names
+
+
+def test_a_turn_is_written_back_as_it_was(loaded):
+    from diagnostics.counterfactuals.turns import literal, turns
+    from fixtures.models.chat import turn
+    from fixtures.models.conventions import QUESTION
+    from fixtures.models.input_settings import altered
+
+    made = altered(loaded, {"chat_template": literal(turn(loaded, QUESTION))})
+    assert turn(made, 'Is "this"\nnormal?') == turn(loaded, 'Is "this"\nnormal?')
+    found = dict(turns(loaded))
+    without = turn(altered(loaded, {"chat_template": found["no generation prompt"]}), PROMPT)
+    assert turn(loaded, PROMPT).startswith(without)
+    moved = turn(altered(loaded, {"chat_template": found["the image after the text"]}), PROMPT)
+    assert sorted(moved) == sorted(turn(loaded, PROMPT))
+    assert moved.index(PROMPT) < turn(loaded, PROMPT).index(PROMPT)
+
+
+def test_a_system_line_of_the_template_can_be_left_out(loaded):
+    from diagnostics.counterfactuals.turns import turns
+    from fixtures.models.chat import turn
+    from fixtures.models.input_settings import altered, settings
+
+    template = settings(loaded)["chat_template"]
+    opening = "<start_of_turn>" if "<start_of_turn>" in template else "<|im_start|>"
+    line = f"{opening}system\nBe brief.<|im_end|>\n"
+    bos = "{{ bos_token }}"
+    body = template.removeprefix(bos)
+    changed = (bos if body != template else "") + "{{ " + repr(line) + " }}" + body
+    made = altered(loaded, {"chat_template": changed})
+    assert line in turn(made, PROMPT)
+    found = dict(turns(made))
+    assert turn(altered(made, {"chat_template": found["nothing before the user's turn"]}), PROMPT) == turn(
+        loaded, PROMPT
+    )
+
+
+def test_a_template_without_generation_prompt_is_given_one(loaded):
+    from diagnostics.counterfactuals.turns import turns
+    from fixtures.models.chat import turn
+    from fixtures.models.input_settings import altered, settings
+
+    template = settings(loaded)["chat_template"].replace("if add_generation_prompt", "if false")
+    made = altered(loaded, {"chat_template": template})
+    assert turn(made, PROMPT) != turn(loaded, PROMPT)
+    written = {turn(altered(made, {"chat_template": other}), PROMPT) for _, other in turns(made)}
+    assert turn(loaded, PROMPT) in written
+
+
+def test_pictures_are_changed_as_they_say():
+    from fixtures.datasets.alterations import ChannelsSwapped, Cropped, Inverted, Padded
+
+    rng = np.random.default_rng(1)
+    picture = Image.fromarray(rng.integers(0, 255, (40, 56, 3), dtype=np.uint8))
+    values = np.asarray(picture)
+    np.testing.assert_array_equal(np.asarray(Inverted().apply(picture)), 255 - values)
+    np.testing.assert_array_equal(np.asarray(ChannelsSwapped().apply(picture)), values[..., ::-1])
+    padded = np.asarray(Padded().apply(picture))
+    np.testing.assert_array_equal(padded[8:48], values)
+    assert padded.shape == (56, 56, 3)
+    assert not padded[:8].any()
+    np.testing.assert_array_equal(np.asarray(Cropped().apply(picture)), values[:, 8:48])
+    assert len({one.words for one in (Inverted(), ChannelsSwapped(), Padded(), Cropped())}) == 4
