@@ -273,7 +273,7 @@ def _calibration(diagnosis: Diagnosis, failing: list[Stage]) -> list[Advice]:
     return [
         Advice(
             "Calibrate the options: an offset for each, fitted on other images, gives back "
-            f"{points(gained.change)} points ({interval(gained.ci)}), and no other input tried does.",
+            f"{points(gained.change)} points ({interval(gained.ci)}), and no other input tried explains the loss.",
             "answer",
         )
     ]
