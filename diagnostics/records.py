@@ -484,33 +484,44 @@ class Shipped(Record):
 
 
 class Alternative(Record):
-    """The model asked again under another input: what was changed, what it then answers, the change with its interval
-    that counts all alternatives tried.
+    """The model asked under another input. `changes` are settings by path with the value tried; `picture` is the path
+    of a change of the picture itself.
 
-    `changes` are settings by path with the value tried. `reason` says why it could not be tried.
+    signal: of its answers on the images that test, null where it was not asked there, for the `reason` given. change:
+    that less the answers as they are, which count from 0, the intervals of all tested alternatives together covering 95
+    percent.
     """
 
     name: str
     changes: dict[str, Any] = Field(default_factory=dict)
+    n_images: int = 0
+    """Images it was asked on."""
     signal: float | None = None
     change: Difference | None = None
     explains: bool | None = None
-    """Whether the answers are clearly better, by half of what they fall short of the images' signal or more."""
+    """Whether the answers are clearly better, by half of what they fall short or more."""
     reason: str | None = None
 
 
 class Counterfactuals(Record):
-    """The model asked again, on the same `n_images`, under each alternative input that its family knows."""
+    """The model asked again under each alternative input that its family knows: all on a few images, the best of them
+    on the `n_images` that test, which `asked` and `short` are of.
+    """
 
     n_images: int
     judged_on: Literal["likeliest", "said"]
     asked: float
     """Signal of the answers under the input as it is."""
     short: float
-    """Signal that the answers fall short of what was readable before them."""
-    named: str | None
-    """The alternative that explains the loss, if one does."""
-    tried: list[Alternative]
+    """Signal that the answers, which count from 0, fall short of what was readable before them: at tower, connector or
+    LLM, or, where the tower's link fails, in the reference."""
+    named: str | None = None
+    """The alternative that explains the loss, if one does; of several the best."""
+    passes: float = 0.0
+    """Images that went through the model, by image of the sample."""
+    tried: list[Alternative] = Field(default_factory=list)
+    reason: str | None = None
+    """Why nothing was asked."""
 
 
 class Pixels(Record):
