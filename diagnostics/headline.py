@@ -143,6 +143,8 @@ def _named(diagnosis: Diagnosis, cause: Cause) -> str:
 
 def _shown(diagnosis: Diagnosis, cause: Cause) -> str:
     """The numbers that show it, after a colon; empty where there are none."""
+    if cause.found_by == "counterfactual":
+        return f": {one_line(cause.reason)}"
     if (mend := mended(diagnosis, cause)) is not None:
         changes, after, before = mend
         return f": with {settings_text(changes)} the answer reads {_points(after)} instead of {_points(before)} points"

@@ -141,6 +141,8 @@ SETTLE = (
     "a checkpoint that answers better (--against: the last release, the general base, the model before tuning) to "
     "settle it."
 )
+PICTURE = "picture"
+"""The path of a change of the picture itself, which no setting makes."""
 MEND = "Mend this before the others: compare how the two checkpoints came by it."
 AGAIN = "Then run the same command again: what still fails has another cause."
 
@@ -196,8 +198,14 @@ def _mend(diagnosis: Diagnosis, cause: Cause) -> list[Advice]:
     assert place is not None
     if place == "input":
         mend = mended(diagnosis, cause)
-        what = settings_text(mend[0]) if mend is not None else one_line(cause.key or "the input as the other's")
-        how = f"Set {what} in the checkpoint's files (--processor takes another processor)."
+        changes = mend[0] if mend is not None else {}
+        what = settings_text(changes) or one_line(cause.key or "the input as that of the second checkpoint")
+        how = (
+            "Hand it over so"
+            if PICTURE in changes
+            else "Set it so in the checkpoint's files (--processor takes others)"
+        )
+        how = f"{how}: {what}."
         return [Advice(f"{cause_sentence(diagnosis)} {how}", place)]
     curves = diagnosis.curves
     return [
@@ -228,7 +236,7 @@ def _input(diagnosis: Diagnosis, failing: list[Stage]) -> list[Advice]:
 
 
 def _tried(counterfactuals: Counterfactuals | None) -> bool:
-    return counterfactuals is not None and any(other.signal is not None for other in counterfactuals.tried)
+    return counterfactuals is not None and any(other.n_images for other in counterfactuals.tried)
 
 
 def _swap(diagnosis: Diagnosis) -> list[Advice]:
@@ -273,7 +281,7 @@ def _calibration(diagnosis: Diagnosis, failing: list[Stage]) -> list[Advice]:
     return [
         Advice(
             "Calibrate the options: an offset for each, fitted on other images, gives back "
-            f"{points(gained.change)} points ({interval(gained.ci)}), and no other input tried does.",
+            f"{points(gained.change)} points ({interval(gained.ci)}), and no other input tried explains the loss.",
             "answer",
         )
     ]

@@ -10,17 +10,16 @@ from diagnostics.wording import briefs, one_line
 from plugins.report.text import interval, joined, number, plural, points, shown, signed
 from plugins.report.words import JUDGED_ON
 
-FARTHEST_MEAN = 2.7
-NARROWEST, WIDEST = 0.2, 2.3
-"""What the two usual conventions can make of a picture: grey levels of 0 to 1 less a mean of 0.4 to 0.5, over a
-deviation of 0.22 to 0.5, lie between -2.2 and 2.7, and deviate by at most 0.5 / 0.22; grey levels that deviate by less
-than 0.1 are nearly one grey."""
+MEAN, DEVIATION = (-1.3, 1.3), (0.07, 3.0)
+"""Bounds of what pixel values usually have when they reach the tower: twice what the published data sets, the phantom's
+images and noise have under the published normalisations (docs/counterfactuals.md)."""
 
 
 @dataclass(frozen=True)
 class AlternativeRow:
     name: str
     settings: str
+    n_images: str
     signal: str
     change: str
     ci: str
@@ -40,8 +39,8 @@ class KeyRow:
 
 
 def far_off(pixels: Pixels) -> bool:
-    """Whether pixels reach the tower with a mean or a deviation that no usual convention makes of a picture."""
-    return not (abs(pixels.mean) <= FARTHEST_MEAN and NARROWEST <= pixels.deviation <= WIDEST)
+    """Whether pixels reach the tower with a mean or a deviation that published normalisations do not make."""
+    return not (MEAN[0] <= pixels.mean <= MEAN[1] and DEVIATION[0] <= pixels.deviation <= DEVIATION[1])
 
 
 def reach_sentence(pixels: Pixels) -> str:
@@ -54,16 +53,18 @@ def reach_sentence(pixels: Pixels) -> str:
 
 def none_explains(counterfactuals: Counterfactuals) -> str:
     """That no other input gives the answer back, and the one that comes nearest where it adds anything."""
-    tried = [other for other in counterfactuals.tried if other.change is not None]
+    tried = [other for other in counterfactuals.tried if other.n_images]
     if not tried:
-        return "No other input could be tried."
-    best = max(tried, key=lambda other: other.change.change if other.change else 0.0)
+        why = f": {one_line(counterfactuals.reason)}" if counterfactuals.reason else ""
+        return f"The model was asked under no other input{why}."
+    tested = [other for other in tried if other.change is not None]
+    best = max(tested, key=lambda other: other.change.change if other.change else 0.0, default=None)
     near = ""
-    if best.change is not None and best.change.ci[0] > 0:
+    if best is not None and best.change is not None and best.change.ci[0] > 0:
         near = f"; the nearest, {one_line(best.name)}, adds {points(best.change.change)} ({interval(best.change.ci)})"
     return (
-        f"Of {plural(len(tried), 'other input')} tried on {plural(counterfactuals.n_images, 'image')} none gives back "
-        f"half of the {points(counterfactuals.short)} points that are missing{near}."
+        f"Of {plural(len(tried), 'other input')} that the model was asked under none gives back half of the "
+        f"{points(counterfactuals.short)} points that are missing{near}."
     )
 
 
@@ -80,9 +81,9 @@ def sentence(counterfactuals: Counterfactuals) -> str:
 
 def note(counterfactuals: Counterfactuals) -> str:
     return (
-        f"Signal in points on the same {plural(counterfactuals.n_images, 'image')}, judged by "
-        f"{JUDGED_ON[counterfactuals.judged_on]}: {shown(counterfactuals.asked)} as it is, "
-        f"{points(counterfactuals.short)} short of what was readable before it. Intervals count all inputs tried."
+        f"All are asked on a few images, the best on the {plural(counterfactuals.n_images, 'image')} that test. Signal "
+        f"in points there, judged by {JUDGED_ON[counterfactuals.judged_on]}: {shown(counterfactuals.asked)} as it is, "
+        f"{points(counterfactuals.short)} short of what was readable before. Intervals count all that were tested."
     )
 
 
@@ -93,13 +94,12 @@ def alternative_rows(diagnosis: Diagnosis) -> list[AlternativeRow]:
 
 def _row(other: Alternative, named: bool) -> AlternativeRow:
     change = other.change
-    if change is None:
-        result = f"not tried: {one_line(other.reason or 'no reason given')}"
-    else:
-        result = "yes" if other.explains else "no"
+    untested = f"{'not tested' if other.n_images else 'not asked'}: {one_line(other.reason or 'no reason given')}"
+    result = untested if change is None else "yes" if other.explains else "no"
     return AlternativeRow(
         name=one_line(other.name),
         settings=settings_text(other.changes),
+        n_images=f"{other.n_images:,}" if other.n_images else "",
         signal="" if other.signal is None else shown(other.signal),
         change="" if change is None else signed(change.change),
         ci="" if change is None else interval(change.ci),

@@ -188,10 +188,10 @@ def _levels(diagnosis: Diagnosis) -> list[int]:
 
 
 def _summary(diagnoses: list[Diagnosis], models: int, datasets: int) -> str:
-    """`3 models on 2 data sets: 4 fail, 1 pass. Found: 3 connector fidelity loss, 1 readable but not said.`"""
+    """`3 models on 2 data sets: 4 fail, 1 pass. Found: connector fidelity loss (3), readable but not said (1).`"""
     verdicts = Counter(verdict_word(d) for d in diagnoses)
     counts = ", ".join(f"{count} {word}" for word, count in verdicts.most_common())
     text = f"{plural(models, 'model')} on {plural(datasets, 'data set')}: {counts}."
     kinds = Counter(found for d in diagnoses if (found := kind(d)) is not None)
-    named = ", ".join(f"{count} {found}" for found, count in kinds.most_common())
+    named = ", ".join(f"{found} ({count})" for found, count in kinds.most_common())
     return f"{text} Found: {named}." if named else text

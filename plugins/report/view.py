@@ -139,11 +139,11 @@ def cause_facts(diagnosis: Diagnosis) -> list[str]:
             f"{cause.against} as it ships, with its own input, reads {shown(cause.shipped.signal)} points "
             f"({interval(cause.shipped.ci)}) on the same images, {judged}."
         )
-    if cause.effects is not None and cause.difference is not None:
+    if cause.difference is not None:
+        shared = "" if cause.effects is None else "; the effects share this out over the places and add up to it"
         found.append(
-            f"On {cause.n_images:,} images {cause.against} answers {points(cause.difference)} points better "
-            f"({interval(cause.difference_ci)}), {judged}; the effects share these out over the places and add up to "
-            "them."
+            f"On {cause.n_images:,} images {cause.against} answers {signed(cause.difference)} points against the model "
+            f"({interval(cause.difference_ci)}), {judged}{shared}."
         )
     return found
 

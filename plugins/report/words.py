@@ -150,5 +150,5 @@ def cause_sentence(diagnosis: Diagnosis) -> str:
     if text is None:
         return "Not searched for: a probe says where the signal is readable, not which module loses it."
     cause = settled(diagnosis)
-    why = f"; {one_line(cause.reason)}" if cause is not None else ""
+    why = f"; {one_line(cause.reason)}" if cause is not None and cause.found_by != "counterfactual" else ""
     return f"{text[0].upper()}{text[1:].rstrip('.')}{why.rstrip('.')}."

@@ -221,7 +221,7 @@ def test_links_annotate_only_where_they_are_gated(gate: str, level: list[str]) -
             "red",
         ),
         ([samples.open_cause], "fail, readable up to the LLM's last layer, not said; cause open", "red"),
-        ([samples.wrong_mean], "fail, cause: input (image_processor.image_mean)", "red"),
+        ([samples.wrong_mean], "fail, cause: input (image_processor.image_mean, image_processor.image_std)", "red"),
         ([samples.vision_fail, samples.healthy], "fail", "red"),
         ([samples.undecided], "inconclusive", "yellow"),
         ([samples.failed], "error", "lightgrey"),

@@ -69,7 +69,7 @@ def test_many_reports_become_one_table(tmp_path: Path, capsys: pytest.CaptureFix
     causes = {r["model"]: (r["cause"], r["cause_certain"], r["cause_key"]) for r in records}
     assert causes["medgemma"] == ("", "", "")
     assert causes["llava-open"] == ("open", "false", "")
-    assert causes["llava-mean"] == ("input", "true", "image_processor.image_mean")
+    assert causes["llava-mean"] == ("input", "true", "image_processor.image_mean, image_processor.image_std")
     assert causes["llava-connector"] == ("connector", "true", "")
     assert [float(found[f"signal_{place}"]) for place in ("connector", "answer")] == [0.1134, -0.0211]
     assert float(found["fhs_vision"]) == 1.13
