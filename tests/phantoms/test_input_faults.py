@@ -14,6 +14,8 @@ from tests.families import FAMILIES
 
 DECODING = ("input.repetition_penalty", "input.lost_end")
 """Faults that show in the text that is generated, of trained models."""
+REMADE = {("qwen3_5", "input.lower_case")}
+"""What a saved folder does not keep, since the family's tokenizer is remade with a normaliser of its own."""
 EXACT = {"healthy.template_comment", "healthy.unused_setting", "healthy.pad_token", "healthy.no_conversion"}
 """Look-alikes under which every number stays as it was."""
 REACH = {
@@ -118,13 +120,14 @@ def test_planting_twice_gives_the_same(loaded: Any, mechanisms: dict[str, Any]) 
         assert torch.equal(logits(one), logits(two)), name
 
 
-def test_a_saved_folder_gives_what_was_planted(loaded: Any, tmp_path: Path) -> None:
+def test_a_saved_folder_gives_what_was_planted(loaded: Any, tmp_path: Path, request: Any) -> None:
     import torch
 
+    family = request.node.callspec.params["loaded"]
     faults = ("input.mean_offset", "input.system_line", "input.earlier_layer", "input.lower_case", "input.lost_merges")
     for name in (*faults, "input.rotary_scaled", "input.coarser_pooling", "input.class_token", "input.fewer_tokens"):
         made = planted(loaded, name)
-        if made is None:
+        if made is None or (family, name) in REMADE:
             continue
         folder = tmp_path / name
         made.model.save_pretrained(folder)
