@@ -112,6 +112,19 @@ def test_a_window_that_is_not_allowed_is_passed_over(width: float) -> None:
     assert (second == grey(dicom(CT, WindowCenter=1000, WindowWidth=500))).all()
 
 
+@pytest.mark.parametrize("tags", [{"RescaleSlope": 2}, {"RescaleIntercept": -1024}, {"RescaleSlope": 0}])
+def test_half_a_rescale_is_none(tags: dict[str, float]) -> None:
+    window = {"WindowCenter": 2048, "WindowWidth": 4096}
+    assert (grey(dicom(CT, **window, **tags)) == grey(dicom(CT, **window))).all()
+
+
+@pytest.mark.parametrize("dtype", [np.uint32, np.int32])
+def test_thirty_two_bits(dtype: type) -> None:
+    deep = dicom((CT.astype(np.int64) * 1000).astype(dtype), BitsStored=32, HighBit=31)
+    deep.WindowCenter, deep.WindowWidth = 2_048_000, 4_096_000
+    assert np.abs(grey(deep).astype(int) - grey(dicom(CT, WindowCenter=2048, WindowWidth=4096))).max() <= 1
+
+
 def test_monochrome1_is_turned_round() -> None:
     window = {"WindowCenter": 2048, "WindowWidth": 4096}
     turned = grey(dicom(CT, PhotometricInterpretation="MONOCHROME1", **window))
