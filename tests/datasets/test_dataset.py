@@ -6,13 +6,17 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from PIL import Image
+from pydicom.encaps import encapsulate
 
 from fixtures.datasets.catalog import resolve
 from fixtures.datasets.dataset import Dataset, check_dataset, open_dataset
 from fixtures.datasets.manifest import DataError
 from tests.datasets.samples import png, zipped
+from tests.faults.corpus import dicom, saved, written
 
 Write = Callable[..., Path]
 
@@ -107,6 +111,25 @@ def test_files_of_no_class_are_counted(write: Write, tmp_path: Path) -> None:
     assert open_dataset(manifest, None).notes == (
         "8 files that look like images belong to no class: .JPG x 5, DICOM without an ending x 2, .tiff x 1.",
     )
+
+
+@pytest.mark.filterwarnings("ignore:left out")
+def test_flat_pictures_and_missing_decoders_are_excluded_with_the_reason(write: Write) -> None:
+    """What extraction counts against --max-excluded; no model is loaded where a chunk has no other picture."""
+    from diagnostics.measurement import TooManyExcluded, _allow, extract_here
+
+    jpeg_ls = dicom("1.2.840.10008.1.2.4.80", PixelData=encapsulate([b"abcd"]))
+    jpeg_ls["PixelData"].VR = "OB"
+    pixels = {"dark/1.png": saved(Image.new("L", (40, 40), 9), "PNG"), "bright/1.dcm": written(jpeg_ls)}
+    dataset = open_dataset(write(pixels), None)
+    excluded: dict[str, str] = {}
+    assert not list(extract_here(None, dataset, [dataset.images], excluded, None, 8, lambda *_: None))
+    reasons = [excluded[image.digest] for image in dataset.images]
+    assert "JPEG-LS" in reasons[0]
+    assert reasons[1] == "it is flat: all its pixels have one grey level."
+    left_out = [(image, excluded[image.digest]) for image in dataset.images]
+    with pytest.raises(TooManyExcluded, match=rf"2 of 2 images .*{dataset.images[0].id[:12]}: the DICOM file"):
+        _allow(2, 2, left_out, SimpleNamespace(max_excluded=0.01))
 
 
 def test_ids_follow_bytes_not_names(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
