@@ -194,7 +194,8 @@ def fields(model: Any) -> set[str]:
 
 
 def test_the_whole_manifest_is_shown() -> None:
-    from fixtures.datasets.manifest import Groups, GroupTable, ImageClass, Subset
+    from fixtures.datasets.ct_windows import CHANNELS, PRESETS
+    from fixtures.datasets.manifest import Groups, GroupTable, ImageClass, Subset, Windows
 
     shown = next(tomllib.loads(body) for page, body in TOML if page == "docs/datasets.md")
     groups, classes = shown["groups"], {key for entry in shown["classes"] for key in entry}
@@ -203,6 +204,11 @@ def test_the_whole_manifest_is_shown() -> None:
     assert set(groups) == fields(Groups)
     assert set(groups["tables"][0]) == fields(GroupTable)
     assert set(shown["subset"]) == fields(Subset)
+    assert {*shown["windows"], "preset"} == fields(Windows)
+    page = text("docs/datasets.md")
+    for name, window in PRESETS.items():
+        assert f"| `{name}` | {window.center} | {window.width} |" in page
+    assert all(f'preset = "{name}"' in page for name in CHANNELS)
 
 
 SCHEMA = json.loads((ROOT / "docs" / "report.schema.json").read_text("utf-8"))

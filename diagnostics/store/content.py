@@ -7,7 +7,8 @@ import json
 import re
 from typing import Any
 
-FORMAT = "3"
+FORMAT = "4"
+"""Raised with what changes the stored without a trace in its names, such as how pictures are read."""
 NAME = re.compile(r"[0-9a-f]{32}")
 
 

@@ -6,13 +6,17 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from PIL import Image
+from pydicom.encaps import encapsulate
 
 from fixtures.datasets.catalog import resolve
 from fixtures.datasets.dataset import Dataset, check_dataset, open_dataset
 from fixtures.datasets.manifest import DataError
-from tests.datasets.samples import png
+from tests.datasets.samples import png, zipped
+from tests.faults.corpus import dicom, saved, written
 
 Write = Callable[..., Path]
 
@@ -85,6 +89,47 @@ def test_capture_groups_keep_two_numberings_apart(write: Write) -> None:
     files = {"dark/person7_a.png": png(1), "dark/person7_b.png": png(2), "bright/IM-7.png": png(3)}
     pattern = "[groups]\npattern = 'person(\\d+)|IM-(\\d+)'"
     assert open_dataset(write(files, end=pattern), None).n_groups == 2
+
+
+def test_endings_in_capitals_are_not_left_out(write: Write) -> None:
+    """Half of a class was, without a word."""
+    files = {f"dark/{n}.{'PNG' if n % 2 else 'png'}": png(n) for n in range(6)} | {"bright/1.png": png(9)}
+    manifest = write(files)
+    manifest.write_text(manifest.read_text().replace("/*", "/*.png"))
+    dataset = open_dataset(manifest, None)
+    assert Counter(dataset.labels()) == {0: 6, 1: 1}
+    assert dataset.notes == ()
+
+
+def test_files_of_no_class_are_counted(write: Write, tmp_path: Path) -> None:
+    files = patients(2, 2) | {f"dark/{n}.JPG": png(50 + n) for n in range(5)}
+    files |= {"dark/p0_0_mask.png": b"", "old/1.png": png(90), "patients.csv": b"", "notes.txt": b"", "a/IM0001": b"x"}
+    files |= {"a/IM0002": b"\0" * 128 + b"DICM", "a/1.2.840.1": b"\0" * 128 + b"DICM"}
+    manifest = write(files, top='seen = ["old/*"]')
+    manifest.write_text(manifest.read_text().replace('/*"]\nexclude', '/*.png"]\nexclude'))
+    zipped(tmp_path / "pictures/more.zip", {"tests/x.tiff": b"", "tests/__MACOSX/x.tiff": b""})
+    assert open_dataset(manifest, None).notes == (
+        "8 files that look like images belong to no class: .JPG x 5, DICOM without an ending x 2, .tiff x 1.",
+    )
+
+
+@pytest.mark.filterwarnings("ignore:left out")
+def test_flat_pictures_and_missing_decoders_are_excluded_with_the_reason(write: Write) -> None:
+    """What extraction counts against --max-excluded; no model is loaded where a chunk has no other picture."""
+    from diagnostics.measurement import TooManyExcluded, _allow, extract_here
+
+    jpeg_ls = dicom("1.2.840.10008.1.2.4.80", PixelData=encapsulate([b"abcd"]))
+    jpeg_ls["PixelData"].VR = "OB"
+    pixels = {"dark/1.png": saved(Image.new("L", (40, 40), 9), "PNG"), "bright/1.dcm": written(jpeg_ls)}
+    dataset = open_dataset(write(pixels), None)
+    excluded: dict[str, str] = {}
+    assert not list(extract_here(None, dataset, [dataset.images], excluded, None, 8, lambda *_: None))
+    reasons = [excluded[image.digest] for image in dataset.images]
+    assert "JPEG-LS" in reasons[0]
+    assert reasons[1] == "it is flat: all its pixels have one grey level."
+    left_out = [(image, excluded[image.digest]) for image in dataset.images]
+    with pytest.raises(TooManyExcluded, match=rf"2 of 2 images .*{dataset.images[0].id[:12]}: the DICOM file"):
+        _allow(2, 2, left_out, SimpleNamespace(max_excluded=0.01))
 
 
 def test_ids_follow_bytes_not_names(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,11 +6,14 @@ import warnings
 import numpy as np
 import pydicom
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit, RLELossless, generate_uid
 
 from fixtures.datasets.images import UnreadableImage, open_image
+from fixtures.datasets.lookup_tables import expand
 
 CT = np.arange(0, 4096, dtype=np.uint16).reshape(64, 64)
 
@@ -81,6 +84,47 @@ def test_without_a_window_percentiles_are_taken_and_padding_left_out() -> None:
     assert len(np.unique(inside)) > 200
 
 
+@pytest.mark.parametrize("slope", [-1, -2.5])
+def test_a_window_behind_a_negative_slope_is_not_black(slope: float) -> None:
+    """82 of 160 radiographs were black so, and all stages lost alike: a green gate."""
+    low, high = sorted((0, 4095 * slope))
+    turned = dicom(CT, RescaleSlope=slope, RescaleIntercept=0, WindowCenter=(low + high) / 2, WindowWidth=high - low)
+    expected = 255 - grey(dicom(CT, WindowCenter=2048, WindowWidth=4096)).astype(int)
+    assert np.abs(grey(turned) - expected).max() <= 1
+    turned.PhotometricInterpretation = "MONOCHROME1"
+    assert np.abs(grey(turned) - (255 - expected)).max() <= 1
+
+
+def test_windows_in_functional_groups_count() -> None:
+    window, transform, shared, own = Dataset(), Dataset(), Dataset(), Dataset()
+    window.WindowCenter, window.WindowWidth = 40, 400
+    transform.RescaleSlope, transform.RescaleIntercept, transform.RescaleType = 1, -1024, "HU"
+    shared.PixelValueTransformationSequence, own.FrameVOILUTSequence = [transform], [window]
+    groups = {"SharedFunctionalGroupsSequence": [shared], "PerFrameFunctionalGroupsSequence": [own]}
+    plain = grey(dicom(CT, RescaleSlope=1, RescaleIntercept=-1024, WindowCenter=40, WindowWidth=400))
+    assert (grey(dicom(CT, NumberOfFrames=1, **groups)) == plain).all()
+
+
+@pytest.mark.parametrize("width", [0, 0.5, -10])
+def test_a_window_that_is_not_allowed_is_passed_over(width: float) -> None:
+    assert (grey(dicom(CT, WindowCenter=40, WindowWidth=width)) == grey(dicom(CT))).all()
+    second = grey(dicom(CT, WindowCenter=[40, 1000], WindowWidth=[width, 500]))
+    assert (second == grey(dicom(CT, WindowCenter=1000, WindowWidth=500))).all()
+
+
+@pytest.mark.parametrize("tags", [{"RescaleSlope": 2}, {"RescaleIntercept": -1024}, {"RescaleSlope": 0}])
+def test_half_a_rescale_is_none(tags: dict[str, float]) -> None:
+    window = {"WindowCenter": 2048, "WindowWidth": 4096}
+    assert (grey(dicom(CT, **window, **tags)) == grey(dicom(CT, **window))).all()
+
+
+@pytest.mark.parametrize("dtype", [np.uint32, np.int32])
+def test_thirty_two_bits(dtype: type) -> None:
+    deep = dicom((CT.astype(np.int64) * 1000).astype(dtype), BitsStored=32, HighBit=31)
+    deep.WindowCenter, deep.WindowWidth = 2_048_000, 4_096_000
+    assert np.abs(grey(deep).astype(int) - grey(dicom(CT, WindowCenter=2048, WindowWidth=4096))).max() <= 1
+
+
 def test_monochrome1_is_turned_round() -> None:
     window = {"WindowCenter": 2048, "WindowWidth": 4096}
     turned = grey(dicom(CT, PhotometricInterpretation="MONOCHROME1", **window))
@@ -94,11 +138,14 @@ def test_eight_bits_are_shown_as_they_are() -> None:
 
 
 def test_a_lookup_table_is_applied() -> None:
-    table = Dataset()
-    table.LUTDescriptor = [4096, 0, 8]
-    table.add_new("LUTData", "US", [255 - value // 16 for value in range(4096)])
-    shown = grey(dicom(CT, VOILUTSequence=[table]))
-    assert (shown == 255 - CT // 16).all()
+    entries = 255 - np.arange(4096) // 16
+    forms = {"US": entries.tolist(), "OW": entries.astype("<u2").tobytes(), "OB": entries.astype(np.uint8).tobytes()}
+    for form, data in forms.items():
+        table = Dataset()
+        table.LUTDescriptor = [4096, 0, 8]
+        table.add_new("LUTData", "OW" if form == "OB" else form, data)
+        shown = grey(dicom(CT, VOILUTSequence=[table]))
+        assert (shown == 255 - CT // 16).all(), form
 
 
 def test_colour() -> None:
@@ -113,6 +160,45 @@ def test_palette_colour() -> None:
         setattr(dataset, f"{name}PaletteColorLookupTableData", np.array(values, np.uint16).tobytes())
     shown = np.asarray(open_image(saved(dataset)))
     assert shown.tolist() == [[[0, 0, 255], [255, 0, 0]], [[0, 255, 0], [255, 0, 0]]]
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_palette_of_eight_bit_values_in_words(bits: int) -> None:
+    """They were two grey levels, 0 and 1."""
+    ramp = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    dataset = dicom(ramp, PhotometricInterpretation="PALETTE COLOR")
+    for name in ("Red", "Green", "Blue"):
+        setattr(dataset, f"{name}PaletteColorLookupTableDescriptor", [256, 0, bits])
+        setattr(dataset, f"{name}PaletteColorLookupTableData", np.arange(256, dtype="<u2").tobytes())
+    assert (grey(dataset) == ramp).all()
+
+
+@given(st.lists(st.integers(0, 255), min_size=1, max_size=20), st.integers(1, 30), st.booleans())
+def test_segmented_tables(values: list[int], length: int, wide: bool) -> None:
+    """A discrete segment, a linear one to 200, and a copy of the linear one from where that ends."""
+    start = len(values) + 2
+    place = [2 * start, 0] if wide else [start, 0, 0, 0]
+    found = expand([0, len(values), *values, 1, length, 200, 2, 1, *place, 0], wide)
+    assert found[: len(values)] == values
+    assert found[len(values) + length - 1] == 200
+    assert found[len(values) + length :] == [200] * length
+    rise = np.array([values[-1], *found[len(values) : len(values) + length]])
+    assert np.abs(np.diff(rise) - (200 - values[-1]) / length).max() <= 1
+
+
+def test_a_broken_segmented_table_is_refused() -> None:
+    for fields in ([1, 3, 200], [2, 1, 0, 0], [7, 1, 1], [0, 1, 5, 2, 1, 6, 0]):
+        with pytest.raises(UnreadableImage, match="segmented palette"):
+            expand(fields, wide=True)
+    with pytest.raises(UnreadableImage, match="too many values"):
+        expand([0, 1, 5, 1, 65535, 9, 1, 65535, 0], wide=True)
+
+
+def test_colours_that_are_not_read_are_refused() -> None:
+    """They were shown as RGB."""
+    colours = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    with pytest.raises(UnreadableImage, match=r"colours that are not read \(HSV\)"):
+        open_image(saved(dicom(colours, PhotometricInterpretation="HSV")))
 
 
 def test_compressed() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fixtures.datasets.dataset import Dataset, check_dataset, open_dataset
-from fixtures.datasets.groups import Union
+from fixtures.datasets.groups import Union, meet
 from fixtures.datasets.manifest import DataError
 from tests.datasets.samples import png, zipped
 
@@ -157,3 +157,88 @@ def test_rules_add_up(write: Write) -> None:
         frozenset({"p3_0.png", "p3_1.png"}),
     }
     assert dataset.n_ungrouped == 1
+
+
+def test_rows_meet_files_by_their_longest_common_ending(write: Write) -> None:
+    """CheXpert's own table names a folder above its root, and its files have four names only."""
+    files, rows = {}, ["File name,Patient ID"]
+    for patient in range(6):
+        folder = "dark" if patient < 3 else "bright"
+        for study in (1, 2):
+            files[f"{folder}/patient{patient}/study{study}/view1.jpg"] = png(10 * patient + study)
+            rows.append(f"CheXpert-v1.0-small/{folder}/patient{patient}/study{study}/view1.jpg,P{patient}")
+    rows += [f"CheXpert-v1.0-small/dark/patient{n}/study1/view1.jpg,P{n}" for n in (70, 71)]  # not on disk
+    files["dark/patient99/study1/view1.jpg"] = png(99)  # in no row
+    files["one.csv"] = "\n".join(rows).encode()
+    manifest = write(files, end=TABLE)
+    manifest.write_text(manifest.read_text().replace('"dark/*"', '"dark/**"').replace('"bright/*"', '"bright/**"'))
+    dataset = open_dataset(manifest, None)
+    assert (len(dataset.images), dataset.n_groups, dataset.n_ungrouped) == (13, 7, 1)
+
+
+@pytest.mark.parametrize(
+    ("images", "rows", "groups"),
+    [
+        (["a/1.png", "b/1.png"], [("x/a/1.png", "P"), ("y/b/1.png", "Q")], [{"P"}, {"Q"}]),
+        (["p1/v.png", "p2/v.png"], [("train/p1/v.png", "P"), ("valid/p2/v.png", "Q")], [{"P"}, {"Q"}]),
+        (["data/train/p1/v.png"], [("root/train/p1/v.png", "P"), ("root/valid/p1/v.png", "Q")], [{"P"}]),
+        (["a/1.png", "b/1.png"], [("c/1.png", "P")], [set(), set()]),
+        (["a/1.png"], [("c/1.png", "P"), ("d/1.png", "Q")], [set()]),
+        (["images_001/1.png"], [("images/1.png", "P")], [{"P"}]),
+        (["a/1.png", "b/1.png"], [("1.png", "P"), ("b/1.png", "Q")], [{"P"}, {"Q"}]),
+        (["a/1.png", "b/2.png"], [("\\\\host\\share\\a\\1.png", "P"), ("./b/2.png", "Q")], [{"P"}, {"Q"}]),
+        (["a/11.png"], [("1.png", "P")], [set()]),
+    ],
+)
+def test_endings(images: list[str], rows: list[tuple[str, str]], groups: list[set[str]]) -> None:
+    assert [set(found) for found in meet([(name,) for name in images], rows)] == groups
+
+
+names = st.lists(st.sampled_from("ab1"), min_size=1, max_size=4).map("/".join)
+
+
+@given(st.lists(names, max_size=6, unique=True), st.lists(st.tuples(names, st.sampled_from("PQR")), max_size=6))
+def test_an_image_is_met_by_no_row_that_another_row_meets_better(
+    images: list[str], rows: list[tuple[str, str]]
+) -> None:
+    def common(one: str, other: str) -> int:
+        pairs = zip(reversed(one.split("/")), reversed(other.split("/")), strict=False)
+        return next((n for n, (a, b) in enumerate(pairs) if a != b), min(one.count("/"), other.count("/")) + 1)
+
+    for image, found in zip(images, meet([(name,) for name in images], rows), strict=True):
+        longest = max((common(image, row) for row, _ in rows), default=0)
+        best = {group for row, group in rows if common(image, row) == longest > 0}
+        assert found <= best
+        if (image, "P") in rows:
+            assert "P" in found
+
+
+@pytest.mark.parametrize("check", [check_dataset, open_dataset])
+def test_rules_that_place_nothing_are_refused(write: Write, check: Callable[..., object]) -> None:
+    files = {f"dark/p{n}_0.png": png(n) for n in range(4)} | {f"bright/q{n}_0.png": png(10 + n) for n in range(4)}
+    with pytest.raises(DataError, match=r"groups\.pattern: 'pateint' is found in no image's path.* like '.*/.*'"):
+        check(write(files, end="[groups]\npattern = 'pateint'"), None)
+    table = "File name,Patient ID\n" + "".join(f"scans/x{n}.png,{n}\n" for n in range(4))
+    with pytest.raises(DataError, match=r"table 'one\.csv' places no image.*'scans/x0\.png', and the images '.*/.*'"):
+        check(write(files | {"one.csv": table.encode()}, end=TABLE), None)
+    with pytest.raises(DataError, match=r"places no image.* like none at all"):
+        check(write(files | {"one.csv": b"File name,Patient ID\n"}, end=TABLE), None)
+
+
+def test_examples_in_messages_hold_no_patient(write: Write) -> None:
+    patients = ("SMITH_JOHN", "DOE_JANE", "ROE_RICHARD", "PUBLIC_JOE", "LOW_LEE")
+    files = {f"{'dark' if n < 3 else 'bright'}/{name}/1234.png": png(n) for n, name in enumerate(patients)}
+    manifest = write(files, end="[groups]\npattern = 'none'")
+    manifest.write_text(manifest.read_text().replace('"dark/*"', '"dark/**"').replace('"bright/*"', '"bright/**"'))
+    with pytest.raises(DataError, match=r"like '(dark|bright)/\*/0000\.png'") as caught:
+        check_dataset(manifest, None)
+    assert not any(name in str(caught.value) for name in patients)
+
+
+@pytest.mark.parametrize(("n_unplaced", "said"), [(0, False), (1, False), (3, True)])
+def test_a_share_of_unplaced_images_is_a_note(write: Write, n_unplaced: int, said: bool) -> None:
+    files = {f"dark/p{n}.png": png(n) for n in range(25)} | {f"bright/q{n}.png": png(100 + n) for n in range(25)}
+    files |= {f"dark/x{n}.png": png(200 + n) for n in range(n_unplaced)}
+    dataset = open_dataset(write(files, end="[groups]\npattern = '[pq]\\d+'"), None)
+    assert dataset.n_ungrouped == n_unplaced
+    assert any("placed in no group" in note for note in dataset.notes) is said

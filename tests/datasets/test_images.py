@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fixtures.datasets import images
+from fixtures.datasets.alterations import Blank, Noised
 from fixtures.datasets.dataset import ImageFile
 from fixtures.datasets.images import UnreadableImage, open_image
 
@@ -90,6 +91,55 @@ def test_deeper_tiff_is_windowed(dtype: type) -> None:
     result = grey(saved(Image.fromarray(deep), "TIFF"))
     assert (result.min(), result.max()) == (0, 255)
     assert len(np.unique(result)) > 250
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+def test_a_deep_tiff_with_white_as_zero_is_turned_round(dtype: type) -> None:
+    deep = np.linspace(900, 3100, 4096).reshape(64, 64).astype(dtype)
+    dark = grey(saved(Image.fromarray(deep), "TIFF"))
+    assert (grey(saved(Image.fromarray(deep), "TIFF", tiffinfo={262: 0})) == 255 - dark).all()
+    assert (grey(saved(Image.fromarray(RAMP), "TIFF")) == RAMP).all()
+
+
+def flat(kind: str) -> bytes:
+    pixels = np.full((64, 64), 7, np.uint8)
+    if kind == "nearly":
+        pixels = np.random.default_rng(0).integers(100, 103, (64, 64), dtype=np.uint8)
+    if kind == "a marker":
+        pixels[2:6, 2:6] = 255
+    if kind == "deep":
+        return saved(Image.fromarray(np.full((64, 64), 700, np.uint16)))
+    return saved(Image.fromarray(pixels))
+
+
+@pytest.mark.parametrize("kind", ["one level", "nearly", "a marker", "deep"])
+def test_a_flat_picture_of_a_data_set_is_refused(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "flat.png"
+    path.write_bytes(flat(kind))
+    image = ImageFile("0123456789abcdef", path, None, 0, 0)
+    with pytest.raises(UnreadableImage, match=r"^image 0123456789ab: it is flat: "):
+        open_image(image)
+    with pytest.raises(UnreadableImage, match="it is flat"):
+        open_image(image.altered(Noised()))
+    assert open_image(path.read_bytes()).size == (64, 64)
+
+
+def test_a_faint_picture_and_the_blank_control_are_not_refused(tmp_path: Path) -> None:
+    path = tmp_path / "faint.png"
+    path.write_bytes(saved(Image.fromarray(RAMP // 24 + 100)))
+    image = ImageFile("id", path, None, 0, 0)
+    assert open_image(image).size == (16, 16)
+    assert np.unique(np.asarray(open_image(image.altered(Blank(20, 10))))).tolist() == [128]
+
+
+@given(st.integers(0, 255), st.integers(0, 255))
+def test_two_halves_are_flat_within_eight_levels(one: int, other: int) -> None:
+    picture = Image.fromarray(np.repeat(np.array([[one, other]], np.uint8), 32, axis=1)).convert("RGB")
+    if abs(one - other) < images.FLAT:
+        with pytest.raises(UnreadableImage, match="it is flat"):
+            images.refuse_flat(picture)
+    else:
+        images.refuse_flat(picture)
 
 
 def test_flat_deep_images_are_black_and_sparse_ones_are_not() -> None:
