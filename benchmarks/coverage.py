@@ -192,7 +192,8 @@ def run(design: Design, rules: Mapping[str, Any], n_runs: int = N_RUNS) -> dict[
         "other_share": other,
         "n_runs": n_runs,
         "rules": {
-            name: {key: round(float(value) / n_runs, 4) for key, value in found.items()} for name, found in counted.items()
+            name: {key: round(float(value) / n_runs, 4) for key, value in found.items()}
+            for name, found in counted.items()
         },
     }
 

@@ -176,7 +176,7 @@ def page(found: Mapping[str, Any]) -> str:
         f"equal or 80:20. {min(r['n_runs'] for r in rows)} to {max(r['n_runs'] for r in rows)} data sets a cell, with seeds "
         "on which nothing was chosen.",
         "",
-        "**Beside what.** scikit-learn's `RidgeClassifier(class_weight=\"balanced\")`, on the same folds and penalties, its "
+        '**Beside what.** scikit-learn\'s `RidgeClassifier(class_weight="balanced")`, on the same folds and penalties, its '
         "penalty the one that reads",
         "best in grouped, stratified cross-validation inside; worked out by one decomposition, equal to scikit-learn's in "
         "the tests.",

@@ -202,9 +202,7 @@ def _parts(labels: Ints, groups: Ints) -> Ints:
     return dealt[group]
 
 
-def _read_fold(
-    ridge: Ridge, labels: Ints, chosen_from: NDArray[np.bool_], n_classes: int
-) -> tuple[Floats, Ints]:
+def _read_fold(ridge: Ridge, labels: Ints, chosen_from: NDArray[np.bool_], n_classes: int) -> tuple[Floats, Ints]:
     """Held-out log-probabilities [n_sets, n_held_out, K] and the classes read of the left-out training images [n_sets,
     n_training], of training labels [n_sets, n_training]. Each set has the penalty that reads its left-out groups best,
     and the offsets, of the images where `chosen_from` [n_sets, n_training].
