@@ -176,7 +176,9 @@ def test_what_cannot_be_held_out_is_said_before_a_weight_is_read(
 def test_groups_that_exclusion_has_taken_are_missed_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = drawn(tmp_path, 8, 3)
     folder = store.Folder(tmp_path / "store", "features")
-    measured = Measurement(dataset.images[:-1], ((dataset.images[-1], "broken"),), "features", folder)
+    broken = next(image for image in dataset.images if image.label == 1)
+    kept = tuple(image for image in dataset.images if image is not broken)
+    measured = Measurement(kept, ((broken, "broken"),), "features", folder)
     monkeypatch.setattr(diagnosis, "open_dataset", lambda *_: dataset)
     monkeypatch.setattr(evidence, "measure", lambda *_: measured)
     settings = Settings(store=tmp_path / "store")
