@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from fixtures.models.input_settings import CannotAlter, altered
 from fixtures.models.loading import LoadedModel
 
 Scores = NDArray[np.float32]
+Asked = TypeVar("Asked")
 
 
 class CannotAsk(ValueError):
@@ -93,7 +94,7 @@ class Asker:
 
         return self._under(alternative, compute)
 
-    def _under(self, alternative: Input | None, compute: Callable[[LoadedModel], Any]) -> Any:
+    def _under(self, alternative: Input | None, compute: Callable[[LoadedModel], Asked]) -> Asked:
         try:
             changes = {} if alternative is None else alternative.changes
             return compute(altered(self._loaded, changes) if changes else self._loaded)

@@ -74,8 +74,8 @@ def split(labels: Ints, groups: Ints, seed: int) -> Split:
     wanted = -(-SCREENED // len(classes))
     early, late, used = [], [], set()
     for label in classes:
-        own = rng.permutation(np.unique(groups[labels == label]))
-        own = [group for group in own if group not in used]
+        permuted = rng.permutation(np.unique(groups[labels == label]))
+        own = [group for group in permuted if group not in used]
         taken: list[int] = []
         for group in own[: len(own) // 3]:
             if len(taken) >= wanted:
@@ -181,7 +181,7 @@ def assess(answers: Ints, own: Ints, labels: Ints, groups: Ints, n_classes: int,
 def sign_flips(gains: Floats, groups: Ints, seed: int) -> Floats:
     """One-sided p of each row of [n, n_images] gains under random signs of whole groups, with all rows counted."""
     _, group = np.unique(groups, return_inverse=True)
-    by_group = np.stack([np.bincount(group, weights=row) for row in gains])
+    by_group: Floats = np.stack([np.bincount(group, weights=row) for row in gains]).astype(np.float64)
     spread = np.sqrt((by_group**2).sum(axis=1))
     by_group = by_group / np.where(spread > 0, spread, 1.0)[:, None]
     signs = np.random.default_rng(seed).choice([-1.0, 1.0], size=(by_group.shape[1], DRAWS))

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -58,8 +59,8 @@ def ask_again(evidence: Evidence, links: Mapping[Stage, LinkJudgement]) -> Count
     try:
         cut = rule.split(labels, groups, evidence.settings.seed)
     except rule.TooFew as error:
-        own = signal(balanced_accuracy(labels, lost.own, evidence.n_classes), evidence.n_classes)
-        return Counterfactuals(n_images=0, asked=own, short=lost.short, reason=str(error), **about)
+        answered = signal(balanced_accuracy(labels, lost.own, evidence.n_classes), evidence.n_classes)
+        return Counterfactuals(n_images=0, asked=answered, short=lost.short, reason=str(error), **about)
     found = _remembered(evidence, rows, cut, lost)
     listed: list[dict[str, Any]] = json.loads(found["listed"].tobytes())
     n = evidence.n_classes
@@ -164,14 +165,14 @@ def _asked(evidence: Evidence, rows: Ints, cut: rule.Split, lost: Lost) -> Array
         if one.decodes:
             reasons[i] = "it changes what is written, and the likeliest option is judged" if likeliest else None
             continue
-        seen = attempt(i, lambda one=one: asker.seen(few, one))
+        seen = attempt(i, partial(asker.seen, few, one))
         if seen in known:
             reasons[i] = (
                 "it changes nothing of these images" if known[seen] == "as it is" else f"the same as: {known[seen]}"
             )
         elif seen is not None:
             known[seen] = one.name
-            scores[i] = attempt(i, lambda one=one: asker.scores(at(cut.first), one))
+            scores[i] = attempt(i, partial(asker.scores, at(cut.first), one))
     scores = {i: values for i, values in scores.items() if values is not None}
     promises = [
         rule.promise(scores[i], labels[cut.first], likeliest) if i in scores else np.nan for i in range(len(inputs))
@@ -182,7 +183,7 @@ def _asked(evidence: Evidence, rows: Ints, cut: rule.Split, lost: Lost) -> Array
     both = np.concatenate([cut.first, cut.second])
     open_ = []
     for i in again:
-        more = attempt(i, lambda i=i: asker.scores(at(cut.second), inputs[i])) if len(cut.second) else scores[i][:0]
+        more = attempt(i, partial(asker.scores, at(cut.second), inputs[i])) if len(cut.second) else scores[i][:0]
         if more is None:
             continue
         scores[i] = np.concatenate([scores[i], more])
@@ -197,13 +198,10 @@ def _asked(evidence: Evidence, rows: Ints, cut: rule.Split, lost: Lost) -> Array
         top = scores[chosen[0]].argmax(axis=1)
         chosen = [i for i in chosen if rule.may_be_as_good(scores[i].argmax(axis=1), top, labels[both], n)]
     for i in chosen if likeliest else [*chosen, *writing]:
-        if likeliest:
-            found = attempt(i, lambda i=i: asker.scores(at(cut.test), inputs[i]).argmax(axis=1))
-        else:
-            found = attempt(i, lambda i=i: said_classes(asker.texts(at(cut.test), inputs[i]), dataset))
-        if found is not None:
+        read = attempt(i, partial(asker.scores if likeliest else asker.texts, at(cut.test), inputs[i]))
+        if read is not None:
             tested.append(i)
-            answers.append(found)
+            answers.append(read.argmax(axis=1) if likeliest else said_classes(read, dataset))
     listed = [
         {"name": one.name, "changes": one.listed, "reason": reason, "n_images": count}
         for one, reason, count in zip(inputs, reasons, n_images, strict=True)
