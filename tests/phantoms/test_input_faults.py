@@ -194,6 +194,8 @@ def test_inverting_is_what_a_negative_factor_does(loaded: Any) -> None:
     from fixtures.models.input_settings import altered, settings
 
     found = settings(loaded)
+    if "image_processor.image_grid_pinpoints" in found:
+        pytest.skip("tiles are padded with black before they are rescaled, which inverts the padding too")
     factor, mean = found["image_processor.rescale_factor"], found["image_processor.image_mean"]
     said = altered(
         loaded,
