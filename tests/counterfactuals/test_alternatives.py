@@ -54,11 +54,19 @@ def test_every_alternative_reaches_the_model_otherwise_and_gives_numbers(loaded,
             assert asker.scores(images, one).shape == (2, 3)
         except CannotAsk:
             refused.append(one.name)
-    assert refused == []
-    assert asker.passes == 2 * len(found)
+    assert set(refused) <= _refused(loaded)
+    assert asker.passes == 2 * (len(found) - len(refused))
     # Nothing of it stays in the model.
     assert asker.seen(images) == own
     assert alternatives(loaded) == found
+
+
+def _refused(loaded: Any) -> set[str]:
+    """What a family cannot be asked under: Gemma 3's processor crops nothing, InternVL's shuffle needs a lattice."""
+    return {
+        "gemma3": {"the shorter side resized to 32 and the centre cropped"},
+        "internvl": {"vision_feature_select_strategy full"},
+    }.get(loaded.model.config.model_type, set())
 
 
 def _idle(loaded: Any) -> set[str]:
