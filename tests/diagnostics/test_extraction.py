@@ -283,7 +283,7 @@ def test_a_model_that_reasons_unannounced_is_asked_again_with_room(
         return "<think>round" if len(tokens) < 9 else "<think>round</think>normal"
 
     monkeypatch.setattr(extraction, "REASONING_TOKENS", 9)
-    monkeypatch.setattr(extraction.Extractor, "_decode", decode)
+    monkeypatch.setattr(extraction, "written", decode)
     with extraction.Extractor(loaded, PROMPT, OPTIONS, max_new_tokens=2).hooked() as extractor:
         texts = [extractor.read(pictures()[:1]).texts for _ in range(2)]
     assert texts == [["<think>round</think>normal"]] * 2
