@@ -24,13 +24,9 @@ def accuracy(reading: probing.Reading, labels: Ints) -> float:
 @pytest.mark.parametrize("width", [8, 60, 200])
 @pytest.mark.parametrize("per_group", [1, 4])
 def test_noise_stays_at_chance(width: int, per_group: int) -> None:
-    """Noise that the images of a patient share, as their anatomy, tells nothing of the label.
-
-    The inner accuracy is a little high (0.61 for 32 training patients of 4 images), since the offsets and the penalty
-    are fitted to the scores they are judged by; the held-out one is not.
-    """
+    """Noise that the images of a patient share, as their anatomy, tells nothing of the label, held out or inside."""
     outer, inner = [], []
-    for seed in range(6):
+    for seed in range(24):
         labels, groups, fold = patients(160 // per_group, per_group)
         rng = np.random.default_rng(seed)
         x = (
@@ -39,8 +35,9 @@ def test_noise_stays_at_chance(width: int, per_group: int) -> None:
         reading = probing.read_ridge(x, labels, groups, fold)
         outer.append(accuracy(reading, labels))
         inner.append(reading.inner_accuracy.mean())
+    # A run's accuracy varies by 0.09, the mean of 24 by 0.02.
     assert abs(np.mean(outer) - 0.5) < 0.08
-    assert np.mean(inner) < 0.65
+    assert abs(np.mean(inner) - 0.5) < 0.08
 
 
 @pytest.mark.parametrize("k", [3, 4])
