@@ -227,8 +227,8 @@ def run(base: str, kind: str, fault: str | None, bases: Path, work: Path) -> dic
         evidence = gather(spec, data, settings, quiet)
         judged = judgement_of(evidence, null.of_reference(evidence).p)
         gathered = time.perf_counter()
-        wanted = trial.wanted(evidence, judged.links, None)
-        asked = trial.ask_again(evidence, judged.links) if wanted else None
+        wanted = trial.wanted(evidence, judged, None)
+        asked = trial.ask_again(evidence, judged) if wanted else None
         cause = joined(None, asked, judged.links)
     except FaultError as error:
         return cell | {"cannot": str(error)}

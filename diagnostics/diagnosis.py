@@ -109,7 +109,7 @@ def _conclude(evidence: Evidence) -> Diagnosis:
     verdicts = time.perf_counter()
     swap = find_cause(evidence)
     swapped = time.perf_counter()
-    counterfactuals = trial.ask_again(evidence, judged.links) if trial.wanted(evidence, judged.links, swap) else None
+    counterfactuals = trial.ask_again(evidence, judged) if trial.wanted(evidence, judged, swap) else None
     cause = joined(swap, counterfactuals, judged.links)
     asked = time.perf_counter()
     grounding = ground(evidence) if evidence.settings.ground else None

@@ -186,7 +186,10 @@ class LinkJudgement:
 
 @dataclass(frozen=True)
 class Judgement:
+    """The whole chain. carries_labels: whether the reference reads the labels from these images."""
+
     links: dict[Stage, LinkJudgement]
+    carries_labels: bool
     verdict: VerdictValue
     primary: FailureMode | None
     tied: list[FailureMode]
@@ -253,6 +256,7 @@ def judge(
     verdicts = [link.verdict for link in links.values()]
     return Judgement(
         links=links,
+        carries_labels=readable["reference"],
         verdict="fail" if failing else "pass" if set(verdicts) == {"pass"} else "inconclusive",
         primary=FAILURE_MODES[failing[0]] if failing and not tied else None,
         tied=[FAILURE_MODES[s] for s in (failing[0], *tied)] if tied else [],

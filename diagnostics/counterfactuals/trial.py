@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -16,9 +16,9 @@ from diagnostics import store
 from diagnostics.asking import images_at
 from diagnostics.counterfactuals import rule
 from diagnostics.evidence import Evidence, said_classes
-from diagnostics.judging import LinkJudgement
+from diagnostics.judging import Judgement, link_verdict
 from diagnostics.measurement import OPTIONS, answer_length
-from diagnostics.records import Alternative, Cause, Counterfactuals, Difference, Stage
+from diagnostics.records import Alternative, Cause, Counterfactuals, Difference
 from diagnostics.scores import balanced_accuracy, signal
 
 RECIPE = 2
@@ -42,19 +42,31 @@ class Lost:
     short: float
 
 
-def wanted(evidence: Evidence, links: Mapping[Stage, LinkJudgement], swap: Cause | None) -> bool:
+def wanted(evidence: Evidence, judged: Judgement, swap: Cause | None) -> bool:
     """Whether a loss is there that no swap has explained, or the asking was asked for."""
     explained = swap is not None and swap.module is not None
-    fails = any(link.verdict == "fail" for link in links.values())
-    return evidence.settings.treat or (fails and not explained)
+    return evidence.settings.treat or (not explained and loses(evidence, judged))
 
 
-def ask_again(evidence: Evidence, links: Mapping[Stage, LinkJudgement]) -> Counterfactuals:
+def loses(evidence: Evidence, judged: Judgement) -> bool:
+    """Whether a link fails, or the answer hands on less than its own link must of what was readable at any probed place
+    before it: a loss that is shared by several links may leave each of them undecided.
+    """
+    if any(link.verdict == "fail" for link in judged.links.values()):
+        return True
+    if not judged.carries_labels:
+        return False
+    drawn = {place: evidence.resamples.signal(read, place) for place, read in evidence.predictions.items()}
+    tau = judged.links["answer"].threshold
+    return any(link_verdict(drawn["answer"] - tau * drawn[place]) == "fail" for place in ("vision", "connector", "llm"))
+
+
+def ask_again(evidence: Evidence, judged: Judgement) -> Counterfactuals:
     """Ask under every alternative on a few images, under the few best on more, and name one that explains the loss."""
     rows = evidence.sample()
     labels, groups = evidence.labels[rows], evidence.groups[rows]
-    fails = any(link.verdict == "fail" for link in links.values())
-    lost = lost_on(evidence, rows, links["vision"].verdict == "fail")
+    fails = loses(evidence, judged)
+    lost = lost_on(evidence, rows, judged.links["vision"].verdict == "fail")
     about: dict[str, Any] = {"judged_on": lost.judged_on}
     try:
         cut = rule.split(labels, groups, evidence.settings.seed)
@@ -70,7 +82,7 @@ def ask_again(evidence: Evidence, links: Mapping[Stage, LinkJudgement]) -> Count
         if len(found["answers"])
         else []
     )
-    short = lost_on(evidence, rows[cut.test], links["vision"].verdict == "fail", lost.judged_on).short
+    short = lost_on(evidence, rows[cut.test], judged.links["vision"].verdict == "fail", lost.judged_on).short
     chosen = rule.named(tested, short) if fails else None
     of_tested = dict(zip(found["tested"].tolist(), tested, strict=True))
     tried = []
