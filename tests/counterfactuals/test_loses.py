@@ -1,0 +1,51 @@
+"""When other inputs are asked: where a loss is, whether one link fails or several share it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from diagnostics.counterfactuals.trial import loses
+from diagnostics.judging import Resamples, judge
+
+N_GROUPS, K = 60, 3
+TAUS = {"vision": 0.75, "connector": 0.8, "llm": 0.8, "answer": 0.8}
+
+
+def asked(wrong: dict[str, float], null_p: float = 0.001) -> tuple[bool, Any]:
+    """Whether other inputs are asked, and the judgement, where shares of the images are read wrongly at each place."""
+    labels = np.repeat(np.arange(N_GROUPS) % K, 2)
+    groups = np.repeat(np.arange(N_GROUPS), 2)
+    order = np.random.default_rng(0).random(N_GROUPS)[groups]
+    read = {place: np.where(order < share, (labels + 1) % K, labels) for place, share in wrong.items()}
+    resamples = Resamples(labels, groups, K, 0)
+    judged = judge(labels, read, TAUS, resamples, K, null_p)
+    return loses(SimpleNamespace(resamples=resamples, predictions=read), judged), judged
+
+
+SOUND = {"reference": 0.03, "vision": 0.05, "connector": 0.05, "llm": 0.05, "answer": 0.05}
+
+
+def test_nothing_is_asked_of_a_sound_model() -> None:
+    assert not asked(SOUND)[0]
+
+
+@pytest.mark.parametrize("place", ["vision", "connector", "llm", "answer"])
+def test_a_failing_link_is_a_loss(place: str) -> None:
+    after = list(SOUND)[list(SOUND).index(place) :]
+    found, judged = asked(SOUND | dict.fromkeys(after, 0.6))
+    assert found
+    assert judged.links[place].verdict == "fail"
+
+
+def test_a_loss_that_several_links_share_is_one() -> None:
+    found, judged = asked(SOUND | {"connector": 0.14, "llm": 0.24, "answer": 0.34})
+    assert {link.verdict for link in judged.links.values()} <= {"pass", "inconclusive"}
+    assert found
+
+
+def test_images_that_do_not_carry_the_labels_show_no_loss() -> None:
+    assert not asked(SOUND | {"connector": 0.14, "llm": 0.24, "answer": 0.34}, null_p=0.5)[0]
