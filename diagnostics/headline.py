@@ -40,10 +40,10 @@ def failing(diagnosis: Diagnosis) -> list[FailureMode]:
 
 def headline(diagnosis: Diagnosis) -> str:
     """What stands beside the verdict: where the signal stops being readable, or the cause once it is shown; empty
-    unless the diagnosis fails."""
+    where the diagnosis passes, and where it is undecided without a cause."""
     modes = failing(diagnosis)
     cause = settled(diagnosis)
-    if cause is not None and diagnosis.verdict == "fail" and diagnosis.error is None:
+    if cause is not None and diagnosis.verdict in ("fail", "inconclusive") and diagnosis.error is None:
         found = f"cause: {_named(diagnosis, cause)}"
         return f"{MODE_NAMES[modes[0]]}, {found}" if modes == [_mode(cause.module)] else found
     names = ", ".join(MODE_NAMES[mode] for mode in modes if mode != LAST)
@@ -54,7 +54,7 @@ def headline(diagnosis: Diagnosis) -> str:
 
 
 def kind(diagnosis: Diagnosis) -> str | None:
-    """The headline as one of a few words, to be counted; None unless the diagnosis fails."""
+    """The headline as one of a few words, to be counted; None where there is none."""
     if not headline(diagnosis):
         return "not named" if diagnosis.verdict == "fail" and diagnosis.error is None else None
     cause, modes = settled(diagnosis), failing(diagnosis)
