@@ -25,6 +25,8 @@ from benchmarks.detection import SHIFTS  # noqa: E402
 
 N_PATIENTS, IMAGES_PER_PATIENT, IMAGE_SEED = 60, 2, 31
 MODULES = ("vision", "connector", "llm", "answer")
+PLACES = ("input", *MODULES)
+"""What may be named."""
 NOTHING = "none"
 CO_ADAPTED = "healthy.permuted_channels#1"
 """Tower and connector changed together: each works only with its own partner. Of another seed than the faults, whose
@@ -149,11 +151,11 @@ def page(rows: list[dict[str, Any]]) -> str:
         wrong = rate(sum(row["named"] not in (row["module"], NOTHING) for row in own), len(own))
         lines.append(f"| {kind} | {len(own)} | {len(better)} | {right} | {probes} | {wrong} |")
     lines += ["", *(f"* {kind}: {says}." for kind, says in SAYS.items())]
-    lines += ["", "## Planted against named", "", f"| planted | {' | '.join((*MODULES, NOTHING))} |"]
-    lines += ["|---" * (len(MODULES) + 2) + "|"]
+    lines += ["", "## Planted against named", "", f"| planted | {' | '.join((*PLACES, NOTHING))} |"]
+    lines += ["|---" * (len(PLACES) + 2) + "|"]
     for planted in (*MODULES, NOTHING):
         counts = [
-            sum(row["module"] == planted and row["named"] == named for row in done) for named in (*MODULES, NOTHING)
+            sum(row["module"] == planted and row["named"] == named for row in done) for named in (*PLACES, NOTHING)
         ]
         lines.append(f"| {planted} | {' | '.join(map(str, counts))} |")
     lines += ["", "## By mechanism", "", "| pairs | planted | second checkpoint | named | why nothing is named |"]
@@ -163,7 +165,7 @@ def page(rows: list[dict[str, Any]]) -> str:
         second = row["against"] or ("healthy" if row["base"] == row["against_base"] else "other seed")
         by_mechanism.setdefault((row["kind"], row["planted"] or "healthy", second), []).append(row)
     for (kind, planted, second), own in by_mechanism.items():
-        names = [f"{named} {n}" for named in (*MODULES, NOTHING) if (n := sum(row["named"] == named for row in own))]
+        names = [f"{named} {n}" for named in (*PLACES, NOTHING) if (n := sum(row["named"] == named for row in own))]
         whys = sorted({row["reason"].split(":")[0] for row in own if row["named"] == NOTHING})
         lines.append(f"| {kind} | {planted} | {second} | {', '.join(names)} | {'; '.join(whys)} |")
     return "\n".join(lines) + "\n"
