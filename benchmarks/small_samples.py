@@ -84,7 +84,7 @@ def distance(signal: float) -> float:
 
 
 def ridge_classifier(x: Floats, labels: Ints, z: Floats, penalties: Floats, n_classes: int) -> Ints:
-    """What scikit-learn's RidgeClassifier(class_weight="balanced") reads of z, [n_penalties, n_z], by one decomposition."""
+    """What scikit-learn's RidgeClassifier(class_weight="balanced") reads of z, [n_penalties, n_z]."""
     weights = len(labels) / (n_classes * np.bincount(labels, minlength=n_classes))[labels]
     y = np.where(labels[:, None] == np.arange(n_classes), 1.0, -1.0)
     x_mean, y_mean = np.average(x, axis=0, weights=weights), np.average(y, axis=0, weights=weights)
@@ -120,7 +120,7 @@ def n_runs(cell: Cell) -> int:
 
 
 def run(cell: Cell, runs: int | None = None, first: int = 0) -> dict[str, Any]:
-    """Balanced accuracies held out of the probe and of scikit-learn's, and the probe's inner one, with standard errors."""
+    """Balanced accuracies held out, of the probe and of scikit-learn's, and the probe's inner one, with errors."""
     from diagnostics import folds, probing
     from diagnostics.scores import balanced_accuracy
 
@@ -169,24 +169,31 @@ def page(found: Mapping[str, Any]) -> str:
         "",
         "All data are in [benchmarks/small_samples.json](../benchmarks/small_samples.json).",
         "",
-        "**What is drawn.** Gaussian classes whose columns share directions, two images a patient, whose noise agrees in "
+        "**What is drawn.** Gaussian classes whose columns share directions, two images a patient, whose "
+        "noise agrees in "
         "part. *Strength* is the",
         "signal of the best linear reader that knows the distribution: "
-        f"{', '.join(f'{name} {100 * value:g}' for name, value in STRENGTHS.items())} points (two classes). Classes are",
-        f"equal or 80:20. {min(r['n_runs'] for r in rows)} to {max(r['n_runs'] for r in rows)} data sets a cell, with seeds "
+        f"{', '.join(f'{name} {100 * value:g}' for name, value in STRENGTHS.items())} points (two classes). "
+        "Classes are",
+        f"equal or 80:20. {min(r['n_runs'] for r in rows)} to {max(r['n_runs'] for r in rows)} data sets a "
+        "cell, with seeds "
         "on which nothing was chosen.",
         "",
-        '**Beside what.** scikit-learn\'s `RidgeClassifier(class_weight="balanced")`, on the same folds and penalties, its '
+        '**Beside what.** scikit-learn\'s `RidgeClassifier(class_weight="balanced")`, on the same folds and '
+        "penalties, its "
         "penalty the one that reads",
-        "best in grouped, stratified cross-validation inside; worked out by one decomposition, equal to scikit-learn's in "
+        "best in grouped, stratified cross-validation inside; worked out by one decomposition, equal to "
+        "scikit-learn's in "
         "the tests.",
         "",
-        f"Cells in which the probe reads less beyond three standard errors: {len(behind)} of {len(rows)}. Cells whose inner "
+        f"Cells in which the probe reads less beyond three standard errors: {len(behind)} of {len(rows)}. "
+        "Cells whose inner "
         f"accuracy is off by more than",
         f"2 points beyond three standard errors: {len(off)}. Mean over cells: {_mean(rows, 'difference'):+.2f} points "
         f"against scikit-learn's, inner accuracy {_mean(rows, 'inner_bias'):+.2f} points.",
         "",
-        "Points of balanced accuracy, with standard errors: the probe's, its lead, and its inner accuracy less the held-out "
+        "Points of balanced accuracy, with standard errors: the probe's, its lead, and its inner accuracy "
+        "less the held-out "
         "one.",
         "",
         "| images | width | strength | classes | ratio | reads | lead | inner accuracy |",
