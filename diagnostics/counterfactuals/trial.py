@@ -16,7 +16,7 @@ from diagnostics import store
 from diagnostics.asking import images_at
 from diagnostics.counterfactuals import rule
 from diagnostics.evidence import Evidence, said_classes
-from diagnostics.judging import Judgement, link_verdict
+from diagnostics.judging import ALPHA, Judgement
 from diagnostics.measurement import OPTIONS, answer_length
 from diagnostics.records import Alternative, Cause, Counterfactuals, Difference
 from diagnostics.scores import balanced_accuracy, signal
@@ -49,16 +49,19 @@ def wanted(evidence: Evidence, judged: Judgement, swap: Cause | None) -> bool:
 
 
 def loses(evidence: Evidence, judged: Judgement) -> bool:
-    """Whether a link fails, or the answer hands on less than its own link must of what was readable at any probed place
-    before it: a loss that is shared by several links may leave each of them undecided.
+    """Whether a link fails, or the answer reads clearly less than a probed place before it, and hands on less of that
+    than its own link must: a loss that several links share, or too few patients, may leave each of them undecided.
     """
     if any(link.verdict == "fail" for link in judged.links.values()):
         return True
     if not judged.carries_labels:
         return False
     drawn = {place: evidence.resamples.signal(read, place) for place, read in evidence.predictions.items()}
-    tau = judged.links["answer"].threshold
-    return any(link_verdict(drawn["answer"] - tau * drawn[place]) == "fail" for place in ("vision", "connector", "llm"))
+    signal_at, tau = judged.signal, judged.links["answer"].threshold
+    return any(
+        signal_at["answer"] < tau * signal_at[place] and np.quantile(drawn[place] - drawn["answer"], ALPHA) > 0
+        for place in ("vision", "connector", "llm")
+    )
 
 
 def ask_again(evidence: Evidence, judged: Judgement) -> Counterfactuals:
