@@ -21,7 +21,7 @@ from diagnostics.measurement import OPTIONS, answer_length
 from diagnostics.records import Alternative, Cause, Counterfactuals, Difference
 from diagnostics.scores import balanced_accuracy, signal
 
-RECIPE = 2
+RECIPE = 3
 """Counts changes of how alternatives are made and asked, so that none is read of another's store."""
 
 Judged = Literal["likeliest", "said"]
@@ -156,7 +156,7 @@ def _asked(evidence: Evidence, rows: Ints, cut: rule.Split, lost: Lost) -> Array
     length = answer_length(evidence.spec, evidence.settings)
     asker = Asker(loaded, dataset.prompt, dataset.answers, evidence.loader.limit, length)
     images, labels = images_at(evidence, rows), evidence.labels[rows]
-    own = evidence.measured.array(OPTIONS)[rows]
+    own = evidence.measured.array(OPTIONS)[rows] if likeliest else _certain(lost.own, n)
     inputs = alternatives(loaded, evidence.spec)
     reasons: list[str | None] = [None] * len(inputs)
     n_images = [0] * len(inputs)
@@ -172,22 +172,30 @@ def _asked(evidence: Evidence, rows: Ints, cut: rule.Split, lost: Lost) -> Array
             reasons[i] = str(error)
             return None
 
+    def ask(i: int, some: Ints) -> Any:
+        """Log-likelihoods of the options, or which is said, [n_images, K]; None where it cannot be asked."""
+        if likeliest:
+            return attempt(i, partial(asker.scores, at(some), inputs[i]))
+        # An answer is as likely as ever where the text goes on beyond it, so the text itself is read.
+        texts = attempt(i, partial(asker.texts, at(some), inputs[i]))
+        return None if texts is None else _certain(said_classes(texts, dataset), n)
+
     few = at(np.array([cut.first[labels[cut.first] == label][0] for label in np.unique(labels)]))
     known = {asker.seen(few): "as it is"}
-    writing = [i for i, one in enumerate(inputs) if one.decodes]
     for i, one in enumerate(inputs):
         evidence.progress("asking again", i, len(inputs))
-        if one.decodes:
-            reasons[i] = "it changes what is written, and the likeliest option is judged" if likeliest else None
+        if one.decodes and likeliest:
+            reasons[i] = "it changes what is written, and the likeliest option is judged"
             continue
-        seen = attempt(i, partial(asker.seen, few, one))
+        # What is written otherwise of the same input is not seen in the input.
+        seen = one.name if one.decodes else attempt(i, partial(asker.seen, few, one))
         if seen in known:
             reasons[i] = (
                 "it changes nothing of these images" if known[seen] == "as it is" else f"the same as: {known[seen]}"
             )
         elif seen is not None:
             known[seen] = one.name
-            scores[i] = attempt(i, partial(asker.scores, at(cut.first), one))
+            scores[i] = ask(i, cut.first)
     scores = {i: values for i, values in scores.items() if values is not None}
     promises = [
         rule.promise(scores[i], labels[cut.first], likeliest) if i in scores else np.nan for i in range(len(inputs))
@@ -198,25 +206,25 @@ def _asked(evidence: Evidence, rows: Ints, cut: rule.Split, lost: Lost) -> Array
     both = np.concatenate([cut.first, cut.second])
     open_ = []
     for i in again:
-        more = attempt(i, partial(asker.scores, at(cut.second), inputs[i])) if len(cut.second) else scores[i][:0]
+        more = ask(i, cut.second) if len(cut.second) else scores[i][:0]
         if more is None:
             continue
         scores[i] = np.concatenate([scores[i], more])
         n_images[i], reasons[i] = len(both), "too little is gained on the images that screen"
-        if not likeliest or rule.may_explain(scores[i].argmax(axis=1), lost.own[both], labels[both], lost.short, n):
+        if rule.may_explain(_answers(scores[i]), lost.own[both], labels[both], lost.short, n):
             open_.append(i)
     promises = [rule.promise(scores[i], labels[both], likeliest) for i in open_]
     best = rule.best(promises, rule.promise(own[both], labels[both], likeliest), rule.FINAL)
     tested, answers = [], []
     chosen = [open_[k] for k in best]
-    if likeliest and chosen:
-        top = scores[chosen[0]].argmax(axis=1)
-        chosen = [i for i in chosen if rule.may_be_as_good(scores[i].argmax(axis=1), top, labels[both], n)]
-    for i in chosen if likeliest else [*chosen, *writing]:
-        read = attempt(i, partial(asker.scores if likeliest else asker.texts, at(cut.test), inputs[i]))
+    if chosen:
+        top = _answers(scores[chosen[0]])
+        chosen = [i for i in chosen if rule.may_be_as_good(_answers(scores[i]), top, labels[both], n)]
+    for i in chosen:
+        read = ask(i, cut.test)
         if read is not None:
             tested.append(i)
-            answers.append(read.argmax(axis=1) if likeliest else said_classes(read, dataset))
+            answers.append(_answers(read))
     listed = [
         {"name": one.name, "changes": one.listed, "reason": reason, "n_images": count}
         for one, reason, count in zip(inputs, reasons, n_images, strict=True)
@@ -227,3 +235,14 @@ def _asked(evidence: Evidence, rows: Ints, cut: rule.Split, lost: Lost) -> Array
         "answers": np.array(answers, dtype=np.int64).reshape(len(answers), len(cut.test)),
         "passes": np.array([asker.passes], dtype=np.int64),
     }
+
+
+def _certain(classes: Ints, n_classes: int) -> NDArray[np.float32]:
+    """Log-likelihoods [n_images, K] that are 0 for the class that is said and minus infinity for all others."""
+    said = classes[:, None] == np.arange(n_classes)
+    return np.where(said, 0.0, -np.inf).astype(np.float32)
+
+
+def _answers(scores: NDArray[np.float32]) -> Ints:
+    """The likeliest class, [n_images]; -1 where none is possible."""
+    return np.where(np.isfinite(scores).any(axis=1), scores.argmax(axis=1), -1).astype(np.int64)
