@@ -517,6 +517,9 @@ class Counterfactuals(Record):
     LLM, or, where the tower's link fails, in the reference."""
     named: str | None = None
     """The alternative that explains the loss, if one does; of several the best."""
+    rivals: list[str] = Field(default_factory=list)
+    """Alternatives that explain it alike and have no setting in common. None is named then: two changes that have
+    nothing to do with each other cannot both be the fault, so either may only make up for one elsewhere."""
     passes: float = 0.0
     """Images that went through the model, by image of the sample."""
     tried: list[Alternative] = Field(default_factory=list)

@@ -54,5 +54,10 @@ def _none_explains(asked: Counterfactuals | None) -> str:
         return "no other input was asked"
     if asked.reason is not None:
         return f"no other input was asked, since {asked.reason}"
+    if asked.rivals:
+        return (
+            f"{' and '.join(asked.rivals)} give it back alike and have no setting in common, so either may only make "
+            "up for a fault elsewhere"
+        )
     n = sum(one.n_images > 0 for one in asked.tried)
     return f"none of {n} other inputs that this family knows explains it"

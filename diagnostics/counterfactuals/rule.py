@@ -7,7 +7,7 @@ their own; the test on the others is then that of a hypothesis fixed before look
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,6 +65,16 @@ class Tested:
     def explains(self, short: float) -> bool:
         """Whether it gives back SHARE of `short` or more, clearly."""
         return self.clear and short > 0 and self.gain >= SHARE * short
+
+
+@dataclass(frozen=True)
+class Known:
+    """The images that test: labels and patient groups, [n_images], the number of classes, and the seed of resamples."""
+
+    labels: Ints
+    groups: Ints
+    n_classes: int
+    seed: int
 
 
 def split(labels: Ints, groups: Ints, seed: int) -> Split:
@@ -195,3 +205,20 @@ def named(tested: Sequence[Tested], short: float) -> int | None:
     """The alternative that explains `short`, of several the one with the largest gain."""
     explaining = [i for i, one in enumerate(tested) if one.explains(short)]
     return max(explaining, key=lambda i: tested[i].gain) if explaining else None
+
+
+def rivals(
+    chosen: int, tested: Sequence[Tested], answers: Ints, changes: Sequence[Set[str]], short: float, known: Known
+) -> list[int]:
+    """Alternatives that explain `short` too, by settings of which the chosen one changes none, and do not answer
+    clearly worse than it. changes: the paths that each alternative changes.
+    """
+    resamples = Resamples(known.labels, known.groups, known.n_classes, known.seed)
+    drawn = resamples.signal(answers[chosen])
+    return [
+        i
+        for i, one in enumerate(tested)
+        if one.explains(short)
+        and not changes[i] & changes[chosen]
+        and np.quantile(drawn - resamples.signal(answers[i]), ALPHA / 2) <= 0
+    ]

@@ -87,6 +87,12 @@ def ask_again(evidence: Evidence, judged: Judgement) -> Counterfactuals:
     )
     short = lost_on(evidence, rows[cut.test], judged.links["vision"].verdict == "fail", lost.judged_on).short
     chosen = rule.named(tested, short) if fails else None
+    alike: list[int] = []
+    if chosen is not None:
+        changes = [set(listed[i]["changes"]) for i in found["tested"]]
+        known = rule.Known(test, groups[cut.test], n, evidence.settings.seed)
+        others = rule.rivals(chosen, tested, found["answers"], changes, short, known)
+        alike = [chosen, *others] if others else []
     of_tested = dict(zip(found["tested"].tolist(), tested, strict=True))
     tried = []
     for i, one in enumerate(listed):
@@ -107,7 +113,8 @@ def ask_again(evidence: Evidence, judged: Judgement) -> Counterfactuals:
         n_images=len(test),
         asked=signal(balanced_accuracy(test, own, n), n),
         short=short,
-        named=None if chosen is None else listed[int(found["tested"][chosen])]["name"],
+        named=None if chosen is None or alike else listed[int(found["tested"][chosen])]["name"],
+        rivals=[listed[int(found["tested"][i])]["name"] for i in alike],
         tried=tried,
         passes=float(found["passes"][0]) / len(rows),
         **about,

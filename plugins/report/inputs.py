@@ -57,6 +57,12 @@ def none_explains(counterfactuals: Counterfactuals) -> str:
     if not tried:
         why = f": {one_line(counterfactuals.reason)}" if counterfactuals.reason else ""
         return f"The model was asked under no other input{why}."
+    if counterfactuals.rivals:
+        rivals = joined([one_line(name) for name in counterfactuals.rivals])
+        return (
+            f"The answer comes back alike with {rivals}, which have no setting in common. So either may only make up "
+            "for a fault elsewhere, and none is named."
+        )
     tested = [other for other in tried if other.change is not None]
     best = max(tested, key=lambda other: other.change.change if other.change else 0.0, default=None)
     near = ""

@@ -132,3 +132,20 @@ def test_gains_add_up_to_the_difference_of_signal():
     one, other = rng.integers(-1, K, (2, 50))
     difference = signal(balanced_accuracy(labels, one, K), K) - signal(balanced_accuracy(labels, other, K), K)
     assert rule._gains(one, other, labels, K).sum() == pytest.approx(difference)
+
+
+def test_two_unrelated_changes_that_help_alike_leave_the_cause_open():
+    labels, groups = np.repeat(np.arange(30) % 3, 2), np.repeat(np.arange(30), 2)
+    own = np.full_like(labels, 3)
+    nearly = np.where(groups == 4, 3, labels)
+    half = np.where(groups % 2 == 0, labels, 3)
+    answers = np.stack([labels, nearly, half])
+    tested = rule.assess(answers, own, labels, groups, 3, 0)
+    known = rule.Known(labels, groups, 3, 0)
+    assert rule.named(tested, 1.0) == 0
+
+    def found(*changes: set[str]) -> list[int]:
+        return rule.rivals(0, tested, answers, changes, 1.0, known)
+
+    assert found({"mean"}, {"rotary"}, {"layer"}) == [1]  # the third answers clearly worse
+    assert found({"mean", "deviation"}, {"deviation"}, {"layer"}) == []
