@@ -1,6 +1,6 @@
 """The ridge probe on few images beside scikit-learn's RidgeClassifier, and what it believes of itself.
 
-    python -m benchmarks.small_samples run --part 1 --of 4 --out part1.json     # and 2, 3, 4: minutes on one core
+    python -m benchmarks.small_samples run --part 1 --of 8 --out part1.json     # and 2 to 8: minutes on one core
     python -m benchmarks.small_samples page part?.json
 
 Writes benchmarks/small_samples.json and docs/small-samples.md.
@@ -25,16 +25,15 @@ PAGE = HERE.parent / "docs" / "small-samples.md"
 
 N_IMAGES = (60, 120, 200, 400, 800)
 WIDTHS = (16, 64, 256, 1024)
-STRENGTHS = {"weak": 0.15, "middle": 0.4, "strong": 0.75}
+STRENGTHS = {"weak": 0.3, "middle": 0.6, "strong": 0.9}
 """Signal of the best linear reader that knows the distribution, in words."""
 PER_GROUP = 2
 WITHIN = 0.3
 """Share of the variance of the noise that the images of a group have in common."""
 SPECTRUM = 0.5
 """Columns' noise and signal fall as their number to the power of minus this, before standardising."""
-MOST_WORK = 4e8
-"""Images times images times columns of a cell's data sets, which sets how many are drawn."""
-LEAST_RUNS, MOST_RUNS = 40, 300
+SECONDS, MOST_RUNS, LEAST_RUNS = 4.0, 40, 3
+"""What a cell may take, by estimate, and the data sets it has at most and at least."""
 N_INNER = 5
 PENALTIES = np.logspace(-3, 4, 8)
 
@@ -84,7 +83,7 @@ def distance(signal: float) -> float:
 
 
 def ridge_classifier(x: Floats, labels: Ints, z: Floats, penalties: Floats, n_classes: int) -> Ints:
-    """What scikit-learn's RidgeClassifier(class_weight="balanced") reads of z, [n_penalties, n_z], by one decomposition."""
+    """What scikit-learn's RidgeClassifier(class_weight="balanced") reads of z, [n_penalties, n_z]."""
     weights = len(labels) / (n_classes * np.bincount(labels, minlength=n_classes))[labels]
     y = np.where(labels[:, None] == np.arange(n_classes), 1.0, -1.0)
     x_mean, y_mean = np.average(x, axis=0, weights=weights), np.average(y, axis=0, weights=weights)
@@ -115,12 +114,13 @@ def inner_cross_validated(x: Floats, labels: Ints, groups: Ints, z: Floats, n_cl
 
 
 def n_runs(cell: Cell) -> int:
-    work = cell.n_images * min(cell.n_images, cell.width) * max(cell.n_images, cell.width)
-    return int(np.clip(MOST_WORK / work, LEAST_RUNS, MOST_RUNS))
+    rows = 0.64 * cell.n_images
+    seconds = 0.1 + 1e-7 * rows * cell.width * min(rows, cell.width)
+    return int(np.clip(SECONDS / seconds, LEAST_RUNS, MOST_RUNS))
 
 
 def run(cell: Cell, runs: int | None = None, first: int = 0) -> dict[str, Any]:
-    """Balanced accuracies held out of the probe and of scikit-learn's, and the probe's inner one, with standard errors."""
+    """Balanced accuracies held out, of the probe and of scikit-learn's, and the probe's inner one, with errors."""
     from diagnostics import folds, probing
     from diagnostics.scores import balanced_accuracy
 
@@ -164,29 +164,36 @@ def page(found: Mapping[str, Any]) -> str:
     lines = [
         "# The probe on few images",
         "",
-        "    python -m benchmarks.small_samples run --part 1 --of 4 --out part1.json     # and 2, 3, 4",
+        "    python -m benchmarks.small_samples run --part 1 --of 8 --out part1.json     # and 2 to 8",
         "    python -m benchmarks.small_samples page part?.json",
         "",
         "All data are in [benchmarks/small_samples.json](../benchmarks/small_samples.json).",
         "",
-        "**What is drawn.** Gaussian classes whose columns share directions, two images a patient, whose noise agrees in "
+        "**What is drawn.** Gaussian classes whose columns share directions, two images a patient, whose "
+        "noise agrees in "
         "part. *Strength* is the",
         "signal of the best linear reader that knows the distribution: "
-        f"{', '.join(f'{name} {100 * value:g}' for name, value in STRENGTHS.items())} points (two classes). Classes are",
-        f"equal or 80:20. {min(r['n_runs'] for r in rows)} to {max(r['n_runs'] for r in rows)} data sets a cell, with seeds "
+        f"{', '.join(f'{name} {100 * value:g}' for name, value in STRENGTHS.items())} points (two classes). "
+        "Classes are",
+        f"equal or 80:20. {min(r['n_runs'] for r in rows)} to {max(r['n_runs'] for r in rows)} data sets a "
+        "cell, with seeds "
         "on which nothing was chosen.",
         "",
-        "**Beside what.** scikit-learn's `RidgeClassifier(class_weight=\"balanced\")`, on the same folds and penalties, its "
+        '**Beside what.** scikit-learn\'s `RidgeClassifier(class_weight="balanced")`, on the same folds and '
+        "penalties, its "
         "penalty the one that reads",
-        "best in grouped, stratified cross-validation inside; worked out by one decomposition, equal to scikit-learn's in "
+        "best in grouped, stratified cross-validation inside; worked out by one decomposition, equal to "
+        "scikit-learn's in "
         "the tests.",
         "",
-        f"Cells in which the probe reads less beyond three standard errors: {len(behind)} of {len(rows)}. Cells whose inner "
+        f"Cells in which the probe reads less beyond three standard errors: {len(behind)} of {len(rows)}. "
+        "Cells whose inner "
         f"accuracy is off by more than",
         f"2 points beyond three standard errors: {len(off)}. Mean over cells: {_mean(rows, 'difference'):+.2f} points "
         f"against scikit-learn's, inner accuracy {_mean(rows, 'inner_bias'):+.2f} points.",
         "",
-        "Points of balanced accuracy, with standard errors: the probe's, its lead, and its inner accuracy less the held-out "
+        "Points of balanced accuracy, with standard errors: the probe's, its lead, and its inner accuracy "
+        "less the held-out "
         "one.",
         "",
         "| images | width | strength | classes | ratio | reads | lead | inner accuracy |",
@@ -218,7 +225,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     if given.study == "run":
-        rows = [run(cell) for cell in list(cells())[given.part - 1 :: given.of]]
+        every = list(cells())
+        shuffled = [every[i] for i in np.random.default_rng(0).permutation(len(every))]
+        rows = [run(cell) for cell in shuffled[given.part - 1 :: given.of]]
         given.out.write_text(json.dumps({"cells": rows}))
         return
     if given.parts:

@@ -25,8 +25,8 @@ from diagnostics.scores import signal
 N_RESAMPLES = 5000
 ALPHA = 0.05
 PSEUDO_GROUPS = 2.0
-"""Groups added to every resample. With 1 a wrong `pass` at the margin rose to 17 percent of runs where every group agreed,
-with 2 it stays under 6, with 3 intervals are wider than they need be (benchmarks/coverage.py).
+"""Groups added to every resample: with fewer too many wrong verdicts, with more intervals wider than need be, on the
+designs that docs/coverage.md names.
 """
 PRIOR_GROUPS = 8.0
 """Groups' worth of belief that the images of a group agree."""
@@ -118,10 +118,11 @@ class Resamples:
         return np.asarray(mean + deviations + weight / (self._n_effective + weight) * (added[:, None] - mean))
 
     def _independent(self, sums: Floats, squares: Floats, prior: float) -> Floats:
-        """The share of a group that one independent image is, [..., 1, n_classes]: 1 - (1 - r) (1 - 1 / n), with n the mean size
-        of a group and r the correlation of its images (one less the ratio of the variances inside and overall, for two
-        values Fleiss 1971). The variance overall is taken as larger by `prior` groups of the largest variance, so that
-        r is 1 until something else is seen; without, it is 0.
+        """The share of a group that one independent image is, [..., 1, n_classes].
+
+        1 - (1 - r) (1 - 1 / n), with n the mean size of a group and r the correlation of its images: one less the ratio
+        of the variances inside and overall (for two values Fleiss 1971). The variance overall is taken as larger by
+        `prior` groups of the largest variance, so that r is 1 until something else is seen; without, it is 0.
         """
         n = self._n_images
         variance = (squares.sum(axis=-2, keepdims=True) - sums.sum(axis=-2, keepdims=True) ** 2 / n) / n
@@ -156,7 +157,7 @@ class Resamples:
         return (self.balanced_accuracy(predictions, place) - 1 / k) / (1 - 1 / k)
 
     def change(self, gain: Floats) -> Floats:
-        """[..., n_resamples] changes of signal of [..., n_images] gains: the share read rightly after minus the share before.
+        """[..., n_resamples] changes of signal of [..., n_images] gains: the share read rightly after minus before.
 
         Two runs read the same images, so an added group counts as one image until images of a group are seen to change
         together: with whole groups, 150 groups read alike could not exclude a change of 2 points.

@@ -35,9 +35,9 @@ Ints = NDArray[np.int64]
 def compare(baseline: Predictions, current: Predictions, minimum_effect: float, seed: int = 0) -> dict[Stage, Change]:
     """The change at the answer and at each probe exit, by stage, from predictions of the same images.
 
-    change: of the signal, averaged over the fold seeds. ci: 95 percent, from resamples of groups; 0 where every image is
-    read as before. p: two-sided
-    sign-flip test whose unit is the group. p_adjusted: Benjamini-Hochberg over the places.
+    change: of the signal, averaged over the fold seeds. ci: 95 percent, from resamples of groups; 0 where every image
+    is read as before. p: two-sided sign-flip test whose unit is the group. p_adjusted: Benjamini-Hochberg over the
+    places.
 
     Regressed where p_adjusted is below 0.05 and the loss exceeds `minimum_effect` (in signal) with its lower bound; not
     regressed where its upper bound stays below; improved where p_adjusted is below 0.05 and the whole interval is

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from diagnostics import health, judging
-from diagnostics.judging import ALPHA, Resamples, judge
+from diagnostics.judging import ALPHA, judge
 from diagnostics.records import CHAIN, HealthLimit
 from tests.diagnostics.test_judging import TAU, judged, patients
 

@@ -165,7 +165,9 @@ def test_many_labellings_are_read_as_if_each_were_alone(k: int, width: int, per_
     for i, one in enumerate(sets):
         alone = probing.read_ridge(x, one, groups, fold)
         np.testing.assert_allclose(log_probabilities[i], alone.log_probabilities, atol=1e-6)
-    assert np.ptp([np.mean(read.argmax(axis=1) == one) for read, one in zip(log_probabilities, sets, strict=True)]) > 0.05
+    assert (
+        np.ptp([np.mean(read.argmax(axis=1) == one) for read, one in zip(log_probabilities, sets, strict=True)]) > 0.05
+    )
 
 
 def test_unequal_classes_are_read_with_equal_priors() -> None:

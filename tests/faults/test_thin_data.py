@@ -173,9 +173,7 @@ def test_what_cannot_be_held_out_is_said_before_a_weight_is_read(
     assert ("at least 3 are needed to hold one out" in str(found.error)) is (loads == 0)
 
 
-def test_groups_that_exclusion_has_taken_are_missed_afterwards(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_groups_that_exclusion_has_taken_are_missed_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = drawn(tmp_path, 8, 3)
     folder = store.Folder(tmp_path / "store", "features")
     broken = next(image for image in dataset.images if image.label == 1)
