@@ -377,16 +377,24 @@ def page(found: Mapping[str, Any]) -> str:
             of = [row["rules"] for row in rows if row["n_groups"] == n and row["rules"]["before"][key] > 0]
             widths.append(np.median([rules["now"][key] / rules["before"][key] for rules in of]))
         lines.append(f"| {n} | {widths[0]:.2f} | {widths[1]:.2f} |")
-    lines += [
+    if derived:
+        lines += _derived(derived)
+    if found.get("regression"):
+        lines += _of_regression(found["regression"])
+    return "\n".join([*lines, ""])
+
+
+def _derived(derived: Sequence[Mapping[str, Any]]) -> list[str]:
+    from diagnostics.judging import PRIOR_GROUPS, PSEUDO_GROUPS
+
+    return [
         "",
         "## How the constants were chosen",
         "",
-        f"On {derived[0]['n_designs']} other designs and seeds, {N_DERIVING} runs each: groups added to a "
-        "resample, and "
-        "groups' worth of belief that images",
-        f"of a group agree. Chosen: {PSEUDO_GROUPS:g} and {PRIOR_GROUPS:g}. *Over* counts designs beyond 6 "
-        "percent by more "
-        "than three standard errors.",
+        f"On {derived[0]['n_designs']} other designs and seeds, {N_DERIVING} runs each: groups added to a resample, and",
+        "groups' worth of belief that images of a group agree.",
+        f"Chosen: {PSEUDO_GROUPS:g} and {PRIOR_GROUPS:g}. *Over* counts designs beyond 6 percent by more than three",
+        "standard errors.",
         "",
         "| added | belief | signal held | loss held | wrong `pass` | wrong `fail` | over | without verdict |",
         "|---|---|---|---|---|---|---|---|",
@@ -396,27 +404,28 @@ def page(found: Mapping[str, Any]) -> str:
             for row in derived
         ),
     ]
-    if found.get("regression"):
-        lines += [
-            "",
-            "## The comparison with a baseline",
-            "",
-            "Two runs whose errors are drawn apart, and whose true loss is none or just the minimum effect of "
-            "2 points: ",
-            "calls of a regression are wrong. Two classes of equal size.",
-            "",
-            "| groups of a class | true loss | interval held, before | now | called regressed, before | now |",
-            "|---|---|---|---|---|---|",
+
+
+def _of_regression(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    lines = [
+        "",
+        "## The comparison with a baseline",
+        "",
+        "Two runs whose errors are drawn apart, and whose true loss is none or just the minimum effect of 2 points:",
+        "a call of a regression is wrong. Two classes of equal size.",
+        "",
+        "| groups of a class | true loss | interval held, before | now | called regressed, before | now |",
+        "|---|---|---|---|---|---|",
+    ]
+    for n, lost in itertools.product(GROUPS, (0.0, 2.0)):
+        of = [r for r in rows if r["n_groups"] == n and abs(r["lost_points"] - lost) < 1e-6]
+        shares = [
+            f"{np.mean([r[key][rule] for r in of]):.1%} ({worst(r[key][rule] for r in of):.1%})"
+            for key, worst in (("covered", min), ("regressed", max))
+            for rule in ("before", "now")
         ]
-        for n, lost in itertools.product(GROUPS, (0.0, 2.0)):
-            of = [r for r in found["regression"] if r["n_groups"] == n and abs(r["lost_points"] - lost) < 1e-6]
-            shares = [
-                f"{np.mean([r[key][rule] for r in of]):.1%} ({worst(r[key][rule] for r in of):.1%})"
-                for key, worst in (("covered", min), ("regressed", max))
-                for rule in ("before", "now")
-            ]
-            lines.append(f"| {n} | {lost:g} points | {' | '.join(shares)} |")
-    return "\n".join([*lines, ""])
+        lines.append(f"| {n} | {lost:g} points | {' | '.join(shares)} |")
+    return lines
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:

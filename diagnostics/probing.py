@@ -42,8 +42,8 @@ held out, with this limit 0.63 and 0.62 (`tests/diagnostics/test_probing.py` dra
 """
 
 LEAST_LENGTH = 0.01
-"""Least share of the distance between classes in training that is believed in, of an axis on which left-out scores show
-none: the sign is the training's.
+"""Least share of the distance between classes in training that is believed in where left-out scores show none: the sign
+is the training's.
 """
 
 N_PARTS = 4
@@ -89,7 +89,7 @@ def best(readings: Sequence[Reading], folds: Ints) -> Reading:
 
 
 def read_ridge(features: NDArray[np.float32], labels: Ints, groups: Ints, folds: Ints) -> Reading:
-    """Ridge regression on one-hot labels, then a discriminant with equal priors on its scores.
+    """Ridge regression on one-hot labels, then the nearest class mean of its scores.
 
     One eigendecomposition a fold, in the smaller of the spaces of images and width, gives the fit for every penalty
     and, in closed form, the scores of every training image with its patient group left out:
@@ -348,7 +348,7 @@ def _groups_by_size(groups: Ints) -> list[Ints]:
 
 @dataclass(frozen=True)
 class Discriminants:
-    """Linear discriminants with equal class priors on scores [K - 1, n_sets, n]: the class offsets of a probe, in
+    """Nearest class means, with equal class priors, on scores [K - 1, n_sets, n]: the class offsets of a probe, in
     closed form, for every labelling.
 
     weights: [n_sets, K, K - 1]. offsets: [n_sets, K].
@@ -362,28 +362,24 @@ class Discriminants:
         """scores: with the own group left out. fitted [n_sets, K, K - 1]: class means of the scores with none left out.
         one_hot [K, n_sets, n]; shares: the same, each image's share of its class; onto [n_sets, K - 1, K - 1]: axes.
 
-        Along each axis the class means have the pattern of `fitted` and the length that the left-out scores give it,
-        but never a negative one. Means of the left-out scores alone turn the axis around where these happen to
-        contradict the labels, which reads noise better inside and what there is worse outside
-        (benchmarks/small_samples.py).
+        The class means have the pattern of `fitted` and the length that the left-out scores give it, but never a
+        negative one; around them the scores vary alike in all directions. Means and covariances of the left-out scores
+        alone turn a direction around where these happen to contradict the labels: noise is then read better inside, and
+        what there is worse outside (benchmarks/small_samples.py).
         """
         n_classes = len(one_hot)
         scores = (onto @ scores.transpose(1, 0, 2)).transpose(1, 0, 2)
         means = np.einsum("ksn,dsn->skd", shares, scores)
-        centred = scores.copy()
-        for k in range(n_classes):
-            centred -= one_hot[k] * means[:, k].T[:, :, None]
-        # Class-balanced within-class covariance, so that no class sets the scale by its number.
-        weighted = centred * (shares.sum(axis=0) / n_classes)
-        covariance = weighted.transpose(1, 0, 2) @ centred.transpose(1, 2, 0)
-        precision = np.linalg.pinv(covariance + 1e-12 * np.eye(n_classes - 1), rcond=1e-6, hermitian=True)
+        # Class-balanced within-class variance, so that no class sets the scale by its number.
+        weights = shares.sum(axis=0) / n_classes
+        variance = np.einsum("dsn,dsn,sn->s", scores, scores, weights) - (means**2).sum(axis=2).mean(axis=1)
         centre = means.mean(axis=1, keepdims=True)
         pattern = fitted @ onto.transpose(0, 2, 1)
         pattern -= pattern.mean(axis=1, keepdims=True)
-        size = (pattern**2).sum(axis=1, keepdims=True)
-        length = (pattern * means).sum(axis=1, keepdims=True) / np.where(size > 0, size, 1)
-        offset = pattern * np.maximum(length, LEAST_LENGTH)
-        directions = offset @ precision
+        size = (pattern**2).sum(axis=(1, 2))
+        length = (pattern * means).sum(axis=(1, 2)) / np.where(size > 0, size, 1)
+        offset = pattern * np.maximum(length, LEAST_LENGTH)[:, None, None]
+        directions = offset / np.maximum(variance / (n_classes - 1), 1e-12)[:, None, None]
         offsets = -0.5 * np.einsum("skd,skd->sk", directions, offset + 2 * centre)
         return Discriminants((directions @ onto).astype(scores.dtype), offsets.astype(scores.dtype))
 
