@@ -154,7 +154,7 @@ def extraction(bench: Bench) -> Row:
 
 def _ratios(bench: Bench, loaded: Any) -> tuple[list[float], float]:
     """Extraction's time over that of a bare `generate`, a batch each, and the seconds that it took in all."""
-    from diagnostics.extraction import Extractor
+    from diagnostics.extraction import Extractor, written
 
     images = pictures(bench.batch)
     answers: dict[str, list[str]] = {}
@@ -162,7 +162,7 @@ def _ratios(bench: Bench, loaded: Any) -> tuple[list[float], float]:
     def bare() -> None:
         given = extractor.prepare(images).on(loaded.device)
         tokens = loaded.model.generate(**given, max_new_tokens=NEW_TOKENS, do_sample=False, num_beams=1)
-        answers["bare"] = [extractor._decode(row[given["input_ids"].shape[1] :]) for row in tokens]
+        answers["bare"] = [written(loaded.processor.tokenizer, row[given["input_ids"].shape[1] :]) for row in tokens]
 
     ratios, spent = [], {"bare": 0.0, "extraction": 0.0}
     extractor = Extractor(loaded, PROMPT, ANSWERS, NEW_TOKENS)

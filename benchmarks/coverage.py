@@ -301,7 +301,6 @@ def gate_designs() -> Iterator[Design]:
 
 
 def page(found: Mapping[str, Any]) -> str:
-    from diagnostics.judging import PRIOR_GROUPS, PSEUDO_GROUPS
 
     rows, derived = found["confirm"], found["derive"]
     listed = [row for row in rows if row["lost"] != "groups"]

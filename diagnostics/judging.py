@@ -139,19 +139,22 @@ class Resamples:
         right = (predictions == self._labels).astype(np.float64)
         return np.clip(self._means(right, self._coin(place), PRIOR_GROUPS), 0, 1)
 
-    def balanced_accuracy(self, predictions: Ints, place: str = "") -> Floats:
+    def balanced_accuracy(self, predictions: Ints, place: str | None = None) -> Floats:
         """[..., n_resamples] balanced accuracies of [..., n_images] predictions.
 
-        Readings under the same `place` share the coin of the added groups; a difference between readings whose errors
-        are to be bounded apart names two.
+        Readings under the same `place` share the coin of the added groups, so that nothing bounds their difference
+        where one is right wherever the other is. Without one, readings that differ have coins of their own.
         """
-        return np.asarray(self._recalls(predictions, place).mean(axis=-1))
+        if place is None and predictions.ndim > 1:
+            return np.stack([self.balanced_accuracy(row) for row in predictions])
+        named = str(zlib.crc32(np.ascontiguousarray(predictions).tobytes())) if place is None else place
+        return np.asarray(self._recalls(predictions, named).mean(axis=-1))
 
     def accuracy(self, predictions: Ints) -> Floats:
         """[..., n_resamples] raw accuracies of [..., n_images] predictions."""
         return np.asarray(self._recalls(predictions, "") @ (self._n_images / self._n_images.sum()))
 
-    def signal(self, predictions: Ints, place: str = "") -> Floats:
+    def signal(self, predictions: Ints, place: str | None = None) -> Floats:
         """[..., n_resamples] signals of [..., n_images] predictions; `place` as for `balanced_accuracy`."""
         k = self._n_classes
         return (self.balanced_accuracy(predictions, place) - 1 / k) / (1 - 1 / k)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -103,14 +102,6 @@ def test_a_space_that_ends_the_prompt_is_not_written_again(kind: str) -> None:
     whole, before = encode(tokenizer(kind), f"{prompt}normal"), end(kind, prompt)
     assert whole[: len(before.tokens)] != before.tokens, "the word does not merge with the space"
     assert "".join(read(kind, prompt, "normal", "")) == "normal"
-
-
-def test_what_cannot_follow_is_left_out() -> None:
-    """A second line end merges with the first."""
-    built = tokenizer("bytes")
-    before = end("bytes", "Which is it?\n")
-    assert len(encode(built, "\n\n")) == 1
-    assert after(built, replace(before, text="?\n", tokens=encode(built, "?\n")), "\n", "normal") == ()
 
 
 @pytest.mark.parametrize(

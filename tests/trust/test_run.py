@@ -202,4 +202,5 @@ def test_junit_is_xml_and_allure_s_texts_are_still(run: Run) -> None:
         assert not shown.acts_in_html(result["descriptionHtml"])
         assert not shown.acts_in_terminal(result["name"] + details.get("message", "") + details.get("trace", ""))
     messages = " ".join((r.get("statusDetails") or {}).get("message", "") for r in results)
-    assert "XFAIL =1+1" in messages
+    # An accepted failure is told with its reason; with so few patients it may be undecided instead.
+    assert "XFAIL =1+1" in messages or "[inconclusive]" in messages
