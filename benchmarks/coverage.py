@@ -301,7 +301,6 @@ def gate_designs() -> Iterator[Design]:
 
 
 def page(found: Mapping[str, Any]) -> str:
-    from diagnostics.judging import PRIOR_GROUPS, PSEUDO_GROUPS
 
     rows, derived = found["confirm"], found["derive"]
     listed = [row for row in rows if row["lost"] != "groups"]
@@ -391,8 +390,8 @@ def _derived(derived: Sequence[Mapping[str, Any]]) -> list[str]:
         "",
         "## How the constants were chosen",
         "",
-        f"On {derived[0]['n_designs']} other designs and seeds, {N_DERIVING} runs each: groups added to a resample, and",
-        "groups' worth of belief that images of a group agree.",
+        f"On {derived[0]['n_designs']} other designs and seeds, {N_DERIVING} runs each: groups added to a resample,",
+        "and groups' worth of belief that images of a group agree.",
         f"Chosen: {PSEUDO_GROUPS:g} and {PRIOR_GROUPS:g}. *Over* counts designs beyond 6 percent by more than three",
         "standard errors.",
         "",

@@ -26,11 +26,10 @@ def accuracy(reading: probing.Reading, labels: Ints) -> float:
 def test_noise_stays_at_chance(width: int, per_group: int) -> None:
     """Noise that the images of a patient share, as their anatomy, tells nothing of the label.
 
-    The inner accuracy is a little high (0.61 for 32 training patients of 4 images), since the offsets and the penalty
-    are fitted to the scores they are judged by; the held-out one is not.
+    Twenty draws, since one of 40 patients is off by 11 points (standard deviation).
     """
     outer, inner = [], []
-    for seed in range(6):
+    for seed in range(20):
         labels, groups, fold = patients(160 // per_group, per_group)
         rng = np.random.default_rng(seed)
         x = (
@@ -40,7 +39,7 @@ def test_noise_stays_at_chance(width: int, per_group: int) -> None:
         outer.append(accuracy(reading, labels))
         inner.append(reading.inner_accuracy.mean())
     assert abs(np.mean(outer) - 0.5) < 0.08
-    assert np.mean(inner) < 0.65
+    assert abs(np.mean(inner) - 0.5) < 0.08
 
 
 @pytest.mark.parametrize("k", [3, 4])
