@@ -376,11 +376,20 @@ def page(found: Mapping[str, Any]) -> str:
             of = [row["rules"] for row in rows if row["n_groups"] == n and row["rules"]["before"][key] > 0]
             widths.append(np.median([rules["now"][key] / rules["before"][key] for rules in of]))
         lines.append(f"| {n} | {widths[0]:.2f} | {widths[1]:.2f} |")
-    if derived:
-        lines += _derived(derived)
+    lines += _derived(derived) if derived else NOT_DERIVED
     if found.get("regression"):
         lines += _of_regression(found["regression"])
     return "\n".join([*lines, ""])
+
+
+NOT_DERIVED = [
+    "",
+    "## How the constants were chosen",
+    "",
+    "Groups added to a resample, and groups' worth of belief that images of a group agree, were chosen on trials of",
+    "a draft of the rule with other designs and seeds. The command `derive` repeats that choice; it has not been run",
+    "yet.",
+]
 
 
 def _derived(derived: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -186,6 +186,9 @@ def page(found: Mapping[str, Any]) -> str:
         "scikit-learn's in "
         "the tests.",
         "",
+        f"{len(rows)} of the {len(list(cells()))} cells have been drawn so far, in an order of chance. The error of a",
+        "cell with few data sets is itself uncertain.",
+        "",
         f"Cells in which the probe reads less beyond three standard errors: {len(behind)} of {len(rows)}. "
         "Cells whose inner "
         f"accuracy is off by more than",

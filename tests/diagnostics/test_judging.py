@@ -180,6 +180,13 @@ def test_few_groups_read_perfectly_show_little(n_groups: int) -> None:
     assert found.minimum_loss > 0.4
 
 
+@pytest.mark.parametrize(("k", "least"), [(2, 14), (3, 7)])
+def test_a_perfect_chain_passes_from_so_many_groups_on(k: int, least: int) -> None:
+    """The figures of docs/limits.md."""
+    assert judged((1.0,) * 5, n=k * (least - 2), k=k).links["llm"].verdict == "inconclusive"
+    assert judged((1.0,) * 5, n=k * (least + 2), k=k).links["llm"].verdict == "pass"
+
+
 def test_where_too_few_groups_decide_nothing_the_reason_says_so() -> None:
     said = judged((1.0,) * 5, n=20).links["llm"].reason
     assert said.endswith("handed on, since 10 patient groups of a class could not show it even if nothing were lost")

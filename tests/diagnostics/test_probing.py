@@ -24,9 +24,12 @@ def accuracy(reading: probing.Reading, labels: Ints) -> float:
 @pytest.mark.parametrize("width", [8, 60, 200])
 @pytest.mark.parametrize("per_group", [1, 4])
 def test_noise_stays_at_chance(width: int, per_group: int) -> None:
-    """Noise that the images of a patient share, as their anatomy, tells nothing of the label, held out or inside."""
+    """Noise that the images of a patient share, as their anatomy, tells nothing of the label.
+
+    Twenty draws, since one of 40 patients is off by 11 points (standard deviation).
+    """
     outer, inner = [], []
-    for seed in range(24):
+    for seed in range(20):
         labels, groups, fold = patients(160 // per_group, per_group)
         rng = np.random.default_rng(seed)
         x = (
@@ -35,7 +38,6 @@ def test_noise_stays_at_chance(width: int, per_group: int) -> None:
         reading = probing.read_ridge(x, labels, groups, fold)
         outer.append(accuracy(reading, labels))
         inner.append(reading.inner_accuracy.mean())
-    # A run's accuracy varies by 0.09, the mean of 24 by 0.02.
     assert abs(np.mean(outer) - 0.5) < 0.08
     assert abs(np.mean(inner) - 0.5) < 0.08
 
@@ -109,10 +111,8 @@ def test_a_held_out_image_changes_no_other_prediction() -> None:
     moved[0] += 100
     after = probing.read_ridge(moved, labels, groups, fold)
     same_fold = (fold == fold[0]) & (np.arange(len(labels)) != 0)
-    # But for rounding: rows of one product of matrices may share an order of additions.
-    np.testing.assert_allclose(before.log_probabilities[same_fold], after.log_probabilities[same_fold], atol=1e-9)
-    moved_elsewhere = before.log_probabilities[fold != fold[0]] - after.log_probabilities[fold != fold[0]]
-    assert np.abs(moved_elsewhere).max() > 1e-3
+    np.testing.assert_array_equal(before.log_probabilities[same_fold], after.log_probabilities[same_fold])
+    assert (before.log_probabilities[fold != fold[0]] != after.log_probabilities[fold != fold[0]]).any()
 
 
 @pytest.mark.parametrize("width", [4, 70])
@@ -189,8 +189,7 @@ def test_the_papers_probe_reads_what_is_there_and_not_noise() -> None:
     assert reading.inner_accuracy.min() > 0.9
     assert 0.3 < accuracy(probing.read("mlp", noise, labels, groups, fold, 0), labels) < 0.7
     again = probing.read("mlp", clear, labels, groups, fold, 0)
-    # Float32, trained twice: what rounding grows to on threads that add in any order.
-    np.testing.assert_allclose(reading.log_probabilities, again.log_probabilities, atol=1e-3)
+    np.testing.assert_array_equal(reading.log_probabilities, again.log_probabilities)
 
 
 def test_loci_trained_together_are_read_as_if_each_were_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,8 +207,7 @@ def test_loci_trained_together_are_read_as_if_each_were_alone(monkeypatch: pytes
     for x, reading in zip(loci, together, strict=True):
         alone = mlp_probe.read_mlp(x, labels, groups, fold, 0)
         np.testing.assert_allclose(reading.log_probabilities, alone.log_probabilities, atol=1e-3)
-        # An image at the boundary may fall to either side: one of 24 of its class in a training part.
-        np.testing.assert_allclose(reading.inner_accuracy, alone.inner_accuracy, atol=0.5 / 24 + 1e-9)
+        np.testing.assert_allclose(reading.inner_accuracy, alone.inner_accuracy, atol=1e-12)
     assert len(mlp_probe._together([12, 60, 12, 12], 60, 10)) == 2
     monkeypatch.setattr(mlp_probe, "AT_ONCE", {"cpu": 1, "cuda": 1})
     assert mlp_probe._together([12, 60, 12], 60, 10) == [[0], [2], [1]]
@@ -240,11 +238,10 @@ def test_permuted_labels_beside_the_true_ones_change_nothing() -> None:
     permuted = np.stack([labels[np.argsort(rng.random(24))[groups] * 2] for _ in range(3)])
     reading, read = probing.read_beside(x, labels, permuted, groups, fold)
     alone = probing.read_ridge(x, labels, groups, fold)
-    # But for rounding, in float64 and, for permuted labels, in float32.
-    np.testing.assert_allclose(reading.log_probabilities, alone.log_probabilities, atol=1e-9)
-    np.testing.assert_allclose(reading.inner_accuracy, alone.inner_accuracy, atol=1e-9)
+    np.testing.assert_array_equal(reading.log_probabilities, alone.log_probabilities)
+    np.testing.assert_array_equal(reading.inner_accuracy, alone.inner_accuracy)
     apart = probing.read_label_sets(x, permuted, groups, fold, 2, np.float32)
-    np.testing.assert_allclose(read, apart, atol=1e-3)
+    np.testing.assert_array_equal(read, apart)
 
 
 def test_the_papers_probe_takes_three_uneven_folds() -> None:
