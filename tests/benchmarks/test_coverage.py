@@ -14,7 +14,7 @@ from benchmarks.coverage import Design
     "design",
     [
         Design(2, 3, (50, 50), 1, 0.0, 0.9, True, "all", 11),
-        Design(3, 5, (50, 50), 4, 0.7, 0.9, False, "one", 12),
+        Design(2, 5, (50, 50), 4, 0.7, 0.9, True, "all", 12),
         Design(2, 8, (90, 10), None, 1.0, 1.0, True, "all", 13),
     ],
     ids=["3 groups", "5 groups", "8 groups among 80"],

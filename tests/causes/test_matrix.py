@@ -43,7 +43,7 @@ def test_the_table_counts_what_could_be_named_and_what_was_named_wrongly():
     assert f"| shifted | 4 | 3 | {half} | {half} | {third} |" in text
     assert f"| no fault | 1 | 0 | nothing to name | nothing to name | {rate(0, 1)} |" in text
     assert "| connector | 0 | 0 | 1 | 1 | 0 | 0 |" in text
-    assert "| llm | 0 | 0 | 0 | 0 | 2 |" in text
+    assert "| llm | 0 | 0 | 0 | 0 | 0 | 2 |" in text
     assert "5 pairs of checkpoints from 1 trained bases" in text
     assert "1 further faults cannot be planted" in text
 
