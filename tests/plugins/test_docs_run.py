@@ -49,7 +49,7 @@ STEPS = (
          "baseline: ", SHELL, ("--report-dir", "c"), ("state/baseline/release.json",)),
     Step("docs/ci.md", 'pytest --model "$MODEL" --dataset "$DATASET" --store "$STATE/features" --baseline', 1,
          "not regressed", SHELL, (), ("reports/junit.xml",)),
-    Step("README.md", ".venv/bin/pytest --model ./tuned --against", 1, "cause: connector, by swapping with phantom",
+    Step("README.md", ".venv/bin/pytest --model ./tuned --against", 1, "cause: connector",
          {"./tuned": "phantom-connector", "./base": "phantom", **HERE}, (*DIAGNOSE, "d"), ("d/report.json",)),
     Step("docs/treatments.md", ".venv/bin/pytest --model ./checkpoint", 0, "treatment: ",
          {"./checkpoint": "phantom", **HERE}, (*DIAGNOSE, "e"), ("e/report.json",)),
