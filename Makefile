@@ -15,8 +15,11 @@ NUMERIC := \
 diagnose: .venv/ready  ## diagnose the embedded phantom
 	$(BIN)/pytest --model phantom
 
-test: .venv/ready  ## the suite's own tests
-	OMP_NUM_THREADS=1 $(BIN)/pytest tests -n 2
+test: .venv/ready  ## the suite's own tests but for the slow ones
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests -m "not slow" -n 2
+
+slow: .venv/ready  ## the slow tests: whole runs of every family, on workers, on a cluster, killed, with the paper's probe
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests -m slow -n 2
 
 check: .venv/ready  ## format, lint, types
 	$(BIN)/ruff format --check .
@@ -55,4 +58,4 @@ $(LOWEST)/ready: .ci/lowest.txt
 	$(LOWEST)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
-.PHONY: diagnose test check portable lowest lock
+.PHONY: diagnose test slow check portable lowest lock

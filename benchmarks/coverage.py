@@ -237,7 +237,7 @@ def summary(rows: Sequence[Mapping[str, Any]], rule: str) -> dict[str, float]:
 
     def beyond(values: Iterable[float], promise: float) -> int:
         error = 3 * np.sqrt(promise * (1 - promise) / n_runs)
-        return sum(value > promise + error for value in values)
+        return int(sum(value > promise + error for value in values))
 
     return {
         "signal_mean": float(np.mean([row["signal_covered"] for row in of])),

@@ -195,6 +195,10 @@ def page(found: Mapping[str, Any]) -> str:
         f"2 points beyond three standard errors: {len(off)}. Mean over cells: {_mean(rows, 'difference'):+.2f} points "
         f"against scikit-learn's, inner accuracy {_mean(rows, 'inner_bias'):+.2f} points.",
         "",
+        "Where a class comes from 3 patients, each part of a training part is judged by what a single one chooses: the",
+        f"inner accuracy is then too low, by up to {-min(row['inner_bias'][0] for row in rows):.0f} points in these "
+        "cells.",
+        "",
         "Points of balanced accuracy, with standard errors: the probe's, its lead, and its inner accuracy "
         "less the held-out "
         "one.",

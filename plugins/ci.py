@@ -49,8 +49,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 def badge(report: Report) -> str:
     """JSON of a shields.io endpoint badge (https://shields.io/badges/endpoint-badge)."""
     message: str = report.verdict or "error"
-    if len(report.diagnoses) == 1 and message == "fail" and (found := headline(report.diagnoses[0])):
-        message = f"fail, {found}"
+    if len(report.diagnoses) == 1 and (found := headline(report.diagnoses[0])):
+        message = f"{message}, {found}"
     whole = {"schemaVersion": 1, "label": "medprobe", "message": message, "color": COLOURS[report.verdict]}
     return json.dumps(whole) + "\n"
 

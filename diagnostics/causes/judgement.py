@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from diagnostics.causes.games import Game
 from diagnostics.judging import ALPHA, Resamples, interval
 from diagnostics.records import PLACES, Hybrid, Modules, Place, Prefix, Swap
-from diagnostics.scores import balanced_accuracy, signal
+from diagnostics.scores import TIED, balanced_accuracy, signal
 
 RECOVERED = 0.5
 """Share of what a named place gives back that a part of it (a prefix of its layers, a setting) must give back to hold
@@ -116,7 +116,7 @@ def _name(signals: Signals, game: Game, effects: Floats, drawn: Floats) -> tuple
     players = game.players
     top = int(effects.argmax())
     name = players[top]
-    rivals = [i for i in range(len(players)) if i != top and _low(drawn[top] - drawn[i]) <= 0]
+    rivals = [i for i in range(len(players)) if i != top and _low(drawn[top] - drawn[i]) <= TIED]
     loses = _low(_steps(signals, game.losses[name])) > 0
     gains, better = True, []
     if name in game.gains:

@@ -157,12 +157,16 @@ def _tiles(own: dict[str, Any]) -> Iterator[Input]:
 
 
 def _pixels(loaded: LoadedModel, own: dict[str, Any]) -> Iterator[Input]:
-    """The published bounds of a picture's pixels, the upper one as far as loading allows, and of its tiles."""
+    """The published bounds of a picture's pixels, four times as many, as far as loading allows, and of its tiles."""
     known = PUBLISHED.get(loaded.model.config.model_type, {})
     size = known.get("size")
     if size is not None and f"{IMAGE}.size.longest_edge" in own:
         bounds = {**size, "longest_edge": min(size["longest_edge"], MAX_PIXELS)}
         yield Input("the published bounds of a picture's pixels", {f"{IMAGE}.size": bounds})
+    path = f"{IMAGE}.size.longest_edge"
+    if path in own and f"{IMAGE}.merge_size" in own:  # which counts pixels, and not those of a side
+        more = min(4 * own[path], MAX_PIXELS)
+        yield Input(f"up to {more} pixels a picture", {path: more})
     tiles = {name: known[name] for name in ("min_patches", "max_patches") if name in known}
     if tiles:
         yield Input("the published number of tiles", {f"{IMAGE}.{name}": value for name, value in tiles.items()})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -23,6 +23,8 @@ from diagnostics.scores import balanced_accuracy, signal
 
 RECIPE = 3
 """Counts changes of how alternatives are made and asked, so that none is read of another's store."""
+
+PROBED = ("vision", "connector", "llm")
 
 Judged = Literal["likeliest", "said"]
 Ints = NDArray[np.int64]
@@ -49,19 +51,28 @@ def wanted(evidence: Evidence, judged: Judgement, swap: Cause | None) -> bool:
 
 
 def loses(evidence: Evidence, judged: Judgement) -> bool:
-    """Whether a link fails, or the answer reads clearly less than a probed place before it, and hands on less of that
-    than its own link must: a loss that several links share, or too few patients, may leave each of them undecided.
+    """Whether a link fails, or the answer reads clearly less than a place before it, and hands on less of that than its
+    own link must: a loss that several links share, or too few patients, may leave each of them undecided.
     """
     if any(link.verdict == "fail" for link in judged.links.values()):
         return True
-    if not judged.carries_labels:
-        return False
-    drawn = {place: evidence.resamples.signal(read, place) for place, read in evidence.predictions.items()}
-    signal_at, tau = judged.signal, judged.links["answer"].threshold
-    return any(
-        signal_at["answer"] < tau * signal_at[place] and np.quantile(drawn[place] - drawn["answer"], ALPHA) > 0
-        for place in ("vision", "connector", "llm")
-    )
+    return judged.carries_labels and any(_clearly_below(evidence, judged, place) for place in ("reference", *PROBED))
+
+
+def _clearly_below(evidence: Evidence, judged: Judgement, place: str) -> bool:
+    before, after = (evidence.resamples.signal(evidence.predictions[at], at) for at in (place, "answer"))
+    less = judged.signal["answer"] < judged.links["answer"].threshold * judged.signal[place]
+    return less and bool(np.quantile(before - after, ALPHA) > 0)
+
+
+def before_the_loss(evidence: Evidence, judged: Judgement) -> tuple[str, ...]:
+    """The places whose best reading the answer falls short of: those that are probed, or, where the tower's own link
+    fails or the answer is clearly below none of them, the reference.
+    """
+    if judged.links["vision"].verdict == "fail":
+        return ("reference",)
+    falls = any(link.verdict == "fail" for link in judged.links.values())
+    return PROBED if falls or any(_clearly_below(evidence, judged, place) for place in PROBED) else ("reference",)
 
 
 def ask_again(evidence: Evidence, judged: Judgement) -> Counterfactuals:
@@ -69,7 +80,8 @@ def ask_again(evidence: Evidence, judged: Judgement) -> Counterfactuals:
     rows = evidence.sample()
     labels, groups = evidence.labels[rows], evidence.groups[rows]
     fails = loses(evidence, judged)
-    lost = lost_on(evidence, rows, judged.links["vision"].verdict == "fail")
+    before = before_the_loss(evidence, judged) if fails else PROBED
+    lost = lost_on(evidence, rows, before)
     about: dict[str, Any] = {"judged_on": lost.judged_on}
     try:
         cut = rule.split(labels, groups, evidence.settings.seed)
@@ -85,7 +97,7 @@ def ask_again(evidence: Evidence, judged: Judgement) -> Counterfactuals:
         if len(found["answers"])
         else []
     )
-    short = lost_on(evidence, rows[cut.test], judged.links["vision"].verdict == "fail", lost.judged_on).short
+    short = lost_on(evidence, rows[cut.test], before, lost.judged_on).short
     chosen = rule.named(tested, short) if fails else None
     alike: list[int] = []
     if chosen is not None:
@@ -121,13 +133,11 @@ def ask_again(evidence: Evidence, judged: Judgement) -> Counterfactuals:
     )
 
 
-def lost_on(evidence: Evidence, rows: Ints, tower_fails: bool, judged_on: Judged | None = None) -> Lost:
-    """What the answers at `rows` fall short of: the best that is read at tower, connector or LLM, or, where the tower's
-    own link fails, the reference.
+def lost_on(evidence: Evidence, rows: Ints, places: Sequence[str], judged_on: Judged | None = None) -> Lost:
+    """What the answers at `rows` fall short of: the best that is read at `places`.
 
     The likeliest option is judged, unless it falls short by less than half of what the text does: then the text is.
     """
-    places = ("reference",) if tower_fails else ("vision", "connector", "llm")
     before = max(evidence.signal(evidence.predictions[place][rows], rows) for place in places)
     answers: dict[Judged, Ints] = {"likeliest": evidence.likeliest[rows], "said": evidence.said[rows]}
     short = {name: before - max(evidence.signal(values, rows), 0.0) for name, values in answers.items()}

@@ -18,7 +18,10 @@ from torch.nn import functional
 NAME = "kmeans-filters-64px-6x6-128"
 SIDE, PATCH, N_FILTERS, POOL = 64, 6, 128, 4
 N_PATCHES = 60_000
-BATCH = 64
+POSITIONS = SIDE - PATCH + 1
+"""Places of a patch along a side."""
+BATCH = 16
+"""Images at once: with 64 their responses are memory that is asked of the system and given back for every step."""
 
 
 def pixels(image: Image) -> NDArray[np.float32]:
@@ -47,9 +50,8 @@ def _learn_filters(stack: Tensor, seed: int) -> tuple[Tensor, Tensor, Tensor]:
 
     rng = np.random.default_rng(seed)
     chosen = rng.choice(len(stack), size=min(len(stack), 600), replace=False)
-    sample = _patches(stack[np.sort(chosen)])
-    sample = sample.reshape(-1, sample.shape[2])
-    sample = sample[torch.from_numpy(rng.choice(len(sample), size=min(len(sample), N_PATCHES), replace=False))]
+    n_patches = len(chosen) * POSITIONS**2
+    sample = _rows(stack[np.sort(chosen)], rng.choice(n_patches, size=min(n_patches, N_PATCHES), replace=False))
     mean = sample.mean(dim=0)
     centred = sample - mean
     values, vectors = torch.linalg.eigh(centred.T @ centred / len(centred))
@@ -59,9 +61,19 @@ def _learn_filters(stack: Tensor, seed: int) -> tuple[Tensor, Tensor, Tensor]:
     return mean, whiten, torch.from_numpy(means.cluster_centers_.astype(np.float32))
 
 
+def _rows(stack: Tensor, rows: NDArray[np.int64]) -> Tensor:
+    """Some of the patches of all images, [n_rows, PATCH * PATCH]."""
+    picked = torch.empty(len(rows), PATCH**2)
+    of_batch = rows // (BATCH * POSITIONS**2)
+    for i in np.unique(of_batch):
+        patches = _patches(stack[i * BATCH : (i + 1) * BATCH]).reshape(-1, PATCH**2)
+        here = of_batch == i
+        picked[torch.from_numpy(here)] = patches[torch.from_numpy(rows[here] - i * BATCH * POSITIONS**2)]
+    return picked
+
+
 def _respond(stack: Tensor, mean: Tensor, whiten: Tensor, atoms: Tensor) -> Tensor:
     distance = torch.cdist((_patches(stack) - mean) @ whiten, atoms)
     response = (distance.mean(dim=2, keepdim=True) - distance).clamp(min=0)
-    side = SIDE - PATCH + 1
-    lattice = response.transpose(1, 2).reshape(len(stack), N_FILTERS, side, side)
+    lattice = response.transpose(1, 2).reshape(len(stack), N_FILTERS, POSITIONS, POSITIONS)
     return functional.adaptive_avg_pool2d(lattice, POOL).flatten(2)

@@ -32,6 +32,7 @@ pytestmark = pytest.mark.skipif(
 @pytest.mark.parametrize("kind", KINDS)
 def test_pictures_are_dcmtks(kind: str) -> None:
     first, n_kinds = list(KINDS).index(kind), len(KINDS)
+    bare = 0
     for seed in range(first, first + N_EACH * n_kinds, n_kinds):
         drawn = draw(seed)
         assert drawn.kind == kind
@@ -42,4 +43,6 @@ def test_pictures_are_dcmtks(kind: str) -> None:
         shown, reference = np.asarray(open_image(drawn.file)).astype(int), shown_by_dcmtk(drawn).astype(int)
         assert shown.shape == reference.shape, (seed, drawn.syntax, drawn.facts)
         assert np.abs(shown - reference).max() <= ALLOWED, (seed, drawn.syntax, drawn.facts)
-        assert len(np.unique(reference)) > 2 or drawn.kind in ("window", "palette"), (seed, drawn.facts)
+        bare += len(np.unique(reference)) <= 2
+    # A window may lie beside the drawn values; pictures of black and white alone would compare nothing.
+    assert bare < N_EACH / 2

@@ -142,6 +142,7 @@ def test_a_missing_baseline_ends_the_call(place, data, workers, way, tmp_path):
     assert "Traceback" not in run.err
 
 
+@pytest.mark.slow
 def test_two_workers_save_and_compare_in_a_folder(place, data):
     folder = place / "baselines"
     models = ("--model", "phantom", "--model", "phantom-answer", "--max-images", "60", "-n", "2")

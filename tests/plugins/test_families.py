@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from fixtures.models.families import FAMILIES, build_family
 from fixtures.phantoms.images import draw_dataset
 
@@ -13,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 SMALL = {"image_size": 32, "vision_layers": 3, "vision_width": 32, "text_width": 32, "text_heads": 2}
 
 
+@pytest.mark.slow
 def test_every_family_is_diagnosed(tmp_path: Path) -> None:
     manifest = draw_dataset(tmp_path / "images", n_patients=18, images_per_patient=2, seed=3)
     command = [sys.executable, "-m", "pytest", "--dataset", str(manifest), "--store", str(tmp_path / "store")]

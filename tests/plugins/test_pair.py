@@ -31,6 +31,7 @@ def broken_and_mended(folder: Path) -> tuple[Path, Path]:
     return folder / "broken", folder / "mended"
 
 
+@pytest.mark.slow
 def test_what_tuning_gained_is_named(store: Path, small: Path, tmp_path: Path) -> None:
     broken, mended = broken_and_mended(tmp_path)
     run = medprobe(

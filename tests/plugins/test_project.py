@@ -46,6 +46,7 @@ def repository(tmp_path: Path, small: Path, store: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("first")
 def test_the_page_is_a_project_that_runs(repository: Path) -> None:
     run = medprobe(

@@ -86,6 +86,7 @@ def test_paths_with_a_space_outside_the_project(workers, first, store, small, tm
     assert diagnosis["signal"] == first.diagnoses["phantom", "small"]["signal"]
 
 
+@pytest.mark.slow
 def test_every_worker_has_whole_models(first, small, tmp_path):
     """Two workers, a store of their own: the same report, and no model on both."""
     two = medprobe(

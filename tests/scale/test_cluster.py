@@ -178,6 +178,7 @@ def two_nodes(monkeypatch):
     nodes.shutdown()
 
 
+@pytest.mark.slow
 def test_a_node_lost_on_the_way_changes_nothing(two_nodes, watched, alone, tmp_path):
     nodes, second = two_nodes
     store = tmp_path / "store"

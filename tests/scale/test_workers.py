@@ -29,6 +29,7 @@ def test_one_process_loads_each_model_once_and_reads_each_image_once(alone):
         assert sorted(alone.extracted(model).values()) == [1] * 48
 
 
+@pytest.mark.slow
 def test_a_worker_killed_on_its_way_costs_its_check_alone(watched, alone):
     """Two workers under a scheduling that would part the checks of a model, one killed before its second shard."""
     run = watched(*BOTH, "-n", "2", "--dist", "load", "-v", KILL="phantom-connector")
@@ -55,6 +56,7 @@ def test_a_worker_killed_for_good_leaves_a_whole_report(watched):
     }
 
 
+@pytest.mark.slow
 def test_parts_fill_the_store_and_the_run_without_them_judges(watched, alone, small, tmp_path, monkeypatch):
     other = drawn(tmp_path, "other", 12, 2, seed=6)
     first = watched("--dataset", other, "--shard", "1/3", "-n", "0", "-rs")

@@ -51,6 +51,7 @@ def test_another_threshold_extracts_nothing(place: Path, manifest: Path, tmp_pat
     assert (place / kills.TRACE).read_text() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", kills.SIGNALS)
 def test_a_killed_run_leaves_nothing_to_be_seen(
     place: Path, manifest: Path, tmp_path: Path, way: Any, record_property: Any

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from benchmarks import long_run
 
 COMMITTED = Path(long_run.__file__).with_suffix(".json")
 
 
+@pytest.mark.slow
 def test_nothing_is_left_open_after_a_diagnosis(tmp_path: Path) -> None:
     """Memory is for the long run to tell: the first diagnoses fill caches."""
     grown = long_run.growth(long_run.run(6, tmp_path))
