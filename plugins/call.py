@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import tomllib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -21,7 +20,7 @@ from fixtures.datasets import catalog
 from fixtures.datasets.dataset import check_dataset
 from fixtures.datasets.manifest import DataError, load_manifest
 from fixtures.models.kinship import visible_difference
-from fixtures.models.registry import ModelError, ModelSpec
+from fixtures.models.registry import ModelError, ModelSpec, check_adapter, read_modules
 from fixtures.models.registry import resolve as resolve_model
 from plugins.project import CONFIG, Accepted, Alias, CallError, Config
 
@@ -243,14 +242,10 @@ def _once(what: str, names: list[str]) -> None:
 
 
 def _modules(path: str | None) -> dict[str, Any] | None:
-    if path is None:
-        return None
     try:
-        return tomllib.loads(Path(path).expanduser().read_text("utf-8"))
-    except OSError as error:
-        raise CallError(f"the modules file {path} cannot be read: {error.strerror}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise CallError(f"the modules file {path} is no TOML: {error}") from None
+        return None if path is None else read_modules(Path(path).expanduser())
+    except ModelError as error:
+        raise CallError(str(error)) from None
 
 
 def _against(spec: str | None, model: ModelSpec, own: Mapping[str, Alias]) -> tuple[ModelSpec | None, str | None]:
@@ -287,6 +282,11 @@ def _other(option: str, spec: str, own: Mapping[str, Alias]) -> ModelSpec:
 
 def adapter_folder(path: str | None) -> str | None:
     """The absolute path of a PEFT folder. Raises CallError."""
-    if path is not None and not (Path(path).expanduser() / ADAPTER).is_file():
-        raise CallError(f"{path} is no PEFT adapter folder: it has no {ADAPTER}")
-    return None if path is None else str(Path(path).expanduser().absolute())
+    if path is None:
+        return None
+    folder = Path(path).expanduser().absolute()
+    try:
+        check_adapter(folder)
+    except ModelError as error:
+        raise CallError(str(error)) from None
+    return str(folder)

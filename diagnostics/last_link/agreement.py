@@ -9,7 +9,7 @@ from diagnostics.judging import interval
 
 LEAST = 0.05
 """Share of the texts naming a class that may name another than the likeliest option. Greedy decoding writes what is
-likeliest, so that healthy phantoms of five families differ in none of 200.
+likeliest: docs/happening.md has both signals of healthy models.
 """
 
 

@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -44,16 +45,48 @@ def test_a_link_keeps_its_name(folder: Path, tmp_path: Path) -> None:
 
 def test_modules_by_hand_are_read(tmp_path: Path) -> None:
     path = tmp_path / "modules.toml"
-    with pytest.raises(ModelError, match="no modules file"):
+    with pytest.raises(ModelError, match="cannot be read: No such file"):
         registry.read_modules(path)
     path.write_text('connector = "model.bridge"\n')
     assert registry.read_modules(path) == {"connector": "model.bridge"}
     path.write_text('bridge = "x"\n')
     with pytest.raises(ModelError, match="names bridge; the parts are tower"):
         registry.read_modules(path)
-    path.write_text("bridge")
-    with pytest.raises(ModelError, match="is no TOML file"):
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"bridge", "is no TOML"),
+        (b"\xff\xfe", "is no TOML: it is not UTF-8"),
+        (b"connector = " + b"[" * 5000, "is no TOML"),
+        (b'image_token_id = "7"', "image_token_id is '7', and must be a whole number"),
+        (b"image_token_id = true", "must be a whole number"),
+        (b"tower = 3", "tower is 3, and must be the name of a module, or a list of names"),
+        (b"vision_blocks = ['a', 1]", "must be the name of a module, or a list of names"),
+    ],
+)
+def test_a_wrong_file_of_modules_is_refused_in_one_sentence(content: bytes, says: str, tmp_path: Path) -> None:
+    path = tmp_path / "modules.toml"
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=re.escape(says)):
         registry.read_modules(path)
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        (None, "has no adapter_config.json"),
+        ("{", "holds no JSON object"),
+        ("[]", "holds no JSON object"),
+        ("{}", "has no adapter_model.safetensors"),
+    ],
+)
+def test_a_folder_that_is_no_adapter_is_refused(config: str | None, says: str, tmp_path: Path) -> None:
+    if config is not None:
+        (tmp_path / "adapter_config.json").write_text(config)
+    with pytest.raises(ModelError, match=says):
+        registry.check_adapter(tmp_path)
 
 
 def test_list_models_names_every_alias() -> None:

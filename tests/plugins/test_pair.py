@@ -69,6 +69,7 @@ def test_each_run_is_given_the_other_checkpoint(tmp_path: Path, monkeypatch: pyt
     monkeypatch.chdir(tmp_path)
     (tmp_path / "lora").mkdir()
     (tmp_path / "lora" / "adapter_config.json").write_text("{}")
+    (tmp_path / "lora" / "adapter_model.safetensors").touch()
     folder, runs = calls(["--model", "phantom", "--adapter", "lora", "--dataset", "d", "-n", "2", "--gate", "both"])
     assert folder == Path("reports")
     lora, shared = str(tmp_path / "lora"), ["--dataset", "d", "-n", "2"]
@@ -107,7 +108,7 @@ def test_a_wrong_run_after_is_refused_before_the_first_has_run(small: Path, tmp_
         ([], "diagnose-pair: the following arguments are required: --model"),
         (["--model", "phantom"], "one of the arguments --adapter --after is required"),
         (["--model", "phantom", "--adapter", "a", "--after", "b"], "--after: not allowed with argument --adapter"),
-        (["--model", "phantom", "--adapter", "nowhere"], "nowhere is no PEFT adapter folder"),
+        (["--model", "phantom", "--adapter", "nowhere"], "there is no adapter folder"),
         (["--model", "phantom", "--after", "./nowhere"], "--after: there is no folder nowhere"),
         (["--model", "phantom", "--after", "phantom"], "are both named 'phantom'"),
         (["--model", "phantom", "--model", "phantom-llm", "--after", "x"], "of one model, and 2 are given"),

@@ -40,6 +40,12 @@ def manifest(folder: Path, text: str = MANIFEST) -> Path:
     return folder / "mine.toml"
 
 
+def written(path: Path, text: str) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    return path
+
+
 def namesakes(folder: Path) -> list[str | Path]:
     for parent in ("one", "two"):
         shutil.copytree(phantom_path(), folder / parent / "mine")
@@ -77,6 +83,14 @@ WRONG: dict[str, tuple[Call, str]] = {
     "missing thresholds": (lambda folder: ["--thresholds", folder / "t.toml"], "{folder}/t.toml"),
     "missing adapter": (lambda folder: ["--adapter", folder / "adapter"], "{folder}/adapter"),
     "missing modules": (lambda folder: ["--modules", folder / "m.toml"], "{folder}/m.toml"),
+    "unknown part": (
+        lambda folder: ["--modules", written(folder / "m.toml", "bridge = 'x'")],
+        "names bridge; the parts",
+    ),
+    "adapter without weights": (
+        lambda folder: ["--adapter", written(folder / "own" / "adapter_config.json", "{}").parent],
+        "{folder}/own has no adapter_model.safetensors",
+    ),
     "unknown reference": (lambda _: ["--reference", "resnet5O"], "unknown reference 'resnet5O'"),
     "unknown second checkpoint": (
         lambda folder: ["--against", folder / "nowhere"],
