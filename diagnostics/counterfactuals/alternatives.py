@@ -40,11 +40,15 @@ SHORT = 512
 
 @dataclass(frozen=True)
 class Input:
-    """An input to ask under: settings by path with the value to try, and what is done to the picture before."""
+    """An input to ask under: settings by path with the value to try, and what is done to the picture before.
+
+    restores: it puts back what another file of the checkpoint, or the default of the model's class, says.
+    """
 
     name: str
     changes: dict[str, Any] = field(default_factory=dict)
     picture: Alteration | None = None
+    restores: bool = False
 
     @property
     def listed(self) -> dict[str, Any]:
@@ -218,7 +222,7 @@ def _decoding(own: dict[str, Any]) -> Iterator[Input]:
     changes = {path: None for path in own if path.startswith(prefix) and path != f"{prefix}eos_token_id"}
     if f"{prefix}eos_token_id" not in own and own.get(end) is not None:
         changes[f"{prefix}eos_token_id"] = own[end]
-    yield Input("plain greedy decoding", changes)
+    yield Input("plain greedy decoding", changes, restores=f"{prefix}eos_token_id" in changes)
 
 
 def _rotary(loaded: LoadedModel, own: dict[str, Any]) -> Iterator[Input]:
@@ -236,4 +240,4 @@ def _rotary(loaded: LoadedModel, own: dict[str, Any]) -> Iterator[Input]:
         yield Input("the published rotary bases", windowed)
     kinds = [path for path in own if path.startswith("config.text_config.") and path.endswith("rope_type")]
     if any(own[path] != "default" for path in kinds):
-        yield Input("rotary positions as they are", dict.fromkeys(kinds, "default"))
+        yield Input("rotary positions as they are", dict.fromkeys(kinds, "default"), restores=True)

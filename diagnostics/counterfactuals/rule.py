@@ -222,3 +222,9 @@ def rivals(
         and not changes[i] & changes[chosen]
         and np.quantile(drawn - resamples.signal(answers[i]), ALPHA / 2) <= 0
     ]
+
+
+def restoring(alike: Sequence[int], restores: Sequence[bool]) -> int | None:
+    """Of alternatives that help alike the only one that puts back a setting which is odd by itself; None without."""
+    found = [i for i in alike if restores[i]]
+    return found[0] if len(found) == 1 else None

@@ -21,7 +21,7 @@ from diagnostics.measurement import OPTIONS, answer_length
 from diagnostics.records import Alternative, Cause, Counterfactuals, Difference
 from diagnostics.scores import balanced_accuracy, signal
 
-RECIPE = 4
+RECIPE = 5
 """Counts changes of how alternatives are made and asked, so that none is read of another's store."""
 
 PROBED = ("vision", "connector", "llm")
@@ -51,8 +51,8 @@ def wanted(evidence: Evidence, judged: Judgement, swap: Cause | None) -> bool:
 
 
 def loses(evidence: Evidence, judged: Judgement) -> bool:
-    """Whether a link fails, or the answer reads clearly less than a place before it, and hands on less of that than its
-    own link must: a loss that several links share, or too few patients, may leave each of them undecided.
+    """Whether a link fails, or the answer reads clearly less than a place before it, by more than half of what its own
+    link may lose: a loss that several links share, or too few patients, may leave each of them undecided.
     """
     if any(link.verdict == "fail" for link in judged.links.values()):
         return True
@@ -61,7 +61,8 @@ def loses(evidence: Evidence, judged: Judgement) -> bool:
 
 def _clearly_below(evidence: Evidence, judged: Judgement, place: str) -> bool:
     before, after = (evidence.resamples.signal(evidence.predictions[at], at) for at in (place, "answer"))
-    less = judged.signal["answer"] < judged.links["answer"].threshold * judged.signal[place]
+    handed_on = (1 + judged.links["answer"].threshold) / 2
+    less = judged.signal["answer"] < handed_on * judged.signal[place]
     return less and bool(np.quantile(before - after, ALPHA) > 0)
 
 
@@ -105,6 +106,9 @@ def ask_again(evidence: Evidence, judged: Judgement) -> Counterfactuals:
         known = rule.Known(test, groups[cut.test], n, evidence.settings.seed)
         others = rule.rivals(chosen, tested, found["answers"], changes, short, known)
         alike = [chosen, *others] if others else []
+        odd = rule.restoring(alike, [listed[i]["restores"] for i in found["tested"]])
+        if odd is not None:
+            chosen, alike = odd, []
     of_tested = dict(zip(found["tested"].tolist(), tested, strict=True))
     tried = []
     for i, one in enumerate(listed):
@@ -243,7 +247,7 @@ def _asked(evidence: Evidence, rows: Ints, cut: rule.Split, lost: Lost) -> Array
             tested.append(i)
             answers.append(_answers(read))
     listed = [
-        {"name": one.name, "changes": one.listed, "reason": reason, "n_images": count}
+        {"name": one.name, "changes": one.listed, "restores": one.restores, "reason": reason, "n_images": count}
         for one, reason, count in zip(inputs, reasons, n_images, strict=True)
     ]
     return {
