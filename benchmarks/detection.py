@@ -335,7 +335,7 @@ those that mechanisms and rules were built on. Made by
 {rates}
 
 *Healthy twins* are the bases as trained, on two image sets, and edits after which everything is understood as before:
-tower and connector trained further together, channels of the tower permuted and undone in the connector, an idle head
+{further}channels of the tower permuted and undone in the connector, an idle head
 added, a linear pair rescaled, an untied copy of the head, weights rounded to bfloat16, bfloat16 arithmetic, another
 batch size. *Named right* means that the primary
 failure mode is that of the struck stage. Bases of one family share more than chance would have it, and images are
@@ -391,6 +391,7 @@ def page(rows: Sequence[dict[str, Any]], found: dict[str, Any], loci: str) -> st
         n_bases=found["healthy_failed"]["n_bases"],
         n_images=N_PATIENTS * IMAGES_PER_PATIENT,
         rates="\n".join(rates),
+        further="tower and connector trained further together, " if any(PAIR in row["base"] for row in rows) else "",
         n_cannot=found["cannot_be_planted"],
         destroyed="\n".join(confusion(rows, "destroys")),
         degraded="\n".join(doses(rows, measured_severities())),

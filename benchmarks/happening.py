@@ -22,6 +22,7 @@ import copy
 import json
 import re
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -475,7 +476,11 @@ What a diagnosis says of faults as releases have them: a processor, a chat templ
 configuration that are not those of training, a few steps of tuning on something else, a stranger's adapter merged in,
 beside the older faults of the modules. {n_runs} cells on {n_bases} small models, phantom images of a seed that nothing
 was built on and, for the bases that begin with `chest-`, {n_radiographs} radiographs of patients that were not trained
-on. Each cell is diagnosed alone, and against its healthy base. The bases are {bases}. Made by
+on. Each cell is diagnosed alone, and against its healthy base.
+
+{bases}
+
+Made by
 
     python benchmarks/happening.py --bases DIR --work DIR --chest DIR --data-root DATA --costs
     python benchmarks/happening.py --bases DIR --work DIR --chest DIR --data-root DATA
@@ -541,7 +546,7 @@ def page(rows: Sequence[dict[str, Any]], costs: Sequence[dict[str, Any]]) -> str
     return PAGE.format(
         n_runs=len(rows),
         n_bases=len(bases),
-        bases=", ".join(bases),
+        bases=textwrap.fill(f"The bases are {', '.join(bases)}.", 120),
         n_radiographs=N_RADIOGRAPHS,
         building_bases=", ".join(base for base in BUILDING_BASES if base in bases),
         figures="\n".join(figures),

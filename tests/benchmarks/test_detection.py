@@ -32,7 +32,7 @@ def test_what_is_planted_is_diagnosed(fault, work):
 def test_every_verdict_of_the_matrix_is_repeated_from_its_predictions():
     found = json.loads((Path(detection.__file__).with_name("detection.json")).read_text("utf-8"))
     ran = [row for row in found["runs"] if "cannot" not in row]
-    assert len(ran) > 250
+    assert len(ran) > 150
     for row in ran[::7]:
         again = detection.repeated(row, found["images"][str(row["image_seed"])])
         assert {name: row[name] for name in again} == again
