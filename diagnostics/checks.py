@@ -28,13 +28,13 @@ def check(diagnosis: Diagnosis, mode: FailureMode, fail_inconclusive: bool) -> N
 
 
 def check_regression(diagnosis: Diagnosis, fail_inconclusive: bool) -> None:
-    """Raise AssertionError where any place has regressed against the baseline, skip where that cannot be decided."""
+    """Raise AssertionError where a place or class has regressed against the baseline, skip where that is undecided."""
     __tracebackhide__ = True
     assert diagnosis.regression is not None
     found = diagnosis.regression
     about = (
         f"{diagnosis.model} on {diagnosis.dataset} against {found.baseline.model} in {found.baseline.file}: "
-        f"{found.reason}"
+        f"{found.verdict.replace('_', ' ')}: {found.reason}"
     )
     if found.verdict == "regressed":
         raise AssertionError(f"[regression] {about}")

@@ -11,11 +11,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from diagnostics.baseline import BaselineError, load, match
 from diagnostics.records import Predictions, Regression
 from diagnostics.thresholds import ThresholdError, load_thresholds
+from diagnostics.wording import one_line
 
 
 def compare_files(
@@ -24,26 +26,33 @@ def compare_files(
     """Each run in `after` with its comparison to the one in `before`. Raises BaselineError and ThresholdError."""
     from diagnostics.regression import record
 
-    margins = load_thresholds(thresholds)
+    asked = load_thresholds(thresholds)
     runs = [saved.predictions for saved in load(after).diagnoses]
     if not runs:
         raise BaselineError(f"{after} holds no run")
     compared = []
     for matched, run in zip(match(before, [(run.model, run.dataset) for run in runs]), runs, strict=True):
-        least = margins.minimum_effect(run.model, run.dataset) if minimum_effect is None else minimum_effect
-        drops = margins.health_limits(run.model, run.dataset).largest_drop
-        compared.append((run, record(matched, run, least, drops)))
+        margins = asked.margins(run.model, run.dataset)
+        if minimum_effect is not None:
+            margins = replace(margins, minimum_effect=minimum_effect)
+        drops = asked.health_limits(run.model, run.dataset).largest_drop
+        compared.append((run, record(matched, run, margins, drops)))
     return compared
 
 
 def lines(run: Predictions, found: Regression) -> list[str]:
-    """The table of one comparison; changes in points of signal."""
+    """The table of one comparison; changes in points of signal, and of the images of a class."""
     rows = [("place", "change", "interval", "p adjusted", "verdict")]
-    for stage, c in found.exits.items():
+    tables = {"sensitivity": found.sensitivity, "specificity": found.specificity}
+    classes = [(f"{measure} for {name}", c) for measure, table in tables.items() for name, c in table.items()]
+    for name, c in [*found.exits.items(), *classes]:
         low, high = (100 * bound for bound in c.ci)
         verdict = c.verdict.replace("_", " ")
-        rows.append((stage, f"{100 * c.change:+.1f}", f"{low:+.1f} to {high:+.1f}", f"{c.p_adjusted:.2g}", verdict))
-    table = [f"  {a:<10} {b:>7} {c:>16} {d:>11}  {e}" for a, b, c, d, e in rows]
+        rows.append(
+            (one_line(name), f"{100 * c.change:+.1f}", f"{low:+.1f} to {high:+.1f}", f"{c.p_adjusted:.2g}", verdict)
+        )
+    width = max(10, *(len(row[0]) for row in rows))
+    table = [f"  {a:<{width}} {b:>7} {c:>16} {d:>11}  {e}" for a, b, c, d, e in rows]
     head = f"{run.model} on {run.dataset} against {found.baseline.model}: {found.verdict.replace('_', ' ')}"
     return [head, *table, f"  {found.reason}"]
 
@@ -53,7 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="medprobe compare", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("before", type=Path, help="a baseline of --save-baseline, or a folder of them")
     parser.add_argument("after", type=Path, help="a baseline of --save-baseline")
-    parser.add_argument("--minimum-effect", type=float, metavar="SIGNAL", help="loss accepted (default: thresholds)")
+    parser.add_argument(
+        "--minimum-effect", type=float, metavar="SIGNAL", help="loss of signal accepted (default: thresholds)"
+    )
     parser.add_argument("--thresholds", type=Path, metavar="FILE", help="TOML over the built-in thresholds")
     parser.add_argument("--fail-inconclusive", action="store_true", help="what cannot be told counts as regressed")
     given = parser.parse_args(arguments)

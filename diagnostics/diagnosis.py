@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from diagnostics import judging, scores, store
+from diagnostics import by_class, judging, scores, store
 from diagnostics.causes.cause import find_cause
 from diagnostics.causes.joined import joined
 from diagnostics.controls import battery
@@ -105,6 +105,7 @@ def _conclude(evidence: Evidence) -> Diagnosis:
     health = Scores({name: r.predictions for name, r in evidence.readings.items()}, labels, evidence.resamples)
     limits = judge_least(thresholds.health_limits(evidence.spec.name, dataset.name).least, health)
     judged = judgement_of(evidence, controls.null.p, limits)
+    told = by_class.read(labels, evidence.groups, predictions, dataset.answers, evidence.settings.seed)
     reached, off = pixels(evidence)
     verdicts = time.perf_counter()
     swap = find_cause(evidence)
@@ -136,6 +137,8 @@ def _conclude(evidence: Evidence) -> Diagnosis:
         minimum_loss=judged.minimum_loss,
         classes=list(dataset.answers),
         confusion={place: scores.confusion(labels, predictions[place], evidence.n_classes) for place in CHAIN},
+        sensitivity=told["sensitivity"],
+        specificity=told["specificity"],
         curves=curves_of(evidence.readings, labels, evidence.resamples),
         health=health.record(float(np.mean(evidence.said == labels))),
         health_limits=limits,

@@ -30,6 +30,8 @@ FAILURE_MODES: dict[Stage, FailureMode] = {
 HealthCurve = Literal["vision", "connector", "llm_mean", "llm_last"]
 """The curves that have a Feature Health Score."""
 ChangeValue = Literal["regressed", "not_regressed", "inconclusive", "improved"]
+Measure = Literal["sensitivity", "specificity"]
+"""What is read of one class against the rest."""
 CHAIN: tuple[str, ...] = ("reference", *STAGES)
 """The places whose signal the chain compares, in order; each link ends at a stage."""
 
@@ -296,6 +298,13 @@ class Reference(Record):
     """The later locus that read more than the reference and so raised it, if one did."""
 
 
+class Share(Record):
+    """A share of images with its 95 percent interval over patient groups."""
+
+    value: float
+    ci: tuple[float, float]
+
+
 class Change(Record):
     """The change of signal at one place, this run minus the baseline, with its 95 percent interval."""
 
@@ -304,6 +313,15 @@ class Change(Record):
     p: float
     p_adjusted: float
     verdict: ChangeValue
+
+
+class ClassChange(Change):
+    """The change of one class's sensitivity or specificity at the answer, in shares of images."""
+
+    before: float
+    after: float
+    margin: float
+    """The loss that is accepted."""
 
 
 class Compared(Record):
@@ -332,6 +350,9 @@ class Regression(Record):
     fold_seeds: int
     """Over how many assignments of folds the change at a probe exit is averaged."""
     exits: dict[Stage, Change]
+    sensitivity: dict[str, ClassChange] = Field(default_factory=dict)
+    """By class, at the answer; one family of tests with `specificity` and `exits`."""
+    specificity: dict[str, ClassChange] = Field(default_factory=dict)
     health_drops: list[HealthLimit]
 
 
@@ -598,6 +619,10 @@ class Diagnosis(Record):
     confusion: dict[str, list[list[int]]] = Field(default_factory=dict)
     """For each place of the chain a matrix: rows are the true class, columns what was read; the answer has a last
     column for text that names no class."""
+    sensitivity: dict[str, dict[str, Share]] = Field(default_factory=dict)
+    """For each place of the chain and each class: the share of the class's images that are read as the class."""
+    specificity: dict[str, dict[str, Share]] = Field(default_factory=dict)
+    """For each place of the chain and each class: the share of the other images that are not read as the class."""
     curves: Curves | None = None
     health: Health | None = None
     health_limits: list[HealthLimit] = Field(default_factory=list)

@@ -1,48 +1,73 @@
-"""Whether a run reads worse than its baseline, image by image, at the answer and at every probe exit.
+"""Whether a run reads worse than its baseline, image by image, at the answer and at every probe exit, and whether any
+class is recognised or excluded worse.
 
-What is paired. The answer: the class its text names, once an image. A probe exit: the held-out class read from the
-exit's own readouts under each of several fold seeds, fold seed by fold seed; an image counts by the share of the fold
-seeds that read it rightly, since a probe's own training varies with its folds. The patient group is the unit.
+What is paired. The answer: the class its text names, once an image; of each class also its sensitivity and its
+specificity, since the signal does not change where one class's is bought with another's. A probe exit: the held-out
+class read from the exit's own readouts under each of several fold seeds, fold seed by fold seed; an image counts by the
+share of the fold seeds that read it rightly, since a probe's own training varies with its folds. The patient group is
+the unit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from diagnostics.baseline import BaselineError, Match, comparable
+from diagnostics.by_class import OneClass
+from diagnostics.comparison_words import reason
 from diagnostics.health import Scores, judge_drops
 from diagnostics.judging import ALPHA, Resamples, interval
 from diagnostics.records import (
     STAGES,
     Change,
     ChangeValue,
+    ClassChange,
     Compared,
     HealthCurve,
     HealthLimit,
+    Measure,
     Predictions,
     Regression,
     Stage,
 )
+from diagnostics.thresholds import Margins
 
 N_FLIPS = 9999
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-def compare(baseline: Predictions, current: Predictions, minimum_effect: float, seed: int = 0) -> dict[Stage, Change]:
-    """The change at the answer and at each probe exit, by stage, from predictions of the same images.
+@dataclass(frozen=True)
+class Changes:
+    """What a run reads otherwise than its baseline: signal by place, sensitivity and specificity by class."""
 
-    change: of the signal, averaged over the fold seeds. ci: 95 percent, from resamples of groups; 0 where every image
-    is read as before. p: two-sided sign-flip test whose unit is the group. p_adjusted: Benjamini-Hochberg over the
-    places.
+    exits: dict[Stage, Change]
+    sensitivity: dict[str, ClassChange]
+    specificity: dict[str, ClassChange]
 
-    Regressed where p_adjusted is below 0.05 and the loss exceeds `minimum_effect` (in signal) with its lower bound; not
-    regressed where its upper bound stays below; improved where p_adjusted is below 0.05 and the whole interval is
-    a rise. Another device, dtype or batch size alone may move predictions, so where the baseline was made under
-    another the bounds of both must clear the minimum effect once more, else a loss is inconclusive and a rise is none.
+    def all(self) -> list[Change]:
+        """Every test of the family."""
+        return [*self.exits.values(), *self.sensitivity.values(), *self.specificity.values()]
+
+
+def compare(baseline: Predictions, current: Predictions, margins: Margins, seed: int = 0) -> Changes:
+    """The change at the answer and at each probe exit, and of each class's sensitivity and specificity at the answer,
+    from predictions of the same images.
+
+    change: of the signal, averaged over the fold seeds, or of a share of images. ci: 95 percent, from resamples of
+    groups; 0 where every image is read as before. p: two-sided sign-flip test whose unit is the group. p_adjusted:
+    Benjamini and Hochberg 1995 over places and classes as one family: where nothing changed, one of them is called
+    changed in at most 5 percent of comparisons.
+
+    Regressed where p_adjusted is below 0.05 and the loss exceeds its margin with its lower bound; not regressed where
+    its upper bound stays below; improved where p_adjusted is below 0.05 and the whole interval is a rise. Another
+    device, dtype or batch size alone may move predictions, so where the baseline was made under another the bounds
+    must clear the margin once more, else a loss is inconclusive and a rise is none.
     Raises BaselineError for predictions that cannot be paired.
     """
     from scipy.stats import false_discovery_control
@@ -50,50 +75,69 @@ def compare(baseline: Predictions, current: Predictions, minimum_effect: float, 
     order = pairing(baseline, current)
     labels, groups = np.asarray(current.labels), np.asarray(current.groups)
     k = len(current.classes)
-    slack = minimum_effect if made_otherwise(baseline, current) else 0.0
     resamples = Resamples(labels, groups, k, seed)
-    changes, intervals, ps = [], [], []
+    found: list[tuple[float, tuple[float, float], Floats]] = []
     for stage in STAGES:
         gain = _right(current, stage) - _right(baseline, stage)[order]
         by_group = contributions(labels, groups, gain, k)
-        changes.append(float(by_group.sum()))
-        intervals.append(interval(resamples.change(gain)) if gain.any() else (0.0, 0.0))
-        ps.append(sign_flip(by_group, seed))
+        ci = interval(resamples.change(gain)) if gain.any() else (0.0, 0.0)
+        found.append((float(by_group.sum()), ci, by_group))
+    said = [np.asarray(baseline.places["answer"])[order], np.asarray(current.places["answer"])]
+    moved = [
+        (name, change)
+        for index, name in enumerate(current.classes)
+        for change in OneClass(labels, groups, index, seed).changes(*said)
+    ]
+    found += [(float(change.by_group.sum()), change.ci, change.by_group) for _, change in moved]
+    ps = [sign_flip(by_group, seed) for _, _, by_group in found]
     adjusted = [float(p) for p in false_discovery_control(ps)]
-    return {
-        stage: Change(change=change, ci=ci, p=p, p_adjusted=q, verdict=_verdict(change, ci, q, minimum_effect, slack))
-        for stage, change, ci, p, q in zip(STAGES, changes, intervals, ps, adjusted, strict=True)
-    }
+    otherwise = bool(made_otherwise(baseline, current))
+
+    def judged(index: int, margin: float) -> dict[str, Any]:
+        change, ci, _ = found[index]
+        verdict = _verdict(change, ci, adjusted[index], margin, margin if otherwise else 0.0)
+        return {"change": change, "ci": ci, "p": ps[index], "p_adjusted": adjusted[index], "verdict": verdict}
+
+    exits = {stage: Change(**judged(index, margins.minimum_effect)) for index, stage in enumerate(STAGES)}
+    tables: dict[Measure, dict[str, ClassChange]] = {"sensitivity": {}, "specificity": {}}
+    for index, (name, change) in enumerate(moved, start=len(STAGES)):
+        margin = margins.of(change.measure, name)
+        tables[change.measure][name] = ClassChange(
+            **judged(index, margin), before=change.before, after=change.after, margin=margin
+        )
+    return Changes(exits, tables["sensitivity"], tables["specificity"])
 
 
 def record(
     match: Match,
     current: Predictions,
-    minimum_effect: float,
+    margins: Margins,
     largest_drop: Mapping[HealthCurve, float] | None = None,
     seed: int = 0,
 ) -> Regression:
     """The `regression` of a diagnosis. Raises BaselineError."""
     baseline = match.saved.predictions
-    found = compare(baseline, current, minimum_effect, seed)
+    found = compare(baseline, current, margins, seed)
     drops = _drops(baseline, current, largest_drop or {}, seed)
 
     def those(verdict: ChangeValue) -> list[Stage]:
-        return [stage for stage, change in found.items() if change.verdict == verdict]
+        return [stage for stage, change in found.exits.items() if change.verdict == verdict]
 
-    verdicts = [*(change.verdict for change in found.values()), *(DROPS[drop.verdict] for drop in drops)]
+    verdicts = [*(change.verdict for change in found.all()), *(DROPS[drop.verdict] for drop in drops)]
     otherwise = made_otherwise(baseline, current)
     return Regression(
         verdict=next((v for v in ("regressed", "inconclusive") if v in verdicts), "not_regressed"),
-        reason=_reason(found, drops, minimum_effect, otherwise),
+        reason=reason(found.exits, found.sensitivity, found.specificity, drops, margins.minimum_effect, otherwise),
         places=those("regressed"),
         undecided=those("inconclusive"),
         improved=those("improved"),
         baseline=Compared(file=match.file, model=baseline.model, revision=match.saved.revision),
-        minimum_effect=minimum_effect,
+        minimum_effect=margins.minimum_effect,
         made_otherwise=otherwise,
         fold_seeds=len(current.exits["llm"]),
-        exits=found,
+        exits=found.exits,
+        sensitivity=found.sensitivity,
+        specificity=found.specificity,
         health_drops=drops,
     )
 
@@ -177,40 +221,3 @@ def _drops(
         for run, rows in ((baseline, order), (current, list(range(len(labels)))))
     )
     return judge_drops(largest, before, after)
-
-
-def _reason(
-    found: Mapping[Stage, Change],
-    drops: list[HealthLimit],
-    minimum_effect: float,
-    otherwise: Mapping[str, tuple[str, str]],
-) -> str:
-    """What was found, in words; points of signal."""
-    least = f"{100 * minimum_effect:g} points"
-    kinds: dict[ChangeValue, str] = {
-        "regressed": f"more than {least} are lost at",
-        "inconclusive": f"it cannot be told whether more than {least} are lost at",
-        "improved": "more is read at",
-    }
-    parts = []
-    for verdict, said in kinds.items():
-        where = [f"the {_name(s)} ({_points(c)})" for s, c in found.items() if c.verdict == verdict]
-        parts += [f"{said} {' and '.join(where)}"] if where else []
-    parts += [drop.reason for drop in drops if drop.verdict != "pass"]
-    if all(change.verdict in ("not_regressed", "improved") for change in found.values()):
-        parts.insert(0, f"no more than {least} are lost anywhere; the answer changed by {_points(found['answer'])}")
-    if otherwise:
-        differs = ", ".join(f"{name.replace('_', ' ')} {was}, here {is_}" for name, (was, is_) in otherwise.items())
-        parts.append(
-            f"the baseline was made otherwise ({differs}), so a regression must exceed {200 * minimum_effect:g} points"
-        )
-    return "; ".join(parts)
-
-
-def _name(stage: Stage) -> str:
-    return stage if stage == "answer" else f"{stage} exit"
-
-
-def _points(change: Change) -> str:
-    low, high = (100 * bound for bound in change.ci)
-    return f"{100 * change.change:+.1f}, {low:+.1f} to {high:+.1f}, p {change.p_adjusted:.2g}"

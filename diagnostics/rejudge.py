@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from diagnostics import by_class
 from diagnostics.curves import along
 from diagnostics.health import Scores, judge_least
 from diagnostics.judging import Judgement, Resamples, interval, judge
@@ -61,6 +62,7 @@ def rejudge(diagnosis: Diagnosis, predictions: Predictions) -> Diagnosis:
     limits = judge_least({limit.curve: limit.limit for limit in diagnosis.health_limits}, health)
     thresholds = {stage: getattr(diagnosis.failure_modes, FAILURE_MODES[stage]).threshold for stage in STAGES}
     judged = judge(labels, places, thresholds, resamples, k, diagnosis.controls.null.p, limits)
+    told = by_class.read(labels, groups, places, predictions.classes, diagnosis.settings["seed"])
     return diagnosis.model_copy(
         update={
             "n_images": len(labels),
@@ -77,6 +79,8 @@ def rejudge(diagnosis: Diagnosis, predictions: Predictions) -> Diagnosis:
             "signal_ci": judged.signal_ci,
             "minimum_loss": judged.minimum_loss,
             "confusion": {place: confusion(labels, places[place], k) for place in CHAIN},
+            "sensitivity": told["sensitivity"],
+            "specificity": told["specificity"],
             "curves": _curves(diagnosis.curves, loci, labels, resamples),
             "health": health.record(float(np.mean(places["answer"] == labels))),
             "health_limits": limits,

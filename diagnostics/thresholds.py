@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from diagnostics.records import HealthCurve, Stage
+from diagnostics.records import HealthCurve, Measure, Stage
 
 Share = Annotated[float, Field(gt=0, le=1)]
+ByClass = dict[str, Share]
+"""By the answer that names the class; `default` is for every class that is not named."""
 Score = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+DEFAULT = "default"
 
 
 class ThresholdError(ValueError):
@@ -39,6 +46,22 @@ class Health(BaseModel):
         return Health(least=self.least | other.least, largest_drop=self.largest_drop | other.largest_drop)
 
 
+@dataclass(frozen=True)
+class Margins:
+    """The losses that a run may show against its baseline: of signal at each place, and of the sensitivity and
+    specificity of a class at the answer. Any class that neither table names may lose as much as `default`.
+    """
+
+    minimum_effect: float
+    sensitivity: Mapping[str, float]
+    specificity: Mapping[str, float]
+
+    def of(self, measure: Measure, class_name: str) -> float:
+        """The loss of one class that is accepted, whatever the case its name is written in."""
+        table = {name.casefold(): margin for name, margin in getattr(self, measure).items()}
+        return float(table.get(class_name.casefold(), table[DEFAULT]))
+
+
 class Override(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -46,17 +69,19 @@ class Override(BaseModel):
     dataset: str | None = None
     retention: dict[Stage, Share] = Field(default_factory=dict)
     regression: Regression | None = None
+    sensitivity: ByClass = Field(default_factory=dict)
+    specificity: ByClass = Field(default_factory=dict)
     health: Health = Health()
 
     @model_validator(mode="after")
     def _changes_something(self) -> Self:
-        if not self.model_fields_set & {"retention", "regression", "health"}:
-            raise ValueError("an override names retention, regression or health")
+        if not self.model_fields_set - {"model", "dataset"}:
+            raise ValueError("an override names retention, regression, sensitivity, specificity or health")
         return self
 
 
 class Thresholds(BaseModel):
-    """Least retention asked of each link, the loss accepted against a baseline, limits of the Feature Health Scores,
+    """Least retention asked of each link, the losses accepted against a baseline, limits of the Feature Health Scores,
     with overrides for a model, a data set, or both; a later override wins over an earlier one.
     """
 
@@ -65,6 +90,8 @@ class Thresholds(BaseModel):
     retention: dict[Stage, Share] = Field(default_factory=dict)
     override: list[Override] = Field(default_factory=list)
     regression: Regression = Regression(minimum_effect=0.02)
+    sensitivity: ByClass = Field(default_factory=dict)
+    specificity: ByClass = Field(default_factory=dict)
     health: Health = Health()
 
     def resolve(self, model: str, dataset: str) -> dict[Stage, float]:
@@ -74,10 +101,14 @@ class Thresholds(BaseModel):
             chosen |= entry.retention
         return chosen
 
-    def minimum_effect(self, model: str, dataset: str) -> float:
-        """The loss of signal that one diagnosis may show against its baseline."""
-        chosen = [self.regression, *(e.regression for e in self._overrides(model, dataset) if e.regression)]
-        return chosen[-1].minimum_effect
+    def margins(self, model: str, dataset: str) -> Margins:
+        """The losses that one diagnosis may show against its baseline."""
+        effect, sensitivity, specificity = self.regression, dict(self.sensitivity), dict(self.specificity)
+        for entry in self._overrides(model, dataset):
+            effect = entry.regression or effect
+            sensitivity |= entry.sensitivity
+            specificity |= entry.specificity
+        return Margins(effect.minimum_effect, sensitivity, specificity)
 
     def health_limits(self, model: str, dataset: str) -> Health:
         """The limits of one diagnosis's Feature Health Scores."""
@@ -109,5 +140,7 @@ def load_thresholds(path: Path | None = None) -> Thresholds:
         retention=builtin.retention | own.retention,
         override=[*builtin.override, *own.override],
         regression=own.regression if "regression" in own.model_fields_set else builtin.regression,
+        sensitivity=builtin.sensitivity | own.sensitivity,
+        specificity=builtin.specificity | own.specificity,
         health=builtin.health.under(own.health),
     )

@@ -115,9 +115,9 @@ def _compared(call: Call, pair: Pair, result: Diagnosis, predictions: Prediction
     from diagnostics.regression import record
 
     thresholds, names = call.settings.thresholds, (pair.model.name, pair.dataset.name)
-    least, drop = thresholds.minimum_effect(*names), thresholds.health_limits(*names).largest_drop
+    margins, drop = thresholds.margins(*names), thresholds.health_limits(*names).largest_drop
     try:
-        found = record(call.baseline[pair], predictions, least, drop, call.settings.seed)
+        found = record(call.baseline[pair], predictions, margins, drop, call.settings.seed)
     except BaselineError as error:
         return Diagnosis(
             model=result.model, revision=result.revision, dataset=result.dataset, error=one_line(str(error))

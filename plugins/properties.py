@@ -6,6 +6,7 @@ import pytest
 
 from diagnostics.headline import cause_value, settled
 from diagnostics.records import Diagnosis
+from diagnostics.wording import one_line
 from plugins.diagnosing import mode_of, pair_of
 
 
@@ -37,6 +38,18 @@ def found(diagnosis: Diagnosis) -> list[tuple[str, object]]:
         ("cause_certain", None if cause is None else str(settled(diagnosis) is not None).lower()),
         ("cause_key", None if diagnosis.cause is None else diagnosis.cause.key),
         ("regression", None if diagnosis.regression is None else diagnosis.regression.verdict),
+        *_by_class(diagnosis),
         *((f"signal.{place}", f"{value:.4f}") for place, value in diagnosis.signal or ()),
     ]
     return [(name, value) for name, value in rows if value is not None]
+
+
+def _by_class(diagnosis: Diagnosis) -> list[tuple[str, object]]:
+    """`sensitivity.answer.malignant`, with `.low` and `.high` of its interval; `specificity` alike."""
+    rows: list[tuple[str, object]] = []
+    for measure, table in (("sensitivity", diagnosis.sensitivity), ("specificity", diagnosis.specificity)):
+        for place, shares in table.items():
+            for name, share in shares.items():
+                key, (low, high) = one_line(f"{measure}.{place}.{name}"), share.ci
+                rows += [(key, f"{share.value:.4f}"), (f"{key}.low", f"{low:.4f}"), (f"{key}.high", f"{high:.4f}")]
+    return rows

@@ -5,8 +5,8 @@ from __future__ import annotations
 from html import escape
 from typing import NamedTuple
 
-from diagnostics.headline import MODE_NAMES, claim, settled
-from diagnostics.records import STAGES, Diagnosis, Stage, VerdictValue
+from diagnostics.headline import LAST, MODE_NAMES, claim, settled
+from diagnostics.records import STAGES, Change, Diagnosis, Stage, VerdictValue
 from plugins.report.advice import next_steps
 from plugins.report.text import interval, percent, points, signed
 from plugins.report.words import links, span, verdict_sentence
@@ -31,8 +31,9 @@ MEANINGS: dict[str, str] = {
         "and is not said; what keeps it from being said is open until it is shown, and is often the input."
     ),
     REGRESSION: (
-        "Are the answers, and the exits of tower, connector and language model, no worse than the baseline's on the "
-        "same images? If not, the new checkpoint has lost more than the minimum effect."
+        "Are the answers, the sensitivity and specificity of every class, and the exits of tower, connector and "
+        "language model, no worse than the baseline's on the same images? If not, the new checkpoint has lost more "
+        "than is accepted."
     ),
 }
 """What each check asks; `docs/failure-modes.md` says it with the remedies."""
@@ -70,10 +71,31 @@ def description(check: str, diagnosis: Diagnosis | None) -> str:
                     advice = _advice(diagnosis, stage)
         if check == REGRESSION and diagnosis.regression is not None:
             found.append(escape(_sentence(diagnosis.regression.reason)))
+        if check in (REGRESSION, LAST):
+            found += [escape(text) for text in _classes(diagnosis)]
     if check in MEANINGS:
         found.append(f"<i>{escape(MEANINGS[check])}</i>")
     html = "".join(f"<p>{paragraph}</p>" for paragraph in found)
     return html + (f"<p>Next:</p><ul>{''.join(f'<li>{escape(text)}</li>' for text in advice)}</ul>" if advice else "")
+
+
+def _classes(diagnosis: Diagnosis) -> list[str]:
+    """What the answer says of each class, a sentence each."""
+    told = {
+        "sensitivity": diagnosis.sensitivity.get("answer", {}),
+        "specificity": diagnosis.specificity.get("answer", {}),
+    }
+    return [
+        f"At the answer, {name}: "
+        + ", ".join(
+            f"{measure} {percent(shares[name].value, 1)} ({interval(shares[name].ci)})"
+            for measure, shares in told.items()
+            if name in shares
+        )
+        + "."
+        for name in diagnosis.classes
+        if name in told["sensitivity"]
+    ]
 
 
 def _advice(diagnosis: Diagnosis, stage: Stage) -> list[str]:
@@ -87,18 +109,19 @@ def _sentence(text: str) -> str:
 
 
 def steps(check: str, diagnosis: Diagnosis) -> list[Step]:
-    """The links of the chain, or for the regression the places compared."""
+    """The links of the chain, or for the regression the places and classes compared."""
     if check == REGRESSION and diagnosis.regression is not None:
-        exits = diagnosis.regression.exits
+        found = diagnosis.regression
+        changes: dict[str, Change] = {stage: found.exits[stage] for stage in STAGES if stage in found.exits}
+        for measure, table in (("sensitivity", found.sensitivity), ("specificity", found.specificity)):
+            changes |= {f"{measure} for {name}": change for name, change in table.items()}
         return [
             Step(
-                f"{stage}: {exits[stage].verdict.replace('_', ' ')}, {signed(exits[stage].change)} points "
-                f"({interval(exits[stage].ci)})",
-                _CHANGES[exits[stage].verdict],
+                f"{name}: {change.verdict.replace('_', ' ')}, {signed(change.change)} points ({interval(change.ci)})",
+                _CHANGES[change.verdict],
                 "",
             )
-            for stage in STAGES
-            if stage in exits
+            for name, change in changes.items()
         ]
     return [
         Step(

@@ -102,7 +102,8 @@ def csv_text(lines: list[Line]) -> str:
     A text that a spreadsheet would take for a formula gets an apostrophe in front."""
     rows = [{name: _unformed(value) for name, value in _record(line).items()} for line in lines]
     buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, fieldnames=list(rows[0]), lineterminator="\n")
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    writer = csv.DictWriter(buffer, fieldnames=columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return buffer.getvalue()
@@ -134,7 +135,14 @@ def _record(line: Line) -> dict[str, object]:
         low, high = diagnosis.signal_ci.get(place, (None, None))
         found |= {f"signal_{place}": value, f"signal_{place}_low": finite(low), f"signal_{place}_high": finite(high)}
     scores = zip(HEALTH, health_scores(diagnosis.health), strict=True)
-    return found | {f"fhs_{name}": value for name, value in scores} | {"error": diagnosis.error}
+    found |= {f"fhs_{name}": value for name, value in scores} | {"error": diagnosis.error}
+    # Last, since other data sets have other classes.
+    for measure, table in (("sensitivity", diagnosis.sensitivity), ("specificity", diagnosis.specificity)):
+        for place, shares in table.items():
+            for name, share in shares.items():
+                column, (low, high) = one_line(f"{measure}_{place}_{name}"), share.ci
+                found |= {column: finite(share.value), f"{column}_low": finite(low), f"{column}_high": finite(high)}
+    return found
 
 
 def markdown_text(lines: list[Line]) -> str:

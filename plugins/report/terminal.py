@@ -112,9 +112,27 @@ def _link_lines(diagnosis: Diagnosis, width: int) -> list[str]:
     ]
 
 
+def _class_lines(diagnosis: Diagnosis, width: int) -> list[str]:
+    """Sensitivity and specificity of each class with their intervals: at the answer, then at the places before it."""
+    lines = []
+    for name in diagnosis.classes:
+        parts = []
+        for measure, table in (("sensitivity", diagnosis.sensitivity), ("specificity", diagnosis.specificity)):
+            found = {place: table[place][name] for place in CHAIN if name in table.get(place, {})}
+            if (said := found.pop("answer", None)) is not None:
+                exits = ", ".join(
+                    f"{place} {percent(share.value, 1)} ({interval(share.ci)})" for place, share in found.items()
+                )
+                at = f"; {exits}" if exits else ""
+                parts.append(f"{measure} for {name}: answer {percent(said.value, 1)} ({interval(said.ci)}){at}")
+        lines += [line for part in parts for line in wrap(part, width)]
+    return lines
+
+
 def summary_lines(report: Report, width: int = 80, verbosity: int = 0) -> list[str]:
     """The whole report as plain lines no wider than `width`; colours are the caller's. Below a verbosity of 0 only the
-    verdicts, above it every link."""
+    verdicts, above it every
+    link and class."""
     if not report.diagnoses:
         return wrap("nothing was diagnosed", width, "")
     if verbosity < 0:
@@ -124,7 +142,7 @@ def summary_lines(report: Report, width: int = 80, verbosity: int = 0) -> list[s
     for diagnosis in report.diagnoses:
         lines += diagnosis_lines(diagnosis, width)
         if verbosity > 0:
-            lines += _link_lines(diagnosis, width)
+            lines += _link_lines(diagnosis, width) + _class_lines(diagnosis, width)
     lines += wrap(total_line(report), width, "")
     ungated = [d for d in report.diagnoses if d.regression is None and d.error is None]
     if ungated:

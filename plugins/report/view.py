@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Any
 
 from diagnostics.headline import MODE_NAMES, cause_text, headline
-from diagnostics.records import CHAIN, PLACES, Diagnosis, Difference, Layer, Predictions, Report
+from diagnostics.records import CHAIN, PLACES, Change, Diagnosis, Difference, Layer, Predictions, Report
 from plugins.report import grounding, inputs, treatments
 from plugins.report.advice import next_steps
 from plugins.report.controls import minimum_loss_sentence, sentences
@@ -186,6 +186,17 @@ def recalls(diagnosis: Diagnosis) -> list[tuple[str, list[Cell | None]]]:
     return rows
 
 
+def class_rows(diagnosis: Diagnosis) -> list[tuple[str, str, str, str, str, str]]:
+    """Class, place, sensitivity and its interval, specificity and its interval, in percent."""
+    return [
+        (name, place, percent(found.value, 1), interval(found.ci), percent(other.value, 1), interval(other.ci))
+        for name in diagnosis.classes
+        for place in CHAIN
+        if (found := diagnosis.sensitivity.get(place, {}).get(name)) is not None
+        and (other := diagnosis.specificity.get(place, {}).get(name)) is not None
+    ]
+
+
 def curve_tables(diagnosis: Diagnosis) -> list[CurveTable]:
     if diagnosis.curves is None:
         return []
@@ -292,12 +303,19 @@ def answer_facts(diagnosis: Diagnosis) -> list[str]:
     ]
 
 
-def change_rows(diagnosis: Diagnosis) -> list[tuple[str, str, str, str, str]]:
-    """Place, change in points, its interval, adjusted p, verdict."""
-    found = diagnosis.regression.exits if diagnosis.regression else {}
+def change_rows(diagnosis: Diagnosis) -> list[tuple[str, str, str, str, str, str]]:
+    """Place or class, change in points, its interval, the loss accepted, adjusted p, verdict."""
+    found = diagnosis.regression
+    if found is None:
+        return []
+    tables = {"sensitivity": found.sensitivity, "specificity": found.specificity}
+    changes: list[tuple[str, Change, float]] = [(s, change, found.minimum_effect) for s, change in found.exits.items()]
+    changes += [
+        (f"{measure} for {name}", c, c.margin) for measure, table in tables.items() for name, c in table.items()
+    ]
     return [
-        (stage, points(c.change), interval(c.ci), f"{c.p_adjusted:.2g}", c.verdict.replace("_", " "))
-        for stage, c in found.items()
+        (name, points(c.change), interval(c.ci), points(least), f"{c.p_adjusted:.2g}", c.verdict.replace("_", " "))
+        for name, c, least in changes
     ]
 
 
@@ -403,6 +421,7 @@ def page(diagnosis: Diagnosis, predictions: Predictions | None) -> dict[str, Any
         "grounding_facts": grounding.facts(diagnosis.grounding),
         "grounding_sentence": grounding.sentence(diagnosis.grounding) if diagnosis.grounding else "",
         "recalls": recalls(diagnosis),
+        "by_class": class_rows(diagnosis),
         "confusions": confusions(diagnosis),
         "lost": lost,
         "lost_images": listed[:MOST_ROWS],

@@ -28,7 +28,7 @@ def test_a_users_file_changes_what_it_names(tmp_path: Path) -> None:
 
 
 def test_the_accepted_loss_and_the_health_limits_have_overrides_too(tmp_path: Path) -> None:
-    assert load_thresholds().minimum_effect("any", "any") == 0.02
+    assert load_thresholds().margins("any", "any").minimum_effect == 0.02
     assert load_thresholds().health_limits("any", "any") == Health()
     path = tmp_path / "t.toml"
     path.write_text(
@@ -37,10 +37,29 @@ def test_the_accepted_loss_and_the_health_limits_have_overrides_too(tmp_path: Pa
         '[[override]]\ndataset = "d"\nhealth = {least = {vision = 0.8, connector = 0.7}}\n'
     )
     found = load_thresholds(path)
-    assert [found.minimum_effect(*pair) for pair in (("x", "x"), ("m", "d"))] == [0.03, 0.05]
+    assert [found.margins(*pair).minimum_effect for pair in (("x", "x"), ("m", "d"))] == [0.03, 0.05]
     assert found.health_limits("m", "x") == Health(least={"vision": 0.9}, largest_drop={"llm_last": 0.2})
     assert found.health_limits("m", "d").least == {"vision": 0.8, "connector": 0.7}
     assert found.resolve("m", "d") == BUILTIN
+
+
+def test_the_margins_of_a_class_have_a_default_and_overrides(tmp_path: Path) -> None:
+    builtin = load_thresholds().margins("any", "any")
+    assert [builtin.of("sensitivity", name) for name in ("normal", "malignant", "Malignant")] == [0.05, 0.02, 0.02]
+    assert [builtin.of("specificity", name) for name in ("normal", "malignant")] == [0.05, 0.05]
+    path = tmp_path / "t.toml"
+    path.write_text(
+        "[sensitivity]\nBenign = 0.1\n[specificity]\ndefault = 0.2\n"
+        '[[override]]\nmodel = "m"\nsensitivity = {malignant = 0.01, default = 0.3}\n'
+    )
+    found = load_thresholds(path)
+    assert [found.margins("x", "x").of("sensitivity", name) for name in ("normal", "malignant", "benign")] == [
+        0.05, 0.02, 0.1
+    ]  # fmt: skip
+    assert [found.margins("m", "x").of("sensitivity", name) for name in ("normal", "malignant", "benign")] == [
+        0.3, 0.01, 0.1
+    ]  # fmt: skip
+    assert found.margins("m", "x").of("specificity", "malignant") == 0.2
 
 
 @pytest.mark.parametrize(
@@ -53,8 +72,13 @@ def test_the_accepted_loss_and_the_health_limits_have_overrides_too(tmp_path: Pa
         (b"[retention]\ntower = 0.5\n", "is wrong at retention.tower"),
         (b"[retentions]\nvision = 0.5\n", "is wrong at retentions"),
         (b"[regression]\nminimum_effect = 0\n", "is wrong at regression.minimum_effect: .*greater than 0"),
+        (b"[sensitivity]\nmalignant = 0\n", "is wrong at sensitivity.malignant: .*greater than 0"),
+        (b"[specificity]\nmalignant = 2\n", "is wrong at specificity.malignant: .*less than or equal to 1"),
         (b"[health]\nleast = {answer = 0.5}\n", "is wrong at health.least.answer"),
-        (b"[[override]]\nmodel = 'm'\n", "is wrong at override.0: .*names retention, regression or health"),
+        (
+            b"[[override]]\nmodel = 'm'\n",
+            "is wrong at override.0: .*names retention, regression, sensitivity, specificity or health",
+        ),
     ],
 )
 def test_a_wrong_file_is_one_sentence(tmp_path: Path, content: bytes, complaint: str) -> None:

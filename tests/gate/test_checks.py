@@ -47,7 +47,7 @@ def test_what_did_not_regress_passes():
 
 
 def test_a_regression_fails():
-    with pytest.raises(AssertionError, match=r"^\[regression\] m on d against m in b.json: why"):
+    with pytest.raises(AssertionError, match=r"^\[regression\] m on d against m in b.json: regressed: why"):
         check_regression(compared("regressed"), fail_inconclusive=False)
 
 

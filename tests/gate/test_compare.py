@@ -49,7 +49,11 @@ def test_a_regression_is_shown_and_ends_in_1(tmp_path):
 def test_what_is_accepted_ends_in_0(tmp_path):
     before, after = saved(tmp_path / "a.json", LABELS), saved(tmp_path / "b.json", FALLEN)
     assert compare(after, before).returncode == 0
-    assert compare(before, after, "--minimum-effect", "0.5").returncode == 0
+    by_class = tmp_path / "t.toml"
+    by_class.write_text("[sensitivity]\ndefault = 0.5\n[specificity]\ndefault = 0.5\n")
+    accepted = ("--minimum-effect", "0.5", "--thresholds", by_class)
+    assert compare(before, after, *accepted).returncode == 0
+    assert compare(before, after, *accepted[:2]).returncode == 1
 
 
 def test_the_undecided_ends_in_0_or_1(tmp_path):

@@ -7,13 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diagnostics import regression
+from diagnostics import comparison_words, regression
 from diagnostics.baseline import BaselineError, Match, Saved
 from diagnostics.records import CHAIN, Change, HealthLimit, Predictions
 from diagnostics.regression import compare, contributions, made_otherwise, record, sign_flip
+from diagnostics.thresholds import Margins
 
 LOCI = (("vision", 0, "mean"), ("vision", 1, "mean"), ("connector", 0, "mean"), ("llm", 0, "mean"), ("llm", 0, "last"))
 MINIMUM = 0.02
+MARGINS = Margins(MINIMUM, {"default": 0.05}, {"default": 0.05})
 N_FOLD_SEEDS = 5
 PROBED = ("vision", "connector", "llm")
 
@@ -54,7 +56,7 @@ def read(labels, groups, accuracy, rng, shared=0.5):
 def test_identical_predictions_never_regress(n, each, accuracy, seed):
     labels, groups = patients(n, each)
     one = predictions(labels, groups, read(labels, groups, accuracy, np.random.default_rng(seed)))
-    for found in compare(one, one, MINIMUM).values():
+    for found in compare(one, one, MARGINS).exits.values():
         assert (found.verdict, found.change, found.ci, found.p) == ("not_regressed", 0, (0, 0), 1)
 
 
@@ -75,7 +77,7 @@ def test_order_of_images_and_names_of_groups_do_not_matter(seed):
         }
     )
     after = predictions(labels, groups, now)
-    assert compare(moved, after, MINIMUM) == compare(before, after, MINIMUM)
+    assert compare(moved, after, MARGINS) == compare(before, after, MARGINS)
 
 
 def test_a_loss_of_five_points_is_found_with_enough_images():
@@ -87,7 +89,9 @@ def test_a_loss_of_five_points_is_found_with_enough_images():
         # 5 points of signal are 3.3 of balanced accuracy with three classes.
         lost = (rng.random(len(labels)) < 0.0333 / 0.9) & (was == labels)
         now = np.where(lost, (labels + 2) % 3, was)
-        found.append(compare(predictions(labels, groups, was), predictions(labels, groups, now), MINIMUM)["answer"])
+        found.append(
+            compare(predictions(labels, groups, was), predictions(labels, groups, now), MARGINS).exits["answer"]
+        )
     assert sum(f.verdict == "regressed" for f in found) >= 19
     assert np.mean([f.change for f in found]) == pytest.approx(-0.05, abs=0.004)
 
@@ -98,7 +102,7 @@ def test_noise_under_patient_groups_is_seldom_called_a_regression():
     for seed in range(200):
         rng = np.random.default_rng(seed)
         one, other = (predictions(labels, groups, read(labels, groups, 0.8, rng)) for _ in range(2))
-        found = compare(one, other, MINIMUM)["answer"]
+        found = compare(one, other, MARGINS).exits["answer"]
         verdicts.append(found.verdict)
         ps.append(found.p)
     assert verdicts.count("regressed") <= 10
@@ -110,22 +114,22 @@ def test_an_improvement_is_reported():
     labels, groups = patients(300, 2)
     rng = np.random.default_rng(0)
     was, now = (predictions(labels, groups, read(labels, groups, a, rng)) for a in (0.5, 0.9))
-    assert compare(was, now, MINIMUM)["answer"].verdict == "improved"
-    assert compare(now, was, MINIMUM)["answer"].verdict == "regressed"
+    assert compare(was, now, MARGINS).exits["answer"].verdict == "improved"
+    assert compare(now, was, MARGINS).exits["answer"].verdict == "regressed"
 
 
 def test_few_images_cannot_decide():
     labels, groups = patients(12, 2)
     rng = np.random.default_rng(0)
     was, now = (predictions(labels, groups, read(labels, groups, 0.8, rng)) for _ in range(2))
-    assert compare(was, now, MINIMUM)["answer"].verdict == "inconclusive"
+    assert compare(was, now, MARGINS).exits["answer"].verdict == "inconclusive"
 
 
 def test_contributions_add_up_to_the_change():
     labels, groups = patients(31, 3)
     rng = np.random.default_rng(3)
     was, now = (read(labels, groups, a, rng) for a in (0.9, 0.6))
-    found = compare(predictions(labels, groups, was), predictions(labels, groups, now), MINIMUM)["answer"]
+    found = compare(predictions(labels, groups, was), predictions(labels, groups, now), MARGINS).exits["answer"]
     assert contributions(labels, groups, 1.0 * (now == labels) - (was == labels), 3).sum() == pytest.approx(
         found.change
     )
@@ -140,11 +144,11 @@ def test_a_probe_exit_is_judged_by_its_mean_over_the_fold_seeds():
     labels, groups = patients(400, 2)
     base = predictions(labels, groups, labels)
     fallen = np.where(np.arange(len(labels)) % 10 == 0, (labels + 1) % 3, labels)
-    found = compare(base, with_exit(base, "connector", [fallen, *[labels] * 4]), MINIMUM)
+    found = compare(base, with_exit(base, "connector", [fallen, *[labels] * 4]), MARGINS).exits
     assert found["connector"].change == pytest.approx(-0.15 / 5, rel=1e-3)
     assert found["connector"].ci[0] > -0.05
     assert found["answer"].change == 0
-    always = compare(base, with_exit(base, "connector", [fallen] * 5), MINIMUM)
+    always = compare(base, with_exit(base, "connector", [fallen] * 5), MARGINS).exits
     assert always["connector"].change == pytest.approx(-0.15, rel=1e-3)
     assert {stage: c.verdict for stage, c in always.items()} == dict.fromkeys(CHAIN[1:], "not_regressed") | {
         "connector": "regressed"
@@ -157,13 +161,13 @@ def test_fold_seeds_that_waver_make_the_interval_narrower_than_one_of_them():
     rng = np.random.default_rng(1)
     was, now = ([read(labels, groups, 0.85, rng, shared=0) for _ in range(5)] for _ in range(2))
     base = predictions(labels, groups, labels)
-    five = compare(with_exit(base, "llm", was), with_exit(base, "llm", now), MINIMUM)["llm"]
-    same = compare(with_exit(base, "llm", was[:1] * 5), with_exit(base, "llm", now[:1] * 5), MINIMUM)["llm"]
+    five = compare(with_exit(base, "llm", was), with_exit(base, "llm", now), MARGINS).exits["llm"]
+    same = compare(with_exit(base, "llm", was[:1] * 5), with_exit(base, "llm", now[:1] * 5), MARGINS).exits["llm"]
     assert np.diff(five.ci) < 0.6 * np.diff(same.ci)
 
 
-def recorded(was, now, limits=None, minimum=MINIMUM):
-    return record(Match(file="b.json", saved=Saved(revision=None, predictions=was)), now, minimum, limits)
+def recorded(was, now, limits=None, margins=MARGINS):
+    return record(Match(file="b.json", saved=Saved(revision=None, predictions=was)), now, margins, limits)
 
 
 def test_the_record_names_the_place_that_regressed():
@@ -232,7 +236,7 @@ def test_sign_flip_is_the_exact_test_in_a_small_case():
 def test_what_cannot_be_paired_is_refused(changed, word):
     labels, groups = patients(12, 1)
     with pytest.raises(BaselineError, match=word):
-        compare(predictions(labels, groups, labels, **changed), predictions(labels, groups, labels), MINIMUM)
+        compare(predictions(labels, groups, labels, **changed), predictions(labels, groups, labels), MARGINS)
 
 
 @pytest.mark.parametrize(
@@ -264,7 +268,7 @@ def changed(verdict, change=-0.05):
 
 def reason_of(*verdicts, drops=(), otherwise=None):
     found = {stage: changed(v) for stage, v in zip((*PROBED, "answer"), verdicts, strict=True)}
-    return regression._reason(found, list(drops), MINIMUM, otherwise or {})
+    return comparison_words.reason(found, {}, {}, list(drops), MINIMUM, otherwise or {})
 
 
 SAID = "-5.0, -7.0 to -3.0, p 0.012"
@@ -272,7 +276,7 @@ SAID = "-5.0, -7.0 to -3.0, p 0.012"
 
 def test_a_reason_says_what_was_found_where():
     assert reason_of(*["not_regressed"] * 4) == (
-        f"no more than 2 points are lost anywhere; the answer changed by {SAID}"
+        f"no more than 2 points of signal are lost at any place; the answer changed by {SAID}"
     )
     assert reason_of("regressed", "regressed", "inconclusive", "improved") == (
         f"more than 2 points are lost at the vision exit ({SAID}) and the connector exit ({SAID}); "
@@ -280,7 +284,7 @@ def test_a_reason_says_what_was_found_where():
         f"more is read at the answer ({SAID})"
     )
     assert reason_of("improved", *["not_regressed"] * 3) == (
-        f"no more than 2 points are lost anywhere; the answer changed by {SAID}; "
+        f"no more than 2 points of signal are lost at any place; the answer changed by {SAID}; "
         f"more is read at the vision exit ({SAID})"
     )
 
@@ -292,8 +296,9 @@ def test_a_reason_says_which_scores_dropped_and_how_the_baseline_was_made():
     ]
     otherwise = {"batch_size": ("1", "16"), "device": ("cpu", "cuda")}
     assert reason_of(*["not_regressed"] * 4, drops=drops, otherwise=otherwise) == (
-        f"no more than 2 points are lost anywhere; the answer changed by {SAID}; fail; inconclusive; the baseline was "
-        "made otherwise (batch size 1, here 16, device cpu, here cuda), so a regression must exceed 4 points"
+        f"no more than 2 points of signal are lost at any place; the answer changed by {SAID}; fail; inconclusive; "
+        "the baseline was made otherwise (batch size 1, here 16, device cpu, here cuda), "
+        "so a regression must exceed 4 points"
     )
 
 
@@ -310,7 +315,7 @@ def test_the_record_names_the_undecided_places_and_the_baseline():
     labels, groups = patients(12, 2)
     rng = np.random.default_rng(0)
     was, now = (predictions(labels, groups, read(labels, groups, 0.8, rng)) for _ in range(2))
-    found = record(Match(file="b.json", saved=Saved(revision="r1", predictions=was)), now, MINIMUM)
+    found = record(Match(file="b.json", saved=Saved(revision="r1", predictions=was)), now, MARGINS)
     assert found.undecided == [stage for stage, change in found.exits.items() if change.verdict == "inconclusive"]
     assert "answer" in found.undecided
     assert (found.baseline.file, found.baseline.model, found.baseline.revision) == ("b.json", "m", "r1")
@@ -326,12 +331,12 @@ def test_the_seed_decides_the_resamples_and_the_flips():
         for a in (0.85, 0.75)
     )
     match = Match(file="b.json", saved=Saved(revision=None, predictions=was))
-    one, again, other = (record(match, now, MINIMUM, {"vision": 0.1}, seed) for seed in (3, 3, 4))
+    one, again, other = (record(match, now, MARGINS, {"vision": 0.1}, seed) for seed in (3, 3, 4))
     assert one == again
     assert one.exits["answer"].p != other.exits["answer"].p
     assert one.health_drops[0].ci != other.health_drops[0].ci
-    assert record(match, now, MINIMUM) == record(match, now, MINIMUM, None, 0)
-    assert compare(was, now, MINIMUM) == compare(was, now, MINIMUM, 0)
+    assert record(match, now, MARGINS) == record(match, now, MARGINS, None, 0)
+    assert compare(was, now, MARGINS) == compare(was, now, MARGINS, 0)
     assert sign_flip(np.arange(5.0)) == sign_flip(np.arange(5.0), 0)
 
 

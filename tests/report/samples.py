@@ -15,6 +15,7 @@ from diagnostics.records import (
     Cause,
     Chain,
     Change,
+    ClassChange,
     Compared,
     Controls,
     ControlTask,
@@ -47,6 +48,7 @@ from diagnostics.records import (
     RemedyName,
     Report,
     Rewording,
+    Share,
     Shipped,
     Stage,
     Steps,
@@ -127,6 +129,19 @@ def confusion(signal: Chain, classes: int, n: int, unreadable: int) -> dict[str,
 
     found = {place: matrix(classes, share(getattr(signal, place)), n) for place in Chain.model_fields}
     return found | {"answer": matrix(classes, share(signal.answer), n, unreadable)}
+
+
+def by_class(tables: dict[str, list[list[int]]], classes: list[str]) -> dict[str, dict[str, dict[str, Share]]]:
+    """Sensitivity and specificity as the counts say, with intervals of four points to either side."""
+    found: dict[str, dict[str, dict[str, Share]]] = {"sensitivity": {}, "specificity": {}}
+    for place, rows in tables.items():
+        for k, name in enumerate(classes):
+            others = [row for true, row in enumerate(rows) if true != k]
+            taken = sum(row[k] for row in others) / sum(map(sum, others))
+            for measure, value in (("sensitivity", rows[k][k] / sum(rows[k])), ("specificity", 1 - taken)):
+                ci = (max(0.0, value - 0.04), min(1.0, value + 0.04))
+                found[measure].setdefault(place, {})[name] = Share(value=value, ci=ci)
+    return found
 
 
 def answer(
@@ -227,6 +242,7 @@ def healthy() -> Diagnosis:
         signal_ci=intervals(signal),
         classes=["circle", "square", "triangle"],
         confusion=confusion(signal, 3, 200, 0),
+        **by_class(confusion(signal, 3, 200, 0), ["circle", "square", "triangle"]),
         curves=Curves(
             vision=layers([0.46, 0.61, 0.78, 0.9, 0.95, 0.96]),
             vision_grid=layers([0.5, 0.66, 0.8, 0.88, 0.92, 0.94]),
@@ -352,6 +368,7 @@ def not_said(model: str, **update: Any) -> Diagnosis:
             "primary_failure_mode": FAILURE_MODES["answer"],
             "failure_modes": modes(signal, {"answer": "fail"}),
             "confusion": confusion(signal, 3, 200, 3),
+            **by_class(confusion(signal, 3, 200, 3), ["circle", "square", "triangle"]),
             "answer": answer(0.9074, 0.88, 0.35, 0.004, calibrated=0.83),
         }
         | update
@@ -468,6 +485,7 @@ def connector_fail() -> Diagnosis:
         signal_ci=intervals(signal),
         classes=["normal", "pneumonia"],
         confusion=confusion(signal, 2, 300, 14),
+        **by_class(confusion(signal, 2, 300, 14), ["normal", "pneumonia"]),
         curves=Curves(
             vision=layers(
                 [0.74, 0.78, 0.83, 0.87, 0.9, 0.91, 0.92, 0.93, 0.94, 0.944, 0.946, 0.947] + [0.947] * 15, 0.012
@@ -517,7 +535,8 @@ def regressed() -> Regression:
     kept = Change(change=0.002, ci=(-0.01, 0.014), p=0.7, p_adjusted=0.7, verdict="not_regressed")
     return Regression(
         verdict="regressed",
-        reason="more than 2 points are lost at the answer (-11.0, -15.0 to -7.0, p 0.0004); the baseline was made "
+        reason="sensitivity for pneumonia, -11 points, 52.0 to 41.0 percent (-15.0 to -7.0, p 0.0004); "
+        "more than 2 points are lost at the answer (-11.0, -15.0 to -7.0, p 0.0004); the baseline was made "
         "otherwise (device cpu, here cuda), so a regression must exceed 4 points",
         places=["answer"],
         undecided=[],
@@ -527,6 +546,14 @@ def regressed() -> Regression:
         made_otherwise={"device": ("cpu", "cuda")},
         fold_seeds=5,
         exits={"vision": kept, "connector": kept, "llm": kept, "answer": lost},
+        sensitivity={
+            "normal": ClassChange(**kept.model_dump(), before=0.9, after=0.902, margin=0.05),
+            "pneumonia": ClassChange(**lost.model_dump(), before=0.52, after=0.41, margin=0.05),
+        },
+        specificity={
+            "normal": ClassChange(**lost.model_dump(), before=0.52, after=0.41, margin=0.05),
+            "pneumonia": ClassChange(**kept.model_dump(), before=0.9, after=0.902, margin=0.05),
+        },
         health_drops=[
             HealthLimit(
                 curve="connector",
@@ -575,6 +602,7 @@ def tied() -> Diagnosis:
             "failure_modes": modes(signal, {"connector": "fail", "answer": "fail"}),
             "cause": unnamed_cause(),
             "confusion": confusion(signal, 3, 200, 3),
+            **by_class(confusion(signal, 3, 200, 3), ["circle", "square", "triangle"]),
         }
     )
 

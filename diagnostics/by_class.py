@@ -1,0 +1,93 @@
+"""Sensitivity and specificity of every class, one class against the rest.
+
+Balanced accuracy cannot see one bought with the other: with two classes it is Youden's J, (sensitivity + specificity -
+1) over two. The sensitivity (recall) of a class is the share of its images that are read as the class, its specificity
+the share of the other images that are not (Altman and Bland 1994). An answer that names no class is read as none: it
+lowers the sensitivity of its own class and no specificity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diagnostics.judging import Resamples, interval
+from diagnostics.records import Measure, Share
+
+MEASURES: tuple[Measure, ...] = ("sensitivity", "specificity")
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+class OneClass:
+    """One class against the rest: the images of the class are 1 and all others 0, so that what is read rightly of the
+    ones is the sensitivity, and of the others the specificity. Resamples are over patient groups.
+    """
+
+    def __init__(self, labels: Ints, groups: Ints, of: int, seed: int) -> None:
+        self._of, self._is = of, (labels == of).astype(np.int64)
+        self._counts = np.bincount(self._is, minlength=2)
+        self._group = np.unique(groups, return_inverse=True)[1]
+        self._resamples = Resamples(self._is, groups, 2, seed)
+
+    def right(self, predictions: Ints) -> NDArray[np.bool_]:
+        """Whether each image is rightly read as the class, or rightly not, [n_images]."""
+        return np.asarray((predictions == self._of) == self._is)
+
+    def rows(self, measure: Measure) -> NDArray[np.bool_]:
+        """The images that a measure is of, [n_images]."""
+        return np.asarray(self._is == _column(measure))
+
+    def value(self, measure: Measure, predictions: Ints) -> float:
+        return float(self.right(predictions)[self.rows(measure)].mean())
+
+    def shares(self, predictions: Ints, place: str) -> dict[Measure, Share]:
+        """Both with their intervals."""
+        drawn = self._resamples.recalls((predictions == self._of).astype(np.int64), place)
+        return {m: Share(value=self.value(m, predictions), ci=interval(drawn[:, _column(m)])) for m in MEASURES}
+
+    def changes(self, before: Ints, after: Ints) -> Iterator[Moved]:
+        """What moved from one reading of the images to another."""
+        gain = self.right(after).astype(np.float64) - self.right(before)
+        drawn = self._resamples.gains(gain)
+        for measure in MEASURES:
+            column = _column(measure)
+            mine = np.where(self._is == column, gain, 0.0) / self._counts[column]
+            yield Moved(
+                measure=measure,
+                before=self.value(measure, before),
+                after=self.value(measure, after),
+                ci=interval(drawn[:, column]) if mine.any() else (0.0, 0.0),
+                by_group=np.bincount(self._group, weights=mine).astype(np.float64),
+            )
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A change of one measure; `by_group`, [n_groups], is what each patient group adds to it."""
+
+    measure: Measure
+    before: float
+    after: float
+    ci: tuple[float, float]
+    by_group: Floats
+
+
+def read(
+    labels: Ints, groups: Ints, places: Mapping[str, Ints], classes: Sequence[str], seed: int
+) -> dict[Measure, dict[str, dict[str, Share]]]:
+    """Sensitivity and specificity by place and class, from the predictions [n_images] at each place."""
+    found: dict[Measure, dict[str, dict[str, Share]]] = {m: {place: {} for place in places} for m in MEASURES}
+    for k, name in enumerate(classes):
+        one = OneClass(labels, groups, k, seed)
+        for place, predictions in places.items():
+            for measure, share in one.shares(predictions, place).items():
+                found[measure][place][name] = share
+    return found
+
+
+def _column(measure: Measure) -> int:
+    return int(measure == "sensitivity")

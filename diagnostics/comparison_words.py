@@ -1,0 +1,114 @@
+"""What a comparison with a baseline found, in words: everything that speaks of one takes them from here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from diagnostics.records import Change, ChangeValue, ClassChange, HealthLimit, Measure, Regression, Stage
+
+SAME = 1e-9
+
+
+def class_changes(
+    sensitivity: Mapping[str, ClassChange], specificity: Mapping[str, ClassChange]
+) -> list[tuple[str, ClassChange]]:
+    """`sensitivity for malignant` with its change, sensitivities first. Of two classes whose images are all read as one
+    or the other, the specificity of one is the sensitivity of the other: told once where both are judged alike."""
+    names = list(sensitivity)
+    other = dict(zip(names, reversed(names), strict=True)) if len(names) == 2 else {}
+    told: list[tuple[Measure, str, ClassChange]] = [("sensitivity", name, c) for name, c in sensitivity.items()]
+    for name, change in specificity.items():
+        mirror = sensitivity.get(other.get(name, ""))
+        alike = mirror is not None and mirror.verdict == change.verdict and abs(mirror.change - change.change) < SAME
+        if not alike:
+            told.append(("specificity", name, change))
+    return [(f"{measure} for {name}", change) for measure, name, change in told]
+
+
+def reason(
+    exits: Mapping[Stage, Change],
+    sensitivity: Mapping[str, ClassChange],
+    specificity: Mapping[str, ClassChange],
+    drops: Sequence[HealthLimit],
+    minimum_effect: float,
+    otherwise: Mapping[str, tuple[str, str]],
+) -> str:
+    """What was found, the worst first; points of signal, and of the images of a class."""
+    classes = class_changes(sensitivity, specificity)
+    least = f"{100 * minimum_effect:g} points"
+    parts = []
+    if lost := [f"{name}, {_fully(c)}" for name, c in classes if c.verdict == "regressed"]:
+        parts.append(" and ".join(lost))
+    parts += _places(exits, "regressed", f"more than {least} are lost at")
+    if open_ := [
+        f"{100 * c.margin:g} points of {name} ({_points(c)})" for name, c in classes if c.verdict == "inconclusive"
+    ]:
+        parts.append(f"it cannot be told whether more than {' or '.join(open_)} are lost")
+    parts += _places(exits, "inconclusive", f"it cannot be told whether more than {least} are lost at")
+    if gained := [f"{name} ({_points(c)})" for name, c in classes if c.verdict == "improved"]:
+        parts.append(f"gained: {' and '.join(gained)}")
+    parts += _places(exits, "improved", "more is read at")
+    parts += [drop.reason for drop in drops if drop.verdict != "pass"]
+    held = ("not_regressed", "improved")
+    if all(change.verdict in held for change in exits.values()):
+        kept = classes and all(change.verdict in held for _, change in classes)
+        each = ", nor more than its margin of any class's sensitivity and specificity" if kept else ""
+        parts.insert(
+            1 if lost else 0,
+            f"no more than {least} of signal are lost at any place{each}; the answer changed by "
+            f"{_points(exits['answer'])}",
+        )
+    if otherwise:
+        differs = ", ".join(f"{name.replace('_', ' ')} {was}, here {is_}" for name, (was, is_) in otherwise.items())
+        parts.append(
+            f"the baseline was made otherwise ({differs}), so a regression must exceed {200 * minimum_effect:g} points"
+            + (" of signal and twice the margin of a class" if classes else "")
+        )
+    return "; ".join(parts)
+
+
+def compared_text(found: Regression) -> str:
+    """`regressed against release.json: sensitivity for malignant -15 (-18.1 to -11.9)`: what decided, in a line."""
+    told: list[tuple[str, Change]] = [*class_changes(found.sensitivity, found.specificity)]
+    told += [(_name(stage), change) for stage, change in found.exits.items()]
+    decisive = [f"{name} {_short(c)}" for name, c in told if c.verdict == found.verdict]
+    if found.verdict == "not_regressed":
+        answer = found.exits.get("answer")
+        decisive = [] if answer is None else [f"answer {_short(answer)}"]
+    wanted = {"regressed": "fail", "inconclusive": "inconclusive"}.get(found.verdict)
+    decisive += [drop.reason for drop in found.health_drops if drop.verdict == wanted]
+    where = f": {', '.join(decisive)}" if decisive else ""
+    return f"{found.verdict.replace('_', ' ')} against {found.baseline.file}{where}"
+
+
+def _places(exits: Mapping[Stage, Change], verdict: ChangeValue, said: str) -> list[str]:
+    where = [f"the {_name(stage)} ({_points(c)})" for stage, c in exits.items() if c.verdict == verdict]
+    return [f"{said} {' and '.join(where)}"] if where else []
+
+
+def _name(stage: Stage) -> str:
+    return stage if stage == "answer" else f"{stage} exit"
+
+
+def _interval(change: Change) -> str:
+    low, high = (100 * bound for bound in change.ci)
+    return f"{low:+.1f} to {high:+.1f}"
+
+
+def _whole(change: Change) -> str:
+    """Points with a sign, without a decimal that says nothing."""
+    return f"{100 * change.change:+.1f}".removesuffix(".0")
+
+
+def _points(change: Change) -> str:
+    return f"{100 * change.change:+.1f}, {_interval(change)}, p {change.p_adjusted:.2g}"
+
+
+def _fully(change: ClassChange) -> str:
+    """`-15 points, 95.0 to 80.0 (-18.1 to -11.9, p 0.0002)`."""
+    moved = f"{100 * change.before:.1f} to {100 * change.after:.1f}"
+    return f"{_whole(change)} points, {moved} percent ({_interval(change)}, p {change.p_adjusted:.2g})"
+
+
+def _short(change: Change) -> str:
+    return f"{_whole(change)} ({_interval(change)})"
