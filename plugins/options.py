@@ -14,6 +14,7 @@ import diagnostics
 from diagnostics.planning import gpus
 from diagnostics.references import presets
 from diagnostics.wording import one_line
+from fixtures.models.fingerprint import forget
 from plugins import hooks, project
 from plugins.call import Call, resolve
 
@@ -203,6 +204,10 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("--trust-remote-code", {"action": "store_true", "help": "let the checkpoint run its own code"}),
     ("--offline", {"action": "store_true", "help": "ask no hub"}),
     (
+        "--verify-weights",
+        {"action": "store_true", "help": "hash every checkpoint file anew, whatever is remembered of it"},
+    ),
+    (
         "--thresholds",
         {
             "metavar": "FILE",
@@ -325,3 +330,5 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[CALL] = resolve(options, Path.cwd(), project.settled(config))
     except project.CallError as error:
         raise pytest.UsageError(one_line(str(error))) from None
+    if config.getoption("medprobe_verify_weights") and not hasattr(config, "workerinput"):
+        forget()
