@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from diagnostics.baseline import BaselineError, load, match
 from diagnostics.records import Predictions, Regression
-from diagnostics.thresholds import ThresholdError, load_thresholds
-from diagnostics.wording import one_line
+from diagnostics.thresholds import ThresholdError, checked_effect, load_thresholds
+from diagnostics.wording import inert, one_line
 
 
 def compare_files(
@@ -27,14 +28,17 @@ def compare_files(
     from diagnostics.regression import record
 
     asked = load_thresholds(thresholds)
+    given = None if minimum_effect is None else checked_effect(minimum_effect)
     runs = [saved.predictions for saved in load(after).diagnoses]
     if not runs:
         raise BaselineError(f"{after} holds no run")
+    for sentence in asked.unmatched((run.model, run.dataset) for run in runs):
+        warnings.warn(sentence, stacklevel=2)
     compared = []
     for matched, run in zip(match(before, [(run.model, run.dataset) for run in runs]), runs, strict=True):
         margins = asked.margins(run.model, run.dataset)
-        if minimum_effect is not None:
-            margins = replace(margins, minimum_effect=minimum_effect)
+        if given is not None:
+            margins = replace(margins, minimum_effect=given)
         drops = asked.health_limits(run.model, run.dataset).largest_drop
         compared.append((run, record(matched, run, margins, drops)))
     return compared
@@ -57,24 +61,36 @@ def lines(run: Predictions, found: Regression) -> list[str]:
     return [head, *table, f"  {found.reason}"]
 
 
+def _shown(line: str) -> str:
+    """A line with what a file says in it, which can neither break it nor command a terminal or CI runner."""
+    return inert(line.replace("\n", " "))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit code: 0, 1 for a regression, 4 where the two cannot be compared."""
     parser = argparse.ArgumentParser(prog="medprobe compare", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("before", type=Path, help="a baseline of --save-baseline, or a folder of them")
     parser.add_argument("after", type=Path, help="a baseline of --save-baseline")
     parser.add_argument(
-        "--minimum-effect", type=float, metavar="SIGNAL", help="loss of signal accepted (default: thresholds)"
+        "--minimum-effect",
+        type=float,
+        metavar="SHARE",
+        help="loss of signal accepted: 0.02 is 2 points (default: thresholds)",
     )
     parser.add_argument("--thresholds", type=Path, metavar="FILE", help="TOML over the built-in thresholds")
     parser.add_argument("--fail-inconclusive", action="store_true", help="what cannot be told counts as regressed")
     given = parser.parse_args(arguments)
     try:
-        compared = compare_files(given.before, given.after, given.thresholds, given.minimum_effect)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always", UserWarning)
+            compared = compare_files(given.before, given.after, given.thresholds, given.minimum_effect)
     except (BaselineError, ThresholdError) as error:
-        print(error, file=sys.stderr)
+        print(one_line(str(error)), file=sys.stderr)
         return 4
+    for warning in said:
+        print(one_line(str(warning.message)), file=sys.stderr)
     for run, found in compared:
-        print("\n".join(lines(run, found)))
+        print("\n".join(map(_shown, lines(run, found))))
     failing = {"regressed", "inconclusive"} if given.fail_inconclusive else {"regressed"}
     return int(any(found.verdict in failing for _, found in compared))
 

@@ -5,10 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from diagnostics.settings import BATCH_SIZE, Settings
+from fixtures.models.fingerprint import fingerprint, marks
 from fixtures.models.registry import ModelSpec
 
 if TYPE_CHECKING:
     from diagnostics.batches import Limit
+
+
+class ChangedWeights(RuntimeError):
+    """The checkpoint is no longer what was hashed."""
 
 
 class Loader:
@@ -19,6 +24,8 @@ class Loader:
         self._loaded: Any = None
         self._limit: Limit | None = None
         self._told: dict[str, str] | None = None
+        self._marks: tuple[object, ...] = ()
+        self._fingerprint: str | None = None
         self.worked: str | None = None
         """The limit of batches under which images of the same extraction were read before."""
 
@@ -62,11 +69,30 @@ class Loader:
         if not isinstance(cached, str):
             self.load()
 
+    def fingerprint(self) -> str:
+        """Of the checkpoint (`fixtures.models.fingerprint`), hashed once, before its weights are read."""
+        if self._fingerprint is None:
+            s = self.settings
+            self._marks = marks(self.spec, s.adapter, s.processor)
+            self._fingerprint = fingerprint(self.spec, s.adapter, s.processor)
+        return self._fingerprint
+
+    def require_unchanged(self) -> None:
+        """Raises ChangedWeights where a file was touched since it was hashed: what was read may be other bytes."""
+        s = self.settings
+        if self._fingerprint is not None and marks(self.spec, s.adapter, s.processor) != self._marks:
+            raise ChangedWeights(
+                f"files of {self.spec.name} were changed while the run read them, so nothing read of them is kept; "
+                "run again once nothing writes to the checkpoint"
+            )
+
     def load(self) -> Any:
         if self._loaded is None:
             from fixtures.models.loading import load
 
             s = self.settings
+            if self.spec.local:
+                self.fingerprint()
             self._loaded = load(
                 self.spec,
                 dtype=s.dtype,
@@ -78,4 +104,5 @@ class Loader:
                 offline=s.offline,
                 adapter=s.adapter,
             )
+            self.require_unchanged()
         return self._loaded

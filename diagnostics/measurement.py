@@ -19,7 +19,6 @@ from diagnostics.settings import Settings
 from diagnostics.wording import one_line
 from fixtures.datasets.dataset import Dataset, ImageFile
 from fixtures.datasets.images import UnreadableImage, open_image
-from fixtures.models.fingerprint import fingerprint
 from fixtures.models.registry import ModelSpec
 
 if TYPE_CHECKING:
@@ -93,7 +92,7 @@ def measure(
     if not spec.local:
         loader.fetch()
     key = store.key(
-        model=fingerprint(spec, settings.adapter, settings.processor),
+        model=loader.fingerprint(),
         prompt=dataset.prompt,
         options=dataset.answers,
         option_score=OPTION_SCORE,
@@ -111,6 +110,8 @@ def measure(
             length = answer_length(spec, settings)
             loader.worked = folder.about().get("batch_size")
             for shard in (extract or extract_here)(loader, dataset, missing, excluded, settings, length, progress):
+                # Weights may be mapped rather than read, so they can change after loading too.
+                loader.require_unchanged()
                 folder.describe(**loader.about)
                 folder.add(shard)
     folder.used(spec.name, dataset.name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Self
@@ -12,12 +12,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from diagnostics.records import HealthCurve, Measure, Stage
 
-Share = Annotated[float, Field(gt=0, le=1)]
-ByClass = dict[str, Share]
+Share = Annotated[float, Field(gt=0, le=1, strict=True)]
+Effect = Annotated[float, Field(gt=0, lt=1, strict=True)]
+"""Of the signal; 0.02 is 2 points. One of 1 would accept any loss."""
+ByClass = dict[str, Effect]
 """By the answer that names the class; `default` is for every class that is not named."""
-Score = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-
+Score = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 DEFAULT = "default"
 
 
@@ -28,7 +28,7 @@ class ThresholdError(ValueError):
 class Regression(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    minimum_effect: Share
+    minimum_effect: Effect
     """The loss of signal that is accepted; more is a regression."""
 
 
@@ -72,6 +72,11 @@ class Override(BaseModel):
     sensitivity: ByClass = Field(default_factory=dict)
     specificity: ByClass = Field(default_factory=dict)
     health: Health = Health()
+
+    @property
+    def about(self) -> str:
+        """What it is of: `m on d`, `m` or `d`."""
+        return " on ".join(name for name in (self.model, self.dataset) if name is not None)
 
     @model_validator(mode="after")
     def _changes_something(self) -> Self:
@@ -117,8 +122,27 @@ class Thresholds(BaseModel):
             chosen = chosen.under(entry.health)
         return chosen
 
+    def unmatched(self, pairs: Iterable[tuple[str, str]]) -> list[str]:
+        """A sentence on each override that applies to none of the (model, data set) of a run."""
+        used = [entry for pair in pairs for entry in self._overrides(*pair)]
+        return [
+            f"the thresholds' override {number} is of {entry.about}, which is not in this run; it changes nothing"
+            for number, entry in enumerate(self.override, 1)
+            if entry not in used
+        ]
+
     def _overrides(self, model: str, dataset: str) -> list[Override]:
         return [e for e in self.override if e.model in (None, model) and e.dataset in (None, dataset)]
+
+
+def checked_effect(value: float) -> float:
+    """A minimum effect typed elsewhere than in a file, under the same rule. Raises ThresholdError."""
+    try:
+        return Regression(minimum_effect=value).minimum_effect
+    except ValidationError:
+        raise ThresholdError(
+            f"a minimum effect is a share of the signal above 0 and below 1, and {value:g} is none; 2 points are 0.02"
+        ) from None
 
 
 def load_thresholds(path: Path | None = None) -> Thresholds:
@@ -132,6 +156,8 @@ def load_thresholds(path: Path | None = None) -> Thresholds:
         raise ThresholdError(f"the thresholds file {path} cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ThresholdError(f"the thresholds file {path} is no TOML: {error}") from None
+    except RecursionError:
+        raise ThresholdError(f"the thresholds file {path} is nested too deeply") from None
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

@@ -27,6 +27,7 @@ from plugins.project import CONFIG, Accepted, Alias, CallError, Config
 PUBLISHED = ("busi", "covid19-ct", "chest-xray")
 Gate = Literal["absolute", "regression", "both"]
 PHANTOM = "phantom"
+HANDOVER = ".handover"
 ADAPTER = "adapter_config.json"
 PASSED_ON = (
     "probe",
@@ -94,10 +95,17 @@ class Call:
     baseline: Mapping[Pair, Match]
     """What each pair is compared with; empty without the regression gate."""
     save_baseline: Path | None
+    run: str = ""
+    """Names this run among others that write into the same report folder; its workers have the same."""
     include_images: bool = False
     """Whether the pages show images of the data set."""
     own: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Settings that a model brings with its alias, by its name."""
+
+    @property
+    def handover(self) -> Path:
+        """The folder by which the processes of this run, and of no other, hand results over."""
+        return self.report_dir / HANDOVER / self.run
 
     def settings_of(self, pair: Pair) -> Settings:
         """The settings of one diagnosis."""

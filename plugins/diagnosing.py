@@ -13,7 +13,7 @@ from diagnostics.records import Diagnosis, Predictions
 from diagnostics.wording import one_line
 from plugins.call import Call, Pair
 from plugins.options import CALL
-from plugins.progress import HANDOVER, reported
+from plugins.progress import reported
 from plugins.report.files import write_text
 
 LOADER = pytest.StashKey[Loader]()
@@ -25,7 +25,7 @@ SHARDED = ".shard"
 
 def handover_path(call: Call, pair: Pair) -> Path:
     """Where the process that diagnosed leaves the result for the one that reports."""
-    return call.report_dir / HANDOVER / f"{call.pairs.index(pair)}.json"
+    return call.handover / f"{call.pairs.index(pair)}.json"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

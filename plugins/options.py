@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import re
+import uuid
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,28 +15,14 @@ import pytest
 import diagnostics
 from diagnostics.planning import gpus
 from diagnostics.references import presets
+from diagnostics.typed import count, seed, share
 from diagnostics.wording import one_line
+from fixtures.models.fingerprint import forget
 from plugins import hooks, project
 from plugins.call import Call, resolve
 
 CALL = pytest.StashKey[Call]()
 CHECKS = Path(diagnostics.__file__).parent
-
-
-def share(text: str) -> float:
-    """A share between 0 and 1."""
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a share between 0 and 1")
-    return value
-
-
-def count(text: str) -> int:
-    """A whole number above 0."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number above 0")
-    return value
 
 
 def batch_size(text: str) -> int | None:
@@ -146,7 +134,12 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ),
     (
         "--seed",
-        {"type": int, "default": 0, "metavar": "N", "help": "of folds, resampling and training of probes (default: 0)"},
+        {
+            "type": seed,
+            "default": 0,
+            "metavar": "N",
+            "help": "of folds, resampling and training of probes (default: 0)",
+        },
     ),
     (
         "--batch-size",
@@ -202,6 +195,10 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ),
     ("--trust-remote-code", {"action": "store_true", "help": "let the checkpoint run its own code"}),
     ("--offline", {"action": "store_true", "help": "ask no hub"}),
+    (
+        "--verify-weights",
+        {"action": "store_true", "help": "hash every checkpoint file anew, whatever is remembered of it"},
+    ),
     (
         "--thresholds",
         {
@@ -317,11 +314,20 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     return int(pytest.ExitCode.OK)
 
 
+def _run(config: pytest.Config) -> str:
+    """The run's own name; xdist hands the options of the controller, and this among them, to its workers."""
+    if not hasattr(config.option, "medprobe_run"):
+        config.option.medprobe_run = uuid.uuid4().hex
+    return str(config.option.medprobe_run)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     options = {
         name: config.getoption(f"medprobe_{name}") for name in (o.strip("-").replace("-", "_") for o, _ in OPTIONS)
     }
     try:
-        config.stash[CALL] = resolve(options, Path.cwd(), project.settled(config))
+        config.stash[CALL] = replace(resolve(options, Path.cwd(), project.settled(config)), run=_run(config))
     except project.CallError as error:
         raise pytest.UsageError(one_line(str(error))) from None
+    if config.getoption("medprobe_verify_weights") and not hasattr(config, "workerinput"):
+        forget()

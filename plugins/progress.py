@@ -20,7 +20,6 @@ from diagnostics.wording import one_line
 from plugins.options import CALL
 from plugins.report.files import write_text
 
-HANDOVER = ".handover"
 INTERVAL = 0.25
 """Seconds between two looks at the files, and between two lines of one process."""
 
@@ -137,7 +136,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         return
     # Capture will replace file descriptor 2 while a test runs, but not this copy of it.
     terminal = open(os.dup(2), "w", encoding="utf-8", errors="replace")  # noqa: SIM115
-    config.stash[DRAWN] = Lines(config.stash[CALL].report_dir / HANDOVER, terminal)
+    config.stash[DRAWN] = Lines(config.stash[CALL].handover, terminal)
     config.stash[DRAWN].start()
     config.pluginmanager.register(_Clearing(config.stash[DRAWN]))
 
@@ -166,4 +165,4 @@ class _Clearing:
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any, error: object) -> None:
     """A worker that crashed took no line away."""
-    _path(node.config.stash[CALL].report_dir / HANDOVER, node.gateway.id).unlink(missing_ok=True)
+    _path(node.config.stash[CALL].handover, node.gateway.id).unlink(missing_ok=True)

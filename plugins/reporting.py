@@ -7,19 +7,22 @@ import platform
 import shlex
 import shutil
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from diagnostics import baseline
 from diagnostics.records import Diagnosis, Predictions, Report, VerdictValue, worst
-from diagnostics.wording import masked
+from diagnostics.wording import masked, one_line
 from fixtures.datasets.dataset import ImageFile, open_dataset
 from fixtures.datasets.manifest import DataError
 from plugins.call import Call, Gate
 from plugins.diagnosing import SHARDED, handover_path
 from plugins.options import CALL
-from plugins.progress import HANDOVER
 from plugins.report.files import write_text
 from plugins.report.terminal import summary_lines, wrap
 
@@ -31,6 +34,10 @@ REGRESSION_VERDICTS: dict[str, VerdictValue] = {
     "not_regressed": "pass",
     "inconclusive": "inconclusive",
 }
+DAY = 86400
+LONGEST_WAIT = 60
+"""Seconds to wait for another run that writes its report; it takes a few."""
+
 VERSIONS = ("medprobe", "torch", "transformers", "numpy", "scipy", "scikit-learn", "timm")
 
 
@@ -45,12 +52,15 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     )
     data = ", ".join(dict.fromkeys(p.dataset.name for p in call.pairs))
     s = call.settings
-    return wrap(
+    asked = [(p.model.name, p.dataset.name) for p in call.pairs]
+    notes = [line for text in s.thresholds.unmatched(asked) for line in wrap(one_line(text), _width(config), "")]
+    lines = wrap(
         f"medprobe: {models} on {data}; probe {s.probe}, reference {s.reference}, seed {s.seed}, "
         f"dtype {s.dtype or 'as saved'}, device {s.device_map or 'auto'}",
         _width(config),
         "",
     )
+    return [*lines, *notes]
 
 
 def _width(config: pytest.Config) -> int:
@@ -62,7 +72,36 @@ def _width(config: pytest.Config) -> int:
 def pytest_sessionstart(session: pytest.Session) -> None:
     call = session.config.stash[CALL]
     if not _is_worker(session.config):
-        shutil.rmtree(call.report_dir / HANDOVER, ignore_errors=True)
+        _sweep(call.handover.parent)
+
+
+def _sweep(folder: Path) -> None:
+    """Take away what runs left that did not end, once they have been silent for a day."""
+    for left in folder.glob("*"):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > DAY:
+                shutil.rmtree(left, ignore_errors=True)
+
+
+def _clear(call: Call) -> None:
+    """The handover of this run is over."""
+    shutil.rmtree(call.handover, ignore_errors=True)
+    with suppress(OSError):
+        call.handover.parent.rmdir()
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One run at a time writes into a report folder, so that all files there are of one run."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    # Some network file systems know no locks; there the files are still each whole.
+    with suppress(OSError, NotImplementedError):
+        lock.acquire(timeout=LONGEST_WAIT)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -72,10 +111,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         return
     call = config.stash[CALL]
     if call.settings.shard is not None:
-        config.stash[PARTS] = [
-            path.read_text("utf-8") for path in sorted((call.report_dir / HANDOVER).glob(f"*{SHARDED}"))
-        ]
-        shutil.rmtree(call.report_dir / HANDOVER, ignore_errors=True)
+        config.stash[PARTS] = [path.read_text("utf-8") for path in sorted(call.handover.glob(f"*{SHARDED}"))]
+        _clear(call)
         return
     diagnoses = _collect(call, session.testsfailed > 0)
     if not diagnoses:
@@ -94,18 +131,19 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     from plugins.report.pages import write_pages
 
     try:
-        write_report(report, call.report_dir)
-        write_pages(report, call.report_dir, _predictions(call, report), _images(call, report))
-        if call.save_baseline is not None and any(diagnosis.error is None for diagnosis in diagnoses):
-            config.stash[SAVED] = _save_baseline(call, call.save_baseline, report)
-        _keep_predictions(call, report)
+        with _alone(call.report_dir):
+            write_report(report, call.report_dir)
+            write_pages(report, call.report_dir, _predictions(call, report), _images(call, report))
+            if call.save_baseline is not None and any(diagnosis.error is None for diagnosis in diagnoses):
+                config.stash[SAVED] = _save_baseline(call, call.save_baseline, report)
+            _keep_predictions(call, report)
     except OSError as error:
         pytest.exit(
             f"the report cannot be written to {call.report_dir} ({error.strerror}); "
             "name another folder with --report-dir",
             returncode=pytest.ExitCode.TESTS_FAILED,
         )
-    shutil.rmtree(call.report_dir / HANDOVER, ignore_errors=True)
+    _clear(call)
     config.stash[REPORT] = report
     for diagnosis in diagnoses:
         config.hook.pytest_medprobe_diagnosed(config=config, diagnosis=diagnosis)
@@ -181,7 +219,7 @@ def _keep_predictions(call: Call, report: Report) -> None:
 def _collect(call: Call, failed: bool) -> list[Diagnosis]:
     """The diagnoses handed over, and an error for each that a failed run should have given and did not."""
     paths = {pair: handover_path(call, pair) for pair in call.pairs}
-    if not (call.report_dir / HANDOVER).exists():
+    if not call.handover.exists():
         return []
     found = []
     for pair, path in paths.items():

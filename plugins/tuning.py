@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from diagnostics.tuning.plan import PARTS, Plan, TuneError
+from diagnostics.typed import above_zero, count, seed, share
 from diagnostics.wording import one_line
 from fixtures.datasets import catalog
 from fixtures.datasets.dataset import check_dataset
 from fixtures.datasets.manifest import DataError
 from fixtures.models.registry import ModelError, ModelSpec, read_modules
 from plugins.call import brought, model_of
-from plugins.options import count, share
 from plugins.project import CallError, Config, read
 
 STOPPED = 130
@@ -137,13 +137,6 @@ def _data_root(given: str | None, config: Config) -> Path | None:
     return root
 
 
-def _above_zero(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
-    return value
-
-
 def _parser() -> argparse.ArgumentParser:
     first = (__doc__ or "").partition("\n")[0]
     parser = _Parser(prog="medprobe tune", description=first, allow_abbrev=False)
@@ -159,9 +152,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--held-out", type=share, default=Plan.held_out, metavar="SHARE", help="of the patients (default: %(default)s)"
     )
-    parser.add_argument("--epochs", type=_above_zero, default=Plan.epochs, help="(default: %(default)s)")
+    parser.add_argument("--epochs", type=above_zero, default=Plan.epochs, help="(default: %(default)s)")
     parser.add_argument(
-        "--learning-rate", type=_above_zero, default=Plan.rate, metavar="RATE", help="(default: %(default)s)"
+        "--learning-rate", type=above_zero, default=Plan.rate, metavar="RATE", help="(default: %(default)s)"
     )
     parser.add_argument("--rank", type=count, default=Plan.rank, help="of the low-rank maps (default: %(default)s)")
     parser.add_argument(
@@ -174,7 +167,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--max-excluded", type=share, default=Plan.max_excluded, metavar="SHARE", help="of images that are unreadable"
     )
-    parser.add_argument("--seed", type=int, default=Plan.seed, help="(default: %(default)s)")
+    parser.add_argument("--seed", type=seed, default=Plan.seed, help="(default: %(default)s)")
     parser.add_argument("--dtype", help="bfloat16 (default on a GPU) or float32 (default on a CPU)")
     parser.add_argument(
         "--gradient-checkpointing",

@@ -23,7 +23,6 @@ from diagnostics.records import STAGES, Stage
 from diagnostics.settings import Settings
 from diagnostics.wording import one_line
 from fixtures.datasets.images import open_image
-from fixtures.models.fingerprint import fingerprint
 from fixtures.models.kinship import OtherArchitecture, require_kin
 from fixtures.models.refusals import LoadError
 from fixtures.models.registry import ModelSpec
@@ -263,13 +262,20 @@ class Swapper:
             cause=what,
             version=VERSION,
             features=evidence.measured.key,
-            against=fingerprint(self.against, self._settings.adapter, self.processor),
+            against=self._loader.fingerprint(),
             dtype=self._settings.dtype,
             rows=hashlib.sha256(
                 " ".join(evidence.measured.images[row].digest for row in self.rows).encode()
             ).hexdigest(),
         )
-        return store.remembered(evidence.settings.store, name, compute)
+
+        def checked() -> Arrays:
+            found = compute()
+            for loader in (evidence.loader, self._loader):
+                loader.require_unchanged()
+            return found
+
+        return store.remembered(evidence.settings.store, name, checked)
 
     @functools.cached_property
     def _settings(self) -> Settings:

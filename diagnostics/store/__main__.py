@@ -20,6 +20,7 @@ from pathlib import Path
 from diagnostics.store.files import StoreError
 from diagnostics.store.mirror import located
 from diagnostics.store.upkeep import Item, chosen, items, remove, verify
+from diagnostics.typed import amount
 
 GB = 1e9
 DAY = 86400.0
@@ -30,8 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="medprobe cache", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("what", choices=("list", "verify", "prune"))
     parser.add_argument("--store", metavar="DIR", help="folder, or URL for this machine's copy (default: the cache)")
-    parser.add_argument("--older-than", type=float, metavar="DAYS", help="prune: what was not used for so long")
-    parser.add_argument("--keep-size", type=float, metavar="GB", help="prune: the longest unused, down to this size")
+    parser.add_argument("--older-than", type=amount, metavar="DAYS", help="prune: what was not used for so long")
+    parser.add_argument("--keep-size", type=amount, metavar="GB", help="prune: the longest unused, down to this size")
     parser.add_argument("--dry-run", action="store_true", help="prune: only say what would be removed")
     asked = parser.parse_args(arguments)
     if asked.what == "prune" and asked.older_than is None and asked.keep_size is None:

@@ -32,13 +32,14 @@ def data_uri(image: ImageFile) -> str:
 def fitting(images: Iterable[ImageFile], room: int) -> dict[str, str]:
     """By id the first of the images that fit into `room` bytes of a page; one that can no longer be read is left
     out."""
+    from fixtures.datasets.dataset import ChangedImage
     from fixtures.datasets.images import UnreadableImage
 
     found: dict[str, str] = {}
     for image in images:
         try:
             uri = data_uri(image)
-        except UnreadableImage:
+        except (UnreadableImage, ChangedImage):
             continue
         room -= len(uri) + MARKUP
         if room < 0:

@@ -103,10 +103,10 @@ def on_a_terminal(arguments: list[str], folder: Path, cwd: Path = ROOT) -> tuple
 WORK = """
 import time
 from plugins.options import CALL
-from plugins.progress import HANDOVER, reported
+from plugins.progress import reported
 
 def test_work(request):
-    folder = request.config.stash[CALL].report_dir / HANDOVER
+    folder = request.config.stash[CALL].handover
     with reported(folder, "model-data") as report:
         for done in range(12):
             report("extracting", done, 12)

@@ -1,0 +1,66 @@
+"""Two runs into one report folder hand nothing to each other."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from filelock import FileLock, Timeout
+
+from diagnostics.records import Diagnosis
+from diagnostics.settings import Settings
+from fixtures.models.registry import resolve
+from plugins.call import Call, DatasetSpec, Pair
+from plugins.diagnosing import handover_path
+from plugins.options import _run
+from plugins.report.files import write_text
+from plugins.reporting import DAY, _alone, _clear, _collect, _sweep
+
+
+@pytest.fixture
+def calls(tmp_path: Path) -> list[Call]:
+    """Of the same question, by two runs, each of which has handed over."""
+    pair = Pair(resolve("phantom"), DatasetSpec("phantom", "phantom"))
+    call = Call((pair,), Settings(tmp_path / "store"), tmp_path / "reports", False, (), "absolute", {}, None)
+    found = [replace(call, run=_run(SimpleNamespace(option=SimpleNamespace()))) for _ in range(2)]
+    for name, each in zip("ab", found, strict=True):
+        left = Diagnosis(model="phantom", revision=None, dataset="phantom", error=f"of {name}")
+        write_text(handover_path(each, pair), left.model_dump_json())
+    return found
+
+
+def test_each_run_collects_its_own(calls: list[Call]) -> None:
+    first, second = calls
+    assert [_collect(each, failed=True)[0].error for each in calls] == ["of a", "of b"]
+    _clear(first)
+    assert _collect(first, failed=True) == []
+    assert _collect(second, failed=True)[0].error == "of b"
+    _clear(second)
+    assert not (second.report_dir / ".handover").exists()
+
+
+def test_a_start_takes_away_only_what_was_silent_for_a_day(calls: list[Call]) -> None:
+    first, second = calls
+    os.utime(first.handover, (time.time() - 2 * DAY,) * 2)
+    _sweep(first.handover.parent)
+    assert not first.handover.exists()
+    assert second.handover.exists()
+
+
+def test_a_worker_has_the_run_of_its_controller() -> None:
+    controller = SimpleNamespace(option=SimpleNamespace())
+    run = _run(controller)
+    worker = SimpleNamespace(option=SimpleNamespace(**vars(controller.option)))
+    assert _run(worker) == run != _run(SimpleNamespace(option=SimpleNamespace()))
+
+
+def test_one_run_at_a_time_writes_its_report(tmp_path: Path) -> None:
+    lock = FileLock(tmp_path / "reports" / ".lock")
+    with _alone(tmp_path / "reports"), pytest.raises(Timeout):
+        lock.acquire(timeout=0)
+    with lock.acquire(timeout=0):
+        pass
