@@ -102,7 +102,7 @@ def test_the_shell_gates_a_checkpoint(store: Path, small: Path, tmp_path: Path) 
     cases = list(ElementTree.parse(tmp_path / "reports" / "junit.xml").iter("testcase"))
     assert len(cases) == 5
     for name in {p.get("name") for case in cases for p in case.iter("property")}:
-        assert name.startswith("signal.") or f"`{name}`" in TEXT
+        assert name.startswith(("signal.", "sensitivity.", "specificity.")) or f"`{name}`" in TEXT
 
 
 @pytest.mark.usefixtures("first")

@@ -91,12 +91,20 @@ def test_the_description_says_verdict_question_and_remedy():
     assert description("connector_fidelity_loss", None).count("<p>") == 1
 
 
-def test_the_steps_of_a_regression_are_the_places_compared():
+def test_the_steps_of_a_regression_are_the_places_and_classes_compared():
     found = samples.regressed()
     titles = steps(REGRESSION, samples.healthy().model_copy(update={"regression": found}))
-    assert [step.title.split(":")[0] for step in titles] == list(found.exits)
+    classes = [f"{m} for {name}" for m in ("sensitivity", "specificity") for name in ("normal", "pneumonia")]
+    assert [step.title.split(":")[0] for step in titles] == [*found.exits, *classes]
     verdicts = {"regressed": "fail", "not_regressed": "pass", "improved": "pass", "inconclusive": "inconclusive"}
-    assert [step.verdict for step in titles] == [verdicts[change.verdict] for change in found.exits.values()]
+    changes = [*found.exits.values(), *found.sensitivity.values(), *found.specificity.values()]
+    assert [step.verdict for step in titles] == [verdicts[change.verdict] for change in changes]
+
+
+def test_the_answer_s_check_says_sensitivity_and_specificity_of_each_class():
+    html = description("semantic_mapping_misalignment", samples.connector_fail())
+    assert "<p>At the answer, pneumonia: sensitivity " in html
+    assert "At the answer" not in description("connector_fidelity_loss", samples.connector_fail())
 
 
 @pytest.mark.parametrize("check", MEANINGS)

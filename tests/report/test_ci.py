@@ -115,7 +115,8 @@ def test_the_summary_says_what_was_found() -> None:
     verdict, found, chain, against, cautions = cells["medgemma", "chest-xray"]
     assert (verdict, found) == ("fail", "connector fidelity loss, cause: connector, by swapping with gemma-3-4b")
     assert chain == "92.0 → 88.1 → 11.3 → 8.9 → 0.0*"
-    assert "regressed: more than 2 points are lost at the answer" in against
+    assert "regressed: sensitivity for pneumonia, -11 points, 52.0 to 41.0 percent" in against
+    assert "more than 2 points are lost at the answer" in against
     assert "cause: connector, by swapping with gemma-3-4b: 71.0 points (67.0 to 75.0) of 70.3" in against
     assert cautions.split("\n") == ["contamination unknown", "shortcut: file size alone reads 0.61"]
     assert cells["lingshu-7b", "covid19-ct"][1].startswith("tied: connector fidelity loss; readable up to ")
