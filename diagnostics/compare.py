@@ -18,7 +18,7 @@ from pathlib import Path
 from diagnostics.baseline import BaselineError, load, match
 from diagnostics.records import Predictions, Regression
 from diagnostics.thresholds import ThresholdError, checked_effect, load_thresholds
-from diagnostics.wording import inert, one_line
+from diagnostics.wording import say
 
 
 def compare_files(
@@ -61,11 +61,6 @@ def lines(run: Predictions, found: Regression) -> list[str]:
     return [head, *table, f"  {found.reason}"]
 
 
-def _shown(line: str) -> str:
-    """A line with what a file says in it, which can neither break it nor command a terminal or CI runner."""
-    return inert(line.replace("\n", " "))
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit code: 0, 1 for a regression, 4 where the two cannot be compared."""
     parser = argparse.ArgumentParser(prog="medprobe compare", description=(__doc__ or "").split("\n")[0])
@@ -85,12 +80,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             warnings.simplefilter("always", UserWarning)
             compared = compare_files(given.before, given.after, given.thresholds, given.minimum_effect)
     except (BaselineError, ThresholdError) as error:
-        print(one_line(str(error)), file=sys.stderr)
+        say(error, error=True)
         return 4
     for warning in said:
-        print(one_line(str(warning.message)), file=sys.stderr)
+        say(warning.message, error=True)
     for run, found in compared:
-        print("\n".join(map(_shown, lines(run, found))))
+        say(*lines(run, found))
     failing = {"regressed", "inconclusive"} if given.fail_inconclusive else {"regressed"}
     return int(any(found.verdict in failing for _, found in compared))
 

@@ -37,6 +37,7 @@ from diagnostics.records import (
     Report,
 )
 from diagnostics.scores import confusion
+from diagnostics.wording import say
 
 Ints = NDArray[np.int64]
 TOLERANCE = 1e-9
@@ -146,12 +147,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for path in sorted(folder.glob("*/predictions.json")):
             found.append(Predictions.model_validate_json(path.read_bytes()))
     except OSError as error:
-        print(f"no report in {folder}: {error.strerror} ({error.filename})", file=sys.stderr)
+        say(f"no report in {folder}: {error.strerror} ({error.filename})", error=True)
         return 4
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "its start"
-        print(f"{path} cannot be read: wrong at {where}: {first['msg']}; run the diagnosis again", file=sys.stderr)
+        say(f"{path} cannot be read: wrong at {where}: {first['msg']}; run the diagnosis again", error=True)
         return 4
     stored = {(predictions.model, predictions.dataset): predictions for predictions in found}
     equal = True
@@ -159,13 +160,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         about = f"{diagnosis.model} on {diagnosis.dataset}"
         predictions = stored.get((diagnosis.model, diagnosis.dataset))
         if diagnosis.error is not None:
-            print(f"{about}: an error, nothing to repeat")
+            say(f"{about}: an error, nothing to repeat")
             continue
         differing = ["no stored predictions"] if predictions is None else differences(diagnosis, predictions)
         equal = equal and not differing
-        print(f"{about}: {'differs' if differing else f'{diagnosis.verdict}, repeated'}")
+        say(f"{about}: {'differs' if differing else f'{diagnosis.verdict}, repeated'}")
         for line in differing:
-            print(f"  {line}")
+            say(f"  {line}")
     return 0 if equal else 1
 
 

@@ -8,12 +8,18 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from collections.abc import Mapping
 from itertools import zip_longest
 
 HIDDEN = "***"
-SECRET = re.compile(r"(?:^|_)(?:TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?|KEY|PAT)(?:_|$)", re.IGNORECASE)
-"""Names of variables whose values are never shown."""
+SECRET = re.compile(
+    r"(?:^|_)(?:PAT|CREDS?|SAS|DSN)(?:_|$)|_PW(?:D)?(?:_|$)|TOKENS?(?:_|$)|SECRET|PASSW(?:OR)?D|PASSPHRASE|CREDENTIAL"
+    r"|(?:^|_|API|ACCESS|PRIVATE|ACCOUNT|SIGNING|ENCRYPTION)KEYS?(?:_|$)|CONNECTION_?STRING",
+    re.IGNORECASE,
+)
+"""Names of variables whose values are never shown, as AWS, Azure, databases, hubs and model providers call them. `PWD`
+alone is the working folder."""
 
 LONGEST = 60
 """Characters of a value that is shown in a sentence or a cell; chat templates have thousands."""
@@ -22,6 +28,7 @@ SHORTEST = 8
 """Characters of a value that is taken for a secret; a shorter one would be found in ordinary words."""
 
 LOOKS_SECRET = (
+    re.compile(r"(?<=://)[^/\s@:]*:[^\s@]+(?=@)"),
     re.compile(r"(?<=://)[^/\s@]+(?=@)"),
     re.compile(r"(?<=[?&])((?:[\w-]*[_-])?(?:token|key|secret|signature|sig|password|credential)=)[^&\s'\"]+", re.I),
     re.compile(r"\b(?:hf|gh[pousr]|github_pat)_\w{20,}"),
@@ -40,11 +47,24 @@ def masked(text: str, variables: Mapping[str, str] = os.environ) -> str:
     return text
 
 
+def holds_secret(url: str) -> bool:
+    """Whether a URL has a password, or a signed or keyed query; a user's name alone is none."""
+    return any(form.search(url) for form in (LOOKS_SECRET[0], *LOOKS_SECRET[2:]))
+
+
 def inert(text: str) -> str:
     """The text without secrets, without control characters other than line breaks, and without the signs that begin a
     command to a CI runner."""
     printable = "".join(c if c.isprintable() or c == "\n" else " " for c in masked(text))
     return re.sub(":(?=:)", ": ", printable).replace("##[", "## [")
+
+
+def say(*lines: object, error: bool = False) -> None:
+    """Print what a command has to say, to standard error where it is one. What a line quotes from a file can neither
+    break it nor command a terminal or a CI runner.
+    """
+    for line in lines:
+        print(inert(str(line).replace("\n", " ")), file=sys.stderr if error else sys.stdout, flush=True)
 
 
 def one_line(text: str) -> str:

@@ -19,7 +19,7 @@ from typing import NoReturn
 
 import pytest
 
-from diagnostics.wording import one_line
+from diagnostics.wording import say
 from fixtures.models.registry import ModelError
 from medprobe.command import diagnose
 from plugins.call import adapter_folder, model_of
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         folder, runs = calls(list(sys.argv[1:] if arguments is None else arguments))
     except CallError as error:
-        print(one_line(str(error)), file=sys.stderr)
+        say(error, error=True)
         return int(pytest.ExitCode.USAGE_ERROR)
     for call in runs.values():  # both, since the second would else be refused after the first has run
         refused = _refused(call)
@@ -55,10 +55,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         written, said = compare([folder / name / "report.json" for name in runs], folder)
     except ComparisonError as error:
-        print(one_line(str(error)), file=sys.stderr)
+        say(error, error=True)
         return int(pytest.ExitCode.TESTS_FAILED)
     for line in [*said, f"before and after: {written[0]}"]:
-        print(one_line(line))
+        say(line)
     return code
 
 

@@ -22,6 +22,7 @@ from plugins import hooks, project
 from plugins.call import Call, resolve
 
 CALL = pytest.StashKey[Call]()
+RUN = "medprobe_run"
 CHECKS = Path(diagnostics.__file__).parent
 
 
@@ -315,10 +316,15 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
 
 def _run(config: pytest.Config) -> str:
-    """The run's own name; xdist hands the options of the controller, and this among them, to its workers."""
-    if not hasattr(config.option, "medprobe_run"):
-        config.option.medprobe_run = uuid.uuid4().hex
-    return str(config.option.medprobe_run)
+    """The run's own name; a worker has its controller's."""
+    workerinput: dict[str, str] = getattr(config, "workerinput", {})
+    return workerinput.get(RUN) or uuid.uuid4().hex
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """xdist hands `workerinput` to its workers."""
+    node.workerinput[RUN] = node.config.stash[CALL].run
 
 
 def pytest_configure(config: pytest.Config) -> None:

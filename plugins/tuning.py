@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 
 from diagnostics.tuning.plan import PARTS, Plan, TuneError
 from diagnostics.typed import above_zero, count, seed, share
-from diagnostics.wording import one_line
+from diagnostics.wording import say
 from fixtures.datasets import catalog
 from fixtures.datasets.dataset import check_dataset
 from fixtures.datasets.manifest import DataError
@@ -185,11 +185,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _say(line: str) -> None:
-    print(one_line(line), file=sys.stderr, flush=True)
+    say(line, error=True)
 
 
 def _refused(error: object, code: int) -> int:
-    print(one_line(str(error)), file=sys.stderr)
+    say(error, error=True)
     return code
 
 

@@ -21,6 +21,7 @@ from diagnostics.store.files import StoreError
 from diagnostics.store.mirror import located
 from diagnostics.store.upkeep import Item, chosen, items, remove, verify
 from diagnostics.typed import amount
+from diagnostics.wording import say
 
 GB = 1e9
 DAY = 86400.0
@@ -40,10 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         root = located(asked.store, Path.cwd())
     except StoreError as error:
-        print(error, file=sys.stderr)
+        say(error, error=True)
         return 4
     if not root.is_dir():
-        print(f"there is no store {root}; name another with --store", file=sys.stderr)
+        say(f"there is no store {root}; name another with --store", error=True)
         return 4
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a broken file is named below
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _verify(root)
     found = items(root)
     if asked.what == "list":
-        print(f"{root}: {_size(found)}")
+        say(f"{root}: {_size(found)}")
         _table(found)
         return 0
     before = None if asked.older_than is None else time.time() - asked.older_than * DAY
@@ -60,9 +61,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not asked.dry_run:
             remove(root, gone)
     except StoreError as error:
-        print(error, file=sys.stderr)
+        say(error, error=True)
         return 1
-    print(f"{'would remove' if asked.dry_run else 'removed'} {_size(gone)} of {_size(found)}")
+    say(f"{'would remove' if asked.dry_run else 'removed'} {_size(gone)} of {_size(found)}")
     _table(gone)
     return 0
 
@@ -70,8 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _verify(root: Path) -> int:
     n, broken = verify(root)
     for error in broken:
-        print(f"{error}; it is set aside, and the next run makes it again")
-    print(f"{root}: {n} files are whole, {len(broken)} broken")
+        say(f"{error}; it is set aside, and the next run makes it again")
+    say(f"{root}: {n} files are whole, {len(broken)} broken")
     return 1 if broken else 0
 
 
@@ -79,10 +80,10 @@ def _table(found: list[Item]) -> None:
     """An extraction a line, and all readings in one."""
     for item in (item for item in found if not item.is_reading):
         names = f"{', '.join(item.models) or '?'} on {', '.join(item.datasets) or '?'}"
-        print(f"  features  {names}, {item.images} images, {_size([item])}, last used {_day(item.used)}")
+        say(f"  features  {names}, {item.images} images, {_size([item])}, last used {_day(item.used)}")
     readings = [item for item in found if item.is_reading]
     if readings:
-        print(f"  readings  {len(readings)}, {_size(readings)}, last used {_day(max(i.used for i in readings))}")
+        say(f"  readings  {len(readings)}, {_size(readings)}, last used {_day(max(i.used for i in readings))}")
 
 
 def _size(found: list[Item]) -> str:

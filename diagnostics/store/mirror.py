@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from diagnostics.store.files import BrokenFile, StoreError, arrays, settle
+from diagnostics.wording import holds_secret, masked
 
 MARK = "mirror"
 FINISHED = re.compile(r"[0-9a-f]{32}/(?:[0-9a-f]{16}\.safetensors|about\.json)|readings/[0-9a-f]{32}\.safetensors")
@@ -32,6 +33,11 @@ def located(asked: str | None, folder: Path) -> Path:
     cache = Path(user_cache_dir("medprobe"))
     if asked is not None and "://" in asked:
         url = asked.rstrip("/")
+        if holds_secret(url):
+            raise StoreError(
+                f"the store's URL {masked(url)} is written down on this machine, so it may hold no password or key; "
+                "give them by the environment or configuration of the storage's own client"
+            )
         _open(url).reach()
         root = cache / "mirrors" / hashlib.sha256(url.encode()).hexdigest()[:16]
         try:

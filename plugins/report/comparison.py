@@ -20,7 +20,7 @@ from urllib.parse import quote
 from pydantic import ValidationError
 
 from diagnostics.records import Report
-from diagnostics.wording import one_line
+from diagnostics.wording import say
 from plugins.report import matrix, multiples
 from plugins.report.entries import Entry, cautions, lineage, merge
 from plugins.report.files import write_text
@@ -108,10 +108,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         written, said = compare(given.reports, given.out)
     except ComparisonError as error:
-        print(one_line(str(error)), file=sys.stderr)
+        say(error, error=True)
         return 4
     for line in said:
-        print(one_line(line), file=sys.stderr)
+        say(line, error=True)
     for path in written:
         print(path)
     return 0

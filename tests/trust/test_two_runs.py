@@ -16,7 +16,7 @@ from diagnostics.settings import Settings
 from fixtures.models.registry import resolve
 from plugins.call import Call, DatasetSpec, Pair
 from plugins.diagnosing import handover_path
-from plugins.options import _run
+from plugins.options import CALL, _run, pytest_configure_node
 from plugins.report.files import write_text
 from plugins.reporting import DAY, _alone, _clear, _collect, _sweep
 
@@ -26,7 +26,7 @@ def calls(tmp_path: Path) -> list[Call]:
     """Of the same question, by two runs, each of which has handed over."""
     pair = Pair(resolve("phantom"), DatasetSpec("phantom", "phantom"))
     call = Call((pair,), Settings(tmp_path / "store"), tmp_path / "reports", False, (), "absolute", {}, None)
-    found = [replace(call, run=_run(SimpleNamespace(option=SimpleNamespace()))) for _ in range(2)]
+    found = [replace(call, run=_run(SimpleNamespace())) for _ in range(2)]
     for name, each in zip("ab", found, strict=True):
         left = Diagnosis(model="phantom", revision=None, dataset="phantom", error=f"of {name}")
         write_text(handover_path(each, pair), left.model_dump_json())
@@ -51,11 +51,12 @@ def test_a_start_takes_away_only_what_was_silent_for_a_day(calls: list[Call]) ->
     assert second.handover.exists()
 
 
-def test_a_worker_has_the_run_of_its_controller() -> None:
-    controller = SimpleNamespace(option=SimpleNamespace())
-    run = _run(controller)
-    worker = SimpleNamespace(option=SimpleNamespace(**vars(controller.option)))
-    assert _run(worker) == run != _run(SimpleNamespace(option=SimpleNamespace()))
+def test_a_worker_has_the_run_of_its_controller(calls: list[Call]) -> None:
+    stash = pytest.Stash()
+    stash[CALL] = calls[0]
+    node = SimpleNamespace(config=SimpleNamespace(stash=stash), workerinput={})
+    pytest_configure_node(node)
+    assert _run(SimpleNamespace(workerinput=node.workerinput)) == calls[0].run != calls[1].run
 
 
 def test_one_run_at_a_time_writes_its_report(tmp_path: Path) -> None:
