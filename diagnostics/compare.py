@@ -18,7 +18,7 @@ from pathlib import Path
 from diagnostics.baseline import BaselineError, load, match
 from diagnostics.records import Predictions, Regression
 from diagnostics.thresholds import ThresholdError, checked_effect, load_thresholds
-from diagnostics.wording import say
+from diagnostics.wording import one_line, say
 
 
 def compare_files(

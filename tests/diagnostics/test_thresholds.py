@@ -73,7 +73,7 @@ def test_the_margins_of_a_class_have_a_default_and_overrides(tmp_path: Path) -> 
         (b"[retentions]\nvision = 0.5\n", "is wrong at retentions"),
         (b"[regression]\nminimum_effect = 0\n", "is wrong at regression.minimum_effect: .*greater than 0"),
         (b"[sensitivity]\nmalignant = 0\n", "is wrong at sensitivity.malignant: .*greater than 0"),
-        (b"[specificity]\nmalignant = 2\n", "is wrong at specificity.malignant: .*less than or equal to 1"),
+        (b"[specificity]\nmalignant = 2\n", "is wrong at specificity.malignant: .*less than 1"),
         (b"[health]\nleast = {answer = 0.5}\n", "is wrong at health.least.answer"),
         (
             b"[[override]]\nmodel = 'm'\n",
