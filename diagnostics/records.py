@@ -32,6 +32,8 @@ HealthCurve = Literal["vision", "connector", "llm_mean", "llm_last"]
 ChangeValue = Literal["regressed", "not_regressed", "inconclusive", "improved"]
 Measure = Literal["sensitivity", "specificity"]
 """What is read of one class against the rest."""
+Gate = Literal["absolute", "regression", "both"]
+"""Whether a run is judged by its links, by its change since a baseline, or by both."""
 CHAIN: tuple[str, ...] = ("reference", *STAGES)
 """The places whose signal the chain compares, in order; each link ends at a stage."""
 
@@ -672,6 +674,10 @@ class Report(Record):
     schema_version: Literal[1] = Field(default=1, alias="schema")
     suite: dict[str, Any]
     verdict: VerdictValue | None
+    gate: Gate = "absolute"
+    """Whose verdict it is."""
+    outdated: list[str] = Field(default_factory=list)
+    """Accepted failures that pass, a sentence each; their checks are red, whatever the verdict."""
     diagnoses: list[Diagnosis]
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True)

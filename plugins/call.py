@@ -9,9 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from diagnostics.baseline import BaselineError, Match, match, same_question
+from diagnostics.records import Gate
 from diagnostics.references import presets
 from diagnostics.settings import FOLD_SEEDS, Settings
 from diagnostics.store import StoreError, located
@@ -25,7 +26,6 @@ from fixtures.models.registry import resolve as resolve_model
 from plugins.project import CONFIG, Accepted, Alias, CallError, Config
 
 PUBLISHED = ("busi", "covid19-ct", "chest-xray")
-Gate = Literal["absolute", "regression", "both"]
 PHANTOM = "phantom"
 HANDOVER = ".handover"
 ADAPTER = "adapter_config.json"

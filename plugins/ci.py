@@ -8,16 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from diagnostics.headline import headline
+from diagnostics.outcome import COMPARED, brief_outcome, gate_sentence
 from diagnostics.records import Diagnosis, Report
 from diagnostics.wording import one_line
 from plugins.call import Call
 from plugins.options import CALL
+from plugins.project import CONFIG
 from plugins.report.files import write_text
 from plugins.report.markdown import LIMIT, job_summary
 from plugins.report.terminal import diagnosis_lines
 from plugins.report.words import links
-from plugins.reporting import REGRESSION_VERDICTS, REPORT
+from plugins.reporting import REPORT
 
 COLOURS = {"pass": "brightgreen", "fail": "red", "inconclusive": "yellow", None: "lightgrey"}
 LONGEST = 4000
@@ -48,10 +49,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 def badge(report: Report) -> str:
     """JSON of a shields.io endpoint badge (https://shields.io/badges/endpoint-badge)."""
-    message: str = report.verdict or "error"
-    if len(report.diagnoses) == 1 and (found := headline(report.diagnoses[0])):
-        message = f"{message}, {found}"
-    whole = {"schemaVersion": 1, "label": "medprobe", "message": message, "color": COLOURS[report.verdict]}
+    # One check or more is red then, whatever the diagnosis says.
+    message, colour = brief_outcome(report), COLOURS[report.verdict]
+    if report.outdated:
+        message, colour = f"{message}; an accepted failure passes: remove it from {CONFIG}", COLOURS["fail"]
+    whole = {"schemaVersion": 1, "label": "medprobe", "message": message, "color": colour}
     return json.dumps(whole) + "\n"
 
 
@@ -65,12 +67,13 @@ def append_summary(report: Report, path: Path) -> None:
 def commands(report: Report, call: Call) -> list[str]:
     """One workflow command a diagnosis that the gate does not pass, errors first: GitHub shows ten of each level."""
     levels = {index: _level(diagnosis, call) for index, diagnosis in enumerate(report.diagnoses)}
-    return [
-        _command(level, report.diagnoses[index])
+    found = [
+        _command(level, report.diagnoses[index], report)
         for wanted in ("error", "warning")
         for index, level in levels.items()
         if level == wanted
     ]
+    return [_line("error", "medprobe: an accepted failure passes", text) for text in report.outdated] + found
 
 
 def _level(diagnosis: Diagnosis, call: Call) -> str | None:
@@ -83,18 +86,23 @@ def _level(diagnosis: Diagnosis, call: Call) -> str | None:
         for mode, verdict in judged
         if verdict != "pass" and call.accepts(diagnosis.model, diagnosis.dataset, mode) is None
     ]
-    compared = "pass" if diagnosis.regression is None else REGRESSION_VERDICTS[diagnosis.regression.verdict]
+    compared = "pass" if diagnosis.regression is None else COMPARED[diagnosis.regression.verdict]
     red.append(compared == "fail" or (compared == "inconclusive" and call.fail_inconclusive))
     if any(red):
         return "error"
     return "warning" if {compared, *(verdict for _, verdict in judged)} != {"pass"} else None
 
 
-def _command(level: str, diagnosis: Diagnosis) -> str:
+def _command(level: str, diagnosis: Diagnosis, report: Report) -> str:
+    """What the gates say comes first, then the summary of the diagnosis."""
+    told = gate_sentence(diagnosis, report.gate)
+    text = "\n".join([*([one_line(told)] if told else []), *diagnosis_lines(diagnosis, LONGEST)])
+    return _line(level, f"medprobe: {diagnosis.model} on {diagnosis.dataset}", text)
+
+
+def _line(level: str, title: str, text: str) -> str:
     """A workflow command of GitHub Actions; its text stays one line and one field whatever it holds."""
-    text = "\n".join(diagnosis_lines(diagnosis, LONGEST))[:LONGEST]
-    title = one_line(f"medprobe: {diagnosis.model} on {diagnosis.dataset}")[:200]
-    return f"::{level} title={escape_property(title)}::{escape_data(text)}"
+    return f"::{level} title={escape_property(one_line(title)[:200])}::{escape_data(text[:LONGEST])}"
 
 
 def escape_data(text: str) -> str:

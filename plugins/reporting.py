@@ -16,28 +16,25 @@ import pytest
 from filelock import FileLock
 
 from diagnostics import baseline
-from diagnostics.records import Diagnosis, Predictions, Report, VerdictValue, worst
+from diagnostics.outcome import gate_verdicts
+from diagnostics.records import Diagnosis, Predictions, Report, worst
 from diagnostics.wording import masked, one_line
 from fixtures.datasets.dataset import ImageFile, open_dataset
 from fixtures.datasets.manifest import DataError
-from plugins.call import Call, Gate
+from plugins.call import Call
 from plugins.diagnosing import SHARDED, handover_path
 from plugins.options import CALL
+from plugins.project import CONFIG
 from plugins.report.files import write_text
 from plugins.report.terminal import summary_lines, wrap
+from plugins.report.words import links
 
 REPORT = pytest.StashKey[Report]()
 PARTS = pytest.StashKey[list[str]]()
 SAVED = pytest.StashKey[Path]()
-REGRESSION_VERDICTS: dict[str, VerdictValue] = {
-    "regressed": "fail",
-    "not_regressed": "pass",
-    "inconclusive": "inconclusive",
-}
 DAY = 86400
 LONGEST_WAIT = 60
 """Seconds to wait for another run that writes its report; it takes a few."""
-
 VERSIONS = ("medprobe", "torch", "transformers", "numpy", "scipy", "scikit-learn", "timm")
 
 
@@ -124,7 +121,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
             "command": _typed(),
             "seed": call.settings.seed,
         },
-        verdict=worst([verdict for diagnosis in diagnoses for verdict in _verdicts(diagnosis, call.gate)]),
+        verdict=worst([v for diagnosis in diagnoses for v in gate_verdicts(diagnosis, call.gate).values()]),
+        gate=call.gate,
+        outdated=_outdated(diagnoses, call),
         diagnoses=diagnoses,
     )
     from plugins.report.files import write_report
@@ -156,12 +155,14 @@ def _typed() -> str:
     return masked(f"{name} {shlex.join(sys.argv[1:])}".rstrip())
 
 
-def _verdicts(diagnosis: Diagnosis, gate: Gate) -> list[VerdictValue | None]:
-    """What the gate asked for says of a diagnosis; null on an error."""
-    if diagnosis.error is not None or diagnosis.regression is None:
-        return [diagnosis.verdict]
-    compared = REGRESSION_VERDICTS[diagnosis.regression.verdict]
-    return [compared] if gate == "regression" else [diagnosis.verdict, compared]
+def _outdated(diagnoses: list[Diagnosis], call: Call) -> list[str]:
+    """Accepted failures that pass: their checks are strict xfails, and so fail."""
+    return [
+        f"{d.model} on {d.dataset}: the accepted failure {mode} passes: remove it from {CONFIG}"
+        for d in diagnoses
+        for _, mode, link in (links(d) if call.gate != "regression" else [])
+        if link.verdict == "pass" and call.accepts(d.model, d.dataset, mode) is not None
+    ]
 
 
 def _save_baseline(call: Call, path: Path, report: Report) -> Path:

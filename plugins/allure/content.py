@@ -6,7 +6,8 @@ from html import escape
 from typing import NamedTuple
 
 from diagnostics.headline import LAST, MODE_NAMES, claim, settled
-from diagnostics.records import STAGES, Change, Diagnosis, Stage, VerdictValue
+from diagnostics.outcome import COMPARED, gate_sentence
+from diagnostics.records import STAGES, Change, Diagnosis, Gate, Stage, VerdictValue
 from plugins.report.advice import next_steps
 from plugins.report.text import interval, percent, points, signed
 from plugins.report.words import links, span, verdict_sentence
@@ -37,12 +38,7 @@ MEANINGS: dict[str, str] = {
     ),
 }
 """What each check asks; `docs/failure-modes.md` says it with the remedies."""
-_CHANGES: dict[str, VerdictValue] = {
-    "regressed": "fail",
-    "not_regressed": "pass",
-    "improved": "pass",
-    "inconclusive": "inconclusive",
-}
+_CHANGES: dict[str, VerdictValue] = COMPARED | {"improved": "pass"}
 
 
 class Step(NamedTuple):
@@ -55,13 +51,15 @@ def story(check: str) -> str:
     return STORIES.get(check, check.replace("_", " "))
 
 
-def description(check: str, diagnosis: Diagnosis | None) -> str:
+def description(check: str, diagnosis: Diagnosis | None, gate: Gate = "absolute") -> str:
     """HTML: the verdict of the whole, why this check ended as it did, what it asks, and where it fails what to do.
 
     `diagnosis` is None where nothing was measured."""
     found, advice = [], []
     if diagnosis is not None:
         found.append(f"<b>{escape(verdict_sentence(diagnosis))}</b>")
+        if told := gate_sentence(diagnosis, gate):
+            found.append(f"<b>{escape(_sentence(told))}</b>")
         for stage, mode, link in links(diagnosis):
             if mode == check:
                 found.append(escape(f"This link, {span(stage)}: {link.verdict}. {_sentence(link.reason)}"))

@@ -75,7 +75,7 @@ class AllureReport:
         allure.dynamic.parameter("dataset", dataset)
         if revision is not None:
             allure.dynamic.parameter("revision", revision, excluded=True)
-        allure.dynamic.description_html(content.description(check, diagnosis))
+        allure.dynamic.description_html(content.description(check, diagnosis, item.config.stash[CALL].gate))
         for step in [] if diagnosis is None else content.steps(check, diagnosis):
             _write(step)
 

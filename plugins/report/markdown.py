@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from diagnostics.headline import cause_text, headline
-from diagnostics.records import CHAIN, Diagnosis, Report
+from diagnostics.outcome import gate_sentence
+from diagnostics.records import CHAIN, Diagnosis, Gate, Report
 from diagnostics.wording import one_line
 from plugins.report.terminal import total_line
 from plugins.report.text import shown
@@ -46,11 +47,11 @@ def _finding(diagnosis: Diagnosis) -> list[str]:
     return undecided_lines(diagnosis) if diagnosis.verdict == "inconclusive" else []
 
 
-def row(diagnosis: Diagnosis) -> str:
+def row(diagnosis: Diagnosis, gate: Gate = "absolute") -> str:
     signal, regression, cause = diagnosis.signal, diagnosis.regression, cause_text(diagnosis)
     against = [] if cause is None else [cause]
     if regression is not None:
-        against.append(f"{regression.verdict.replace('_', ' ')}: {regression.reason}")
+        against += [gate_sentence(diagnosis, gate), f"{regression.verdict.replace('_', ' ')}: {regression.reason}"]
     cells = (
         [diagnosis.model],
         [diagnosis.dataset],
@@ -68,8 +69,9 @@ def job_summary(report: Report, room: int = LIMIT) -> str:
     """Markdown of at most `room` bytes; what does not fit is counted in a last sentence. Empty where not even that
     fits."""
     text = f"### medprobe {plain(total_line(report))}\n\n"
+    text += "".join(f"**{plain(sentence)}**\n\n" for sentence in report.outdated[:20])
     text += "Signal in points: 0 is guessing, 100 is every image right.\n\n" + HEAD
-    rows = [row(diagnosis) for diagnosis in report.diagnoses]
+    rows = [row(diagnosis, report.gate) for diagnosis in report.diagnoses]
     # The last sentence is shorter than 200 bytes.
     left, kept = room - len(text.encode()) - 200, 0
     while kept < len(rows) and (left := left - len(rows[kept].encode())) >= 0:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from diagnostics.outcome import decided
 from diagnostics.records import CHAIN, Predictions, Report
 from plugins.report import comparison, thumbnails, view
 from plugins.report.chart import curve_svg, ringed
@@ -57,7 +58,7 @@ def write_pages(
                 write_text(folder / name / f"{kind}.svg", svg)
                 title = f"{kind.capitalize()} of {diagnosis.model} on {diagnosis.dataset}"
                 pictures[kind] = Markup(inline(svg, kind, title, words))
-        shown = view.page(diagnosis, of) | {
+        shown = view.page(diagnosis, of, report.gate) | {
             **pictures,
             "halves_text": halves_text(diagnosis),
             "ringed": ringed(diagnosis),
@@ -72,9 +73,14 @@ def write_pages(
             html = template.render(shown | {"thumbnails": thumbnails.fitting([found[i] for i in listed], room)})
         written.append(write_text(folder / name / "index.html", html))
     hrefs = [f"{quote(name)}/index.html" for name in names]
-    rows = [(view.overview(d), href) for d, href in zip(report.diagnoses, hrefs, strict=True)]
+    rows = [(view.overview(d, report.gate), href) for d, href in zip(report.diagnoses, hrefs, strict=True)]
     index = jinja.get_template("index.html").render(
-        rows=rows, report=report, suite=suite, command=report.suite.get("command"), places=CHAIN
+        rows=rows,
+        report=report,
+        decided=decided(report),
+        suite=suite,
+        command=report.suite.get("command"),
+        places=CHAIN,
     )
     if len(rows) > 1:
         comparison.write(list(map(Entry, report.diagnoses, hrefs)), folder)

@@ -6,7 +6,9 @@ import textwrap
 import unicodedata
 from collections import Counter
 
+from diagnostics.comparison_words import compared_text
 from diagnostics.headline import cause_text, headline
+from diagnostics.outcome import decided
 from diagnostics.records import CHAIN, Diagnosis, Report
 from diagnostics.wording import one_line
 from plugins.report import grounding, treatments
@@ -35,7 +37,9 @@ def wrap(text: str, width: int, indent: str = "  ") -> list[str]:
 
 def _head(diagnosis: Diagnosis) -> str:
     found = headline(diagnosis)
-    return f"{diagnosis.model} on {diagnosis.dataset}: {verdict_word(diagnosis).upper()}{f', {found}' if found else ''}"
+    compared = "" if diagnosis.regression is None else f"; {compared_text(diagnosis.regression)}"
+    word = verdict_word(diagnosis).upper()
+    return f"{diagnosis.model} on {diagnosis.dataset}: {word}{f', {found}' if found else ''}{compared}"
 
 
 def _weakest_line(diagnosis: Diagnosis) -> str | None:
@@ -97,7 +101,9 @@ def total_line(report: Report) -> str:
         f"{counts[word]} {word}" for word in ("fail", "error", "inconclusive", "pass", "not judged") if counts[word]
     ]
     verdict = report.verdict or ("no verdict" if not counts["error"] else "none, because of an error")
-    return f"verdict: {verdict}" + (f" ({', '.join(parts)})" if len(report.diagnoses) > 1 else "")
+    counted = f" ({', '.join(parts)})" if len(report.diagnoses) > 1 else ""
+    by = decided(report)
+    return f"verdict: {verdict}{f' {by}' if by else ''}{counted}"
 
 
 def _link_lines(diagnosis: Diagnosis, width: int) -> list[str]:
@@ -129,6 +135,10 @@ def _class_lines(diagnosis: Diagnosis, width: int) -> list[str]:
     return lines
 
 
+def _last_lines(report: Report, width: int) -> list[str]:
+    return [line for text in (*report.outdated, total_line(report)) for line in wrap(text, width, "")]
+
+
 def summary_lines(report: Report, width: int = 80, verbosity: int = 0) -> list[str]:
     """The whole report as plain lines no wider than `width`; colours are the caller's. Below a verbosity of 0 only the
     verdicts, above it every
@@ -137,13 +147,13 @@ def summary_lines(report: Report, width: int = 80, verbosity: int = 0) -> list[s
         return wrap("nothing was diagnosed", width, "")
     if verbosity < 0:
         heads = [line for diagnosis in report.diagnoses for line in wrap(_head(diagnosis), width, "")]
-        return [*heads, *wrap(total_line(report), width, "")]
+        return [*heads, *_last_lines(report, width)]
     lines = wrap("signal in points: 0 is guessing, 100 is every image right", width, "")
     for diagnosis in report.diagnoses:
         lines += diagnosis_lines(diagnosis, width)
         if verbosity > 0:
             lines += _link_lines(diagnosis, width) + _class_lines(diagnosis, width)
-    lines += wrap(total_line(report), width, "")
+    lines += _last_lines(report, width)
     ungated = [d for d in report.diagnoses if d.regression is None and d.error is None]
     if ungated:
         which = "" if len(ungated) == len(report.diagnoses) else f" for {len(ungated)} of {len(report.diagnoses)}"

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
+from diagnostics.comparison_words import compared_text
 from diagnostics.headline import MODE_NAMES, cause_text, headline
-from diagnostics.records import CHAIN, PLACES, Change, Diagnosis, Difference, Layer, Predictions, Report
+from diagnostics.outcome import COMPARED, gate_sentence
+from diagnostics.records import CHAIN, PLACES, Change, Diagnosis, Difference, Gate, Layer, Predictions, Report
 from plugins.report import grounding, inputs, treatments
 from plugins.report.advice import next_steps
 from plugins.report.controls import minimum_loss_sentence, sentences
@@ -384,15 +386,19 @@ def folder_names(report: Report) -> list[str]:
     return names
 
 
-def overview(diagnosis: Diagnosis) -> dict[str, Any]:
+def overview(diagnosis: Diagnosis, gate: Gate = "absolute") -> dict[str, Any]:
     """One row of the index."""
     weak = weakest(diagnosis)
+    regression = diagnosis.regression
     return {
         "d": diagnosis,
         "word": verdict_word(diagnosis),
         "sentence": verdict_sentence(diagnosis),
         "headline": headline(diagnosis),
         "cause_text": cause_text(diagnosis),
+        "gate_sentence": gate_sentence(diagnosis, gate),
+        "compared": "" if regression is None else compared_text(regression),
+        "compared_word": "" if regression is None else COMPARED[regression.verdict],
         "weakest": span(weak[0]).replace("->", "\N{RIGHTWARDS ARROW}") if weak else MISSING,
         "signal": [
             (p, shown(getattr(diagnosis.signal, p) if diagnosis.signal else None, "*", "\N{EN DASH}"),
@@ -403,12 +409,12 @@ def overview(diagnosis: Diagnosis) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def page(diagnosis: Diagnosis, predictions: Predictions | None) -> dict[str, Any]:
+def page(diagnosis: Diagnosis, predictions: Predictions | None, gate: Gate = "absolute") -> dict[str, Any]:
     """Everything a diagnosis page shows, but for the pictures. Without predictions, or with an error, no image
     is listed."""
     lost: list[LostClass] = [] if predictions is None or diagnosis.error else lost_on_the_way(predictions)
     listed = [(item.name, *image) for item in lost for image in item.images]
-    return overview(diagnosis) | {
+    return overview(diagnosis, gate) | {
         "links": link_rows(diagnosis),
         "signals": signal_rows(diagnosis),
         "below_chance": any(cell[1].endswith("*") for cell in signal_rows(diagnosis)),

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
+from diagnostics.thresholds import load_thresholds
 from plugins.project import Config
 from tests.plugins.calling import ROOT, SETTLED, Run, medprobe
 
@@ -67,9 +68,16 @@ def test_the_workflow_either_saves_or_compares() -> None:
 
 
 def test_the_accepted_failure_is_one() -> None:
-    (text,) = blocks("toml")
+    _, text = blocks("toml")
     (entry,) = Config.model_validate(tomllib.loads(text)).accepted
     assert entry.mode == "visual_representation_quality"
+
+
+def test_the_margins_of_a_class_are_those_built_in_and_an_override(tmp_path: Path) -> None:
+    path = tmp_path / "thresholds.toml"
+    path.write_text(blocks("toml")[0], "utf-8")
+    assert load_thresholds(path).margins("any", "any") == load_thresholds().margins("any", "any")
+    assert load_thresholds(path).margins("checkpoint", "busi").of("sensitivity", "malignant") == 0.03
 
 
 def shell(text: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:

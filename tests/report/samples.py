@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any, Literal
 
+from diagnostics.outcome import gate_verdicts
 from diagnostics.records import (
     FAILURE_MODES,
     PLACES,
@@ -702,7 +703,8 @@ def report(*diagnoses: Diagnosis) -> Report:
             "command": "pytest --model phantom --model medgemma --dataset chest-xray",
             "seed": 0,
         },
-        verdict=worst([d.verdict for d in diagnoses]),
+        verdict=worst([v for d in diagnoses for v in gate_verdicts(d, "both").values()]),
+        gate="both" if any(d.regression is not None for d in diagnoses) else "absolute",
         diagnoses=list(diagnoses),
     )
 
