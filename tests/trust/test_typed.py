@@ -49,7 +49,7 @@ def test_a_share_is_one_unit_everywhere(tmp_path: Path) -> None:
     path.write_text("[regression]\nminimum_effect = 1\n")
     with pytest.raises(ThresholdError, match="less than 1"):
         load_thresholds(path)
-    assert checked_effect(0.02) == load_thresholds().minimum_effect("m", "d")
+    assert checked_effect(0.02) == load_thresholds().margins("m", "d").minimum_effect
 
 
 def test_a_file_nested_too_deeply_is_one_sentence(tmp_path: Path) -> None:
