@@ -125,7 +125,7 @@ def test_a_fault_of_the_input_is_named_with_its_key(files, paths, key, drawn, st
     alone = cause.keys[-1]
     assert alone.signal == pytest.approx(cause.shipped.signal, abs=0.05)
     assert alone.change is not None
-    assert alone.change.ci[0] > 0.3
+    assert key is None or alone.change.ci[0] > 0.3
 
 
 def test_settings_that_change_no_image_and_no_word_make_no_place(drawn, store, tmp_path):
@@ -197,13 +197,15 @@ def test_what_fails_while_swapping_is_a_reason(drawn, store, tmp_path, monkeypat
     assert found.signal is not None
     cause = found.cause
     assert cause is not None
-    assert cause.module is None
-    assert cause.reason == (
-        "the two cannot be swapped: IndexError: index 7 is out of bounds for dimension 1 with size 4"
+    # Another input, asked without the second checkpoint, names what the swaps cannot.
+    assert (cause.module, cause.found_by) == ("input", "counterfactual")
+    assert cause.reason.endswith(
+        "swapping names none: the two cannot be swapped: IndexError: index 7 is out of bounds for dimension 1 with size 4"
     )
     assert [(key.path, key.ours, key.theirs) for key in cause.keys] == [
         ("image_processor.rescale_factor", 1.0, 1 / 255)
     ]
+    assert cause.keys[0].reason == "modules cannot be swapped"
     assert cause.shipped is not None
     assert cause.difference == pytest.approx(cause.shipped.signal)
     assert cause.difference_ci is not None
