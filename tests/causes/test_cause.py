@@ -200,7 +200,7 @@ def test_what_fails_while_swapping_is_a_reason(drawn, store, tmp_path, monkeypat
     # Another input, asked without the second checkpoint, names what the swaps cannot.
     assert (cause.module, cause.found_by) == ("input", "counterfactual")
     assert cause.reason.endswith(
-        "swapping names none: the two cannot be swapped: IndexError: index 7 is out of bounds for dimension 1 with size 4"
+        "the two cannot be swapped: IndexError: index 7 is out of bounds for dimension 1 with size 4"
     )
     assert [(key.path, key.ours, key.theirs) for key in cause.keys] == [
         ("image_processor.rescale_factor", 1.0, 1 / 255)
