@@ -28,6 +28,7 @@ from diagnostics.regression import compare
 from diagnostics.repeats import exits_by_fold_seed
 from diagnostics.scores import balanced_accuracy, signal
 from diagnostics.settings import FOLD_SEEDS, Settings
+from diagnostics.thresholds import load_thresholds
 from fixtures.datasets.dataset import open_dataset
 from fixtures.models.registry import ModelSpec
 from fixtures.phantoms.images import draw_dataset
@@ -209,7 +210,8 @@ def study(bases: Sequence[str], read: dict[tuple[str, int], Predictions]) -> dic
 
 
 def _verdicts(before: Predictions, after: Predictions) -> dict[str, str]:
-    return {stage: change.verdict for stage, change in compare(before, after, MINIMUM).items()}
+    margins = replace(load_thresholds().margins(after.model, after.dataset), minimum_effect=MINIMUM)
+    return {stage: change.verdict for stage, change in compare(before, after, margins).exits.items()}
 
 
 def _share(rows: Sequence[dict[str, Any]], places: Sequence[str]) -> dict[str, Any]:
