@@ -10,6 +10,7 @@ settings.register_profile("medprobe", deadline=None)
 settings.load_profile("medprobe")
 
 HERE = Path(__file__).parent
+LONGEST = "test_docs_run.py"
 SMALL = {"image_size": 32, "vision_layers": 3, "vision_width": 32, "text_layers": 3, "text_width": 32, "text_heads": 2}
 NOT_OURS = (
     # numpy 2 asks PIL images and torch tensors for a `copy` argument that transformers' processors do not pass on.
@@ -26,6 +27,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             # The last filter wins: those of a test itself come after these.
             for rule in (*reversed(NOT_OURS), "error"):
                 item.add_marker(pytest.mark.filterwarnings(rule), append=False)
+    # Begun first, so that no worker waits for it at the end.
+    items.sort(key=lambda item: item.path.name != LONGEST)
 
 
 @pytest.fixture(scope="session")
