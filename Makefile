@@ -31,7 +31,7 @@ portable: export ATEN_CPU_CAPABILITY = default
 portable: export OPENBLAS_CORETYPE = Prescott
 portable: .venv/ready  ## the tests of the numbers as on another processor, with one thread and with two
 	OMP_NUM_THREADS=1 $(BIN)/pytest $(NUMERIC) -n 2
-	OMP_NUM_THREADS=2 $(BIN)/pytest $(NUMERIC)
+	OMP_NUM_THREADS=2 $(BIN)/pytest $(NUMERIC) -n 2
 
 lowest: $(LOWEST)/ready  ## the tests of the numbers and a diagnosis with the lowest versions that are allowed
 	OMP_NUM_THREADS=1 $(LOWEST)/bin/pytest $(NUMERIC) -n 2

@@ -80,6 +80,7 @@ def test_order_of_images_and_names_of_groups_do_not_matter(seed):
     assert compare(moved, after, MARGINS) == compare(before, after, MARGINS)
 
 
+@pytest.mark.slow
 def test_a_loss_of_five_points_is_found_with_enough_images():
     found = []
     for seed in range(20):

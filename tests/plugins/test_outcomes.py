@@ -129,7 +129,7 @@ def accepted(model: str, mode: str, until: date) -> str:
     )
 
 
-@pytest.mark.parametrize("workers", ["0", "2"])
+@pytest.mark.parametrize("workers", ["0", pytest.param("2", marks=pytest.mark.slow)])
 def test_an_accepted_failure_is_an_xfail_until_its_day(workers, first, store, small, tmp_path):
     tomorrow, yesterday = date.today() + timedelta(2), date.today() - timedelta(2)
     failing = [
@@ -183,7 +183,7 @@ def test_an_unreadable_image_is_counted_and_left_out(key, first, store, torn, tm
             assert "patient00003" not in path.read_text("utf-8"), path
 
 
-@pytest.mark.parametrize("workers", ["0", "2"])
+@pytest.mark.parametrize("workers", ["0", pytest.param("2", marks=pytest.mark.slow)])
 def test_too_many_unreadable_images_are_an_error_of_that_data_set_alone(workers, first, store, torn, small, tmp_path):
     run = medprobe(
         *(

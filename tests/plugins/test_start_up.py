@@ -69,7 +69,7 @@ def test_works_without_xdist(first, store, small, tmp_path):
     assert alone.diagnoses["phantom", "small"]["verdict"] == first.diagnoses["phantom", "small"]["verdict"]
 
 
-@pytest.mark.parametrize("workers", ["0", "2"])
+@pytest.mark.parametrize("workers", ["0", pytest.param("2", marks=pytest.mark.slow)])
 def test_paths_with_a_space_outside_the_project(workers, first, store, small, tmp_path):
     root = tmp_path / "data root"
     shutil.copytree(small.parent, root / "small")

@@ -47,6 +47,7 @@ def without_timing(run: Run) -> str:
     return json.dumps(report, indent=1)
 
 
+@pytest.mark.slow
 def test_the_same_inputs_give_the_same_bytes(small: Path, tmp_path: Path) -> None:
     """From nothing both times: other hash seed, other store, two workers."""
     one = run(small, tmp_path / "one", "-n", "0", seed="1")
