@@ -25,6 +25,7 @@ RECIPE = 5
 """Counts changes of how alternatives are made and asked, so that none is read of another's store."""
 
 PROBED = ("vision", "connector", "llm")
+"""Places that a probe reads."""
 
 Judged = Literal["likeliest", "said"]
 Ints = NDArray[np.int64]
@@ -47,42 +48,43 @@ class Lost:
 def wanted(evidence: Evidence, judged: Judgement, swap: Cause | None) -> bool:
     """Whether a loss is there that no swap has explained, or the asking was asked for."""
     explained = swap is not None and swap.module is not None
-    return evidence.settings.treat or (not explained and loses(evidence, judged))
+    return evidence.settings.treat or (not explained and bool(lost_before(evidence, judged)))
 
 
-def loses(evidence: Evidence, judged: Judgement) -> bool:
-    """Whether a link fails, or the answer reads clearly less than a place before it, by more than half of what its own
-    link may lose: a loss that several links share, or too few patients, may leave each of them undecided.
+def lost_before(evidence: Evidence, judged: Judgement) -> tuple[str, ...]:
+    """The places whose best reading the answers fall short of; none where nothing is lost.
+
+    A loss is a link that fails, or an answer that reads clearly less than a place before it, by more than half of what
+    its own link may lose: a loss that several links share, or too few patients, may leave each of them undecided. What
+    is lost at the tower the reference alone shows.
     """
-    if any(link.verdict == "fail" for link in judged.links.values()):
-        return True
-    return judged.carries_labels and any(_clearly_below(evidence, judged, place) for place in ("reference", *PROBED))
+    verdicts = {stage: link.verdict for stage, link in judged.links.items()}
+    if verdicts["vision"] == "fail":
+        return ("reference",)
+    if "fail" in verdicts.values():
+        return PROBED
+    if not judged.carries_labels:
+        return ()
+    below = [place for place in ("reference", *PROBED) if _clearly_below(evidence, judged, place)]
+    return PROBED if set(below) & set(PROBED) else tuple(below)
 
 
 def _clearly_below(evidence: Evidence, judged: Judgement, place: str) -> bool:
+    """Whether the answer reads clearly less than a place, by more than half of what its link may lose."""
     before, after = (evidence.resamples.signal(evidence.predictions[at], at) for at in (place, "answer"))
-    handed_on = (1 + judged.links["answer"].threshold) / 2
-    less = judged.signal["answer"] < handed_on * judged.signal[place]
+    least = (1 + judged.links["answer"].threshold) / 2
+    less = judged.signal["answer"] < least * judged.signal[place]
     return less and bool(np.quantile(before - after, ALPHA) > 0)
-
-
-def before_the_loss(evidence: Evidence, judged: Judgement) -> tuple[str, ...]:
-    """The places whose best reading the answer falls short of: those that are probed, or, where the tower's own link
-    fails or the answer is clearly below none of them, the reference.
-    """
-    if judged.links["vision"].verdict == "fail":
-        return ("reference",)
-    falls = any(link.verdict == "fail" for link in judged.links.values())
-    return PROBED if falls or any(_clearly_below(evidence, judged, place) for place in PROBED) else ("reference",)
 
 
 def ask_again(evidence: Evidence, judged: Judgement) -> Counterfactuals:
     """Ask under every alternative on a few images, under the few best on more, and name one that explains the loss."""
     rows = evidence.sample()
     labels, groups = evidence.labels[rows], evidence.groups[rows]
-    fails = loses(evidence, judged)
-    before = before_the_loss(evidence, judged) if fails else PROBED
-    lost = lost_on(evidence, rows, before)
+    before = lost_before(evidence, judged)
+    fails = bool(before)
+    places = before or PROBED
+    lost = lost_on(evidence, rows, places)
     about: dict[str, Any] = {"judged_on": lost.judged_on}
     try:
         cut = rule.split(labels, groups, evidence.settings.seed)
@@ -98,7 +100,7 @@ def ask_again(evidence: Evidence, judged: Judgement) -> Counterfactuals:
         if len(found["answers"])
         else []
     )
-    short = lost_on(evidence, rows[cut.test], before, lost.judged_on).short
+    short = lost_on(evidence, rows[cut.test], places, lost.judged_on).short
     chosen = rule.named(tested, short) if fails else None
     alike: list[int] = []
     if chosen is not None:

@@ -8,22 +8,23 @@ from typing import Any
 import numpy as np
 import pytest
 
-from diagnostics.counterfactuals.trial import loses
+from diagnostics.counterfactuals.trial import PROBED, lost_before
 from diagnostics.judging import Resamples, judge
 
 N_GROUPS, K = 60, 3
 TAUS = {"vision": 0.75, "connector": 0.8, "llm": 0.8, "answer": 0.8}
 
 
-def asked(wrong: dict[str, float], null_p: float = 0.001) -> tuple[bool, Any]:
-    """Whether other inputs are asked, and the judgement, where shares of the images are read wrongly at each place."""
+def asked(wrong: dict[str, float], null_p: float = 0.001) -> tuple[tuple[str, ...], Any]:
+    """The places that the answers fall short of, none where no other input is asked, and the judgement. `wrong` has the
+    share of the images that is read wrongly at each place."""
     labels = np.repeat(np.arange(N_GROUPS) % K, 2)
     groups = np.repeat(np.arange(N_GROUPS), 2)
     order = np.random.default_rng(0).random(N_GROUPS)[groups]
     read = {place: np.where(order < share, (labels + 1) % K, labels) for place, share in wrong.items()}
     resamples = Resamples(labels, groups, K, 0)
     judged = judge(labels, read, TAUS, resamples, K, null_p)
-    return loses(SimpleNamespace(resamples=resamples, predictions=read), judged), judged
+    return lost_before(SimpleNamespace(resamples=resamples, predictions=read), judged), judged
 
 
 SOUND = {"reference": 0.03, "vision": 0.05, "connector": 0.05, "llm": 0.05, "answer": 0.05}
@@ -37,14 +38,29 @@ def test_nothing_is_asked_of_a_sound_model() -> None:
 def test_a_failing_link_is_a_loss(place: str) -> None:
     after = list(SOUND)[list(SOUND).index(place) :]
     found, judged = asked(SOUND | dict.fromkeys(after, 0.6))
-    assert found
+    assert found == (("reference",) if place == "vision" else PROBED)
     assert judged.links[place].verdict == "fail"
 
 
 def test_a_loss_that_several_links_share_is_one() -> None:
     found, judged = asked(SOUND | {"connector": 0.14, "llm": 0.24, "answer": 0.34})
     assert {link.verdict for link in judged.links.values()} <= {"pass", "inconclusive"}
-    assert found
+    assert found == PROBED
+
+
+def test_a_loss_at_the_tower_that_is_left_undecided_is_seen_from_the_reference() -> None:
+    """The tower reads the wrong input no better than the answer: no probed place shows that anything is lost."""
+    found, judged = asked({"reference": 0.03} | dict.fromkeys(("vision", "connector", "llm", "answer"), 0.18))
+    assert judged.links["vision"].verdict == "inconclusive"
+    assert found == ("reference",)
+
+
+@pytest.mark.parametrize(("wrong", "lost"), [(0.04, False), (0.1, True)])
+def test_from_half_of_what_the_answers_link_may_lose(wrong: float, lost: bool) -> None:
+    """The threshold of 80 percent leaves 20 points of 100 to lose, and half of them are 10."""
+    found, judged = asked(dict.fromkeys(SOUND, 0.0) | {"answer": wrong})
+    assert judged.links["answer"].verdict != "fail"
+    assert bool(found) is lost
 
 
 def test_images_that_do_not_carry_the_labels_show_no_loss() -> None:
