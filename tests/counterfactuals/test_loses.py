@@ -15,12 +15,12 @@ N_GROUPS, K = 60, 3
 TAUS = {"vision": 0.75, "connector": 0.8, "llm": 0.8, "answer": 0.8}
 
 
-def asked(wrong: dict[str, float], null_p: float = 0.001) -> tuple[tuple[str, ...], Any]:
+def asked(wrong: dict[str, float], null_p: float = 0.001, n_groups: int = N_GROUPS) -> tuple[tuple[str, ...], Any]:
     """The places that the answers fall short of, none where no other input is asked, and the judgement. `wrong` has the
     share of the images that is read wrongly at each place."""
-    labels = np.repeat(np.arange(N_GROUPS) % K, 2)
-    groups = np.repeat(np.arange(N_GROUPS), 2)
-    order = np.random.default_rng(0).random(N_GROUPS)[groups]
+    labels = np.repeat(np.arange(n_groups) % K, 2)
+    groups = np.repeat(np.arange(n_groups), 2)
+    order = np.random.default_rng(0).random(n_groups)[groups]
     read = {place: np.where(order < share, (labels + 1) % K, labels) for place, share in wrong.items()}
     resamples = Resamples(labels, groups, K, 0)
     judged = judge(labels, read, TAUS, resamples, K, null_p)
@@ -55,10 +55,10 @@ def test_a_loss_at_the_tower_that_is_left_undecided_is_seen_from_the_reference()
     assert found == ("reference",)
 
 
-@pytest.mark.parametrize(("wrong", "lost"), [(0.03, False), (0.1, True)])
+@pytest.mark.parametrize(("wrong", "lost"), [(0.04, False), (0.1, True)])
 def test_from_half_of_what_the_answers_link_may_lose(wrong: float, lost: bool) -> None:
     """The threshold of 80 percent leaves 20 points of 100 to lose, and half of them are 10."""
-    found, judged = asked(dict.fromkeys(SOUND, 0.0) | {"answer": wrong})
+    found, judged = asked(dict.fromkeys(SOUND, 0.0) | {"answer": wrong}, n_groups=300)
     assert judged.links["answer"].verdict != "fail"
     assert bool(found) is lost
 
