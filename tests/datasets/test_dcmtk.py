@@ -44,5 +44,5 @@ def test_pictures_are_dcmtks(kind: str) -> None:
         assert shown.shape == reference.shape, (seed, drawn.syntax, drawn.facts)
         assert np.abs(shown - reference).max() <= ALLOWED, (seed, drawn.syntax, drawn.facts)
         bare += len(np.unique(reference)) <= 2
-    # A window may lie beside the drawn values; pictures of black and white alone would compare nothing.
-    assert bare < N_EACH / 2
+    # Pictures of black and white alone would compare nothing; a window as narrow as drawn here may leave one.
+    assert bare <= (kind in ("window", "slope with a fraction"))

@@ -12,7 +12,7 @@ PLANTED = {
     "phantom": None,
     **{f"phantom-{stage}": mode for stage, mode in FAILURE_MODES.items()},
 }
-SEED = 11
+SEEDS = (11, 12)
 
 
 def diagnosed(dataset, folder, store, *more: str) -> Run:
@@ -22,17 +22,22 @@ def diagnosed(dataset, folder, store, *more: str) -> Run:
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
-    return drawn(tmp_path_factory.mktemp("images"), "drawn", 40, 4, SEED)
+    return {seed: drawn(tmp_path_factory.mktemp("images"), "drawn", 40, 4, seed) for seed in SEEDS}
 
 
 @pytest.fixture(scope="module")
 def ridge(images, store, tmp_path_factory):
-    return diagnosed(images, tmp_path_factory.mktemp("ridge"), store)
+    return diagnosed(images[SEEDS[0]], tmp_path_factory.mktemp("ridge"), store)
+
+
+@pytest.fixture(scope="module")
+def other_images(images, store, tmp_path_factory):
+    return diagnosed(images[SEEDS[1]], tmp_path_factory.mktemp("other"), store)
 
 
 @pytest.fixture(scope="module")
 def mlp(images, store, tmp_path_factory):
-    return diagnosed(images, tmp_path_factory.mktemp("mlp"), store, "--probe", "mlp")
+    return diagnosed(images[SEEDS[0]], tmp_path_factory.mktemp("mlp"), store, "--probe", "mlp")
 
 
 def assert_as_planted(diagnosis, fault):
@@ -45,6 +50,12 @@ def assert_as_planted(diagnosis, fault):
 @pytest.mark.parametrize("model", PLANTED)
 def test_ridge_finds_the_planted_fault(model, ridge):
     assert_as_planted(ridge.diagnoses[model, "drawn"], PLANTED[model])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", PLANTED)
+def test_it_is_found_on_other_images(model, other_images):
+    assert_as_planted(other_images.diagnoses[model, "drawn"], PLANTED[model])
 
 
 @pytest.mark.slow

@@ -121,7 +121,8 @@ def assert_refused(run_: object, says: str) -> None:
     assert not run_.report_dir.exists()
 
 
-@pytest.mark.parametrize(("wrong", "workers"), [*((wrong, "0") for wrong in WRONG), ("missing thresholds", "2")])
+@pytest.mark.parametrize("workers", ["0", pytest.param("2", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("wrong", WRONG)
 def test_wrong_call_is_refused_in_one_sentence(wrong, workers, tmp_path):
     call, says = WRONG[wrong]
     refused = medprobe(*call(tmp_path), "-n", workers, report_dir=tmp_path / "reports")
