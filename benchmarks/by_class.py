@@ -205,7 +205,8 @@ def page(found: dict[str, Any]) -> str:
     )
     margin = "\n".join(
         f"| {row['set']} | {row['class']} | {100 * row['lost']:g} | {row['runs']} | "
-        f"{_cell(row, 'whole', 'regressed')} | {_cell(row, 'whole', 'not_regressed')} |"
+        f"{_cell(row, 'sensitivity for ' + row['class'], 'regressed')} | "
+        f"{_cell(row, 'sensitivity for ' + row['class'], 'not_regressed')} | {_cell(row, 'answer', 'regressed')} |"
         for row in found["at_the_margin"]
     )
     runs = sum(row["runs"] for row in found["alike"])
@@ -242,10 +243,11 @@ which is inconclusive where any of its tests is.
 {alike_}
 
 **A loss of exactly the margin.** The same with 5 percent of answers that differ, and a true loss of the sensitivity of
-one class as large as what is accepted: neither verdict is right.
+one class as large as what is accepted: of the class neither verdict is right. The signal of the answer loses more than
+its own margin where the class's is the larger, and is rightly called then.
 
-| set | class | loss, points | runs | called regressed | called not regressed |
-|---|---|---|---|---|---|
+| set | class | loss, points | runs | class regressed | class not regressed | answer's signal regressed |
+|---|---|---|---|---|---|---|
 {margin}
 
 **What this is not.** Whether a model's errors follow patients as they do here is not known. BUSI names no patients, so

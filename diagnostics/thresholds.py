@@ -49,7 +49,8 @@ class Health(BaseModel):
 @dataclass(frozen=True)
 class Margins:
     """The losses that a run may show against its baseline: of signal at each place, and of the sensitivity and
-    specificity of a class at the answer. Any class that neither table names may lose as much as `default`.
+    specificity of a class at the answer, by its name in lower case. A class that a table does not name may lose as much
+    as its `default`.
     """
 
     minimum_effect: float
@@ -58,7 +59,7 @@ class Margins:
 
     def of(self, measure: Measure, class_name: str) -> float:
         """The loss of one class that is accepted, whatever the case its name is written in."""
-        table = {name.casefold(): margin for name, margin in getattr(self, measure).items()}
+        table: Mapping[str, float] = getattr(self, measure)
         return float(table.get(class_name.casefold(), table[DEFAULT]))
 
 
@@ -108,12 +109,13 @@ class Thresholds(BaseModel):
 
     def margins(self, model: str, dataset: str) -> Margins:
         """The losses that one diagnosis may show against its baseline."""
-        effect, sensitivity, specificity = self.regression, dict(self.sensitivity), dict(self.specificity)
-        for entry in self._overrides(model, dataset):
-            effect = entry.regression or effect
-            sensitivity |= entry.sensitivity
-            specificity |= entry.specificity
-        return Margins(effect.minimum_effect, sensitivity, specificity)
+        entries = self._overrides(model, dataset)
+        effect = [self.regression, *(entry.regression for entry in entries if entry.regression)][-1]
+        return Margins(
+            effect.minimum_effect,
+            _merged(self.sensitivity, *(entry.sensitivity for entry in entries)),
+            _merged(self.specificity, *(entry.specificity for entry in entries)),
+        )
 
     def health_limits(self, model: str, dataset: str) -> Health:
         """The limits of one diagnosis's Feature Health Scores."""
@@ -133,6 +135,11 @@ class Thresholds(BaseModel):
 
     def _overrides(self, model: str, dataset: str) -> list[Override]:
         return [e for e in self.override if e.model in (None, model) and e.dataset in (None, dataset)]
+
+
+def _merged(*tables: Mapping[str, float]) -> dict[str, float]:
+    """By name in lower case; a later table wins."""
+    return {name.casefold(): value for table in tables for name, value in table.items()}
 
 
 def checked_effect(value: float) -> float:
@@ -166,7 +173,7 @@ def load_thresholds(path: Path | None = None) -> Thresholds:
         retention=builtin.retention | own.retention,
         override=[*builtin.override, *own.override],
         regression=own.regression if "regression" in own.model_fields_set else builtin.regression,
-        sensitivity=builtin.sensitivity | own.sensitivity,
-        specificity=builtin.specificity | own.specificity,
+        sensitivity=_merged(builtin.sensitivity, own.sensitivity),
+        specificity=_merged(builtin.specificity, own.specificity),
         health=builtin.health.under(own.health),
     )

@@ -60,6 +60,9 @@ def test_the_margins_of_a_class_have_a_default_and_overrides(tmp_path: Path) -> 
         0.3, 0.01, 0.1
     ]  # fmt: skip
     assert found.margins("m", "x").of("specificity", "malignant") == 0.2
+    path.write_text('[sensitivity]\nMalignant = 0.03\n[[override]]\nmodel = "m"\nsensitivity = {malignant = 0.01}\n')
+    found = load_thresholds(path)
+    assert [found.margins(m, "x").of("sensitivity", "malignant") for m in ("x", "m")] == [0.03, 0.01]
 
 
 @pytest.mark.parametrize(

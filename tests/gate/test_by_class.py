@@ -127,3 +127,10 @@ def test_three_classes_tell_specificity_apart():
     assert regressed == {"sensitivity": ["malignant"], "specificity": ["benign"]}
     assert found.specificity["benign"].change == pytest.approx(-50 / 400)
     assert "specificity for benign, -12.5 points" in found.reason
+
+
+def test_a_loss_that_only_the_specificity_s_margin_refuses_is_told():
+    after = np.where((LABELS == 1) & (np.arange(600) % 5 == 0), 0, LABELS)
+    found = recorded(run(LABELS), run(after), Margins(0.5, {"default": 0.5}, {"default": 0.02}))
+    assert found.sensitivity["malignant"].verdict == "not_regressed"
+    assert found.reason.startswith("specificity for normal, -20 points, 100.0 to 80.0 percent (")
