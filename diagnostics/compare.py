@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from diagnostics.baseline import BaselineError, load, match
+from diagnostics.comparison_words import all_changes
 from diagnostics.records import Predictions, Regression
 from diagnostics.thresholds import ThresholdError, checked_effect, load_thresholds
 from diagnostics.wording import one_line, say
@@ -32,7 +33,7 @@ def compare_files(
     runs = [saved.predictions for saved in load(after).diagnoses]
     if not runs:
         raise BaselineError(f"{after} holds no run")
-    for sentence in asked.unmatched((run.model, run.dataset) for run in runs):
+    for sentence in asked.unmatched([(run.model, run.dataset, run.classes) for run in runs]):
         warnings.warn(sentence, stacklevel=2)
     compared = []
     for matched, run in zip(match(before, [(run.model, run.dataset) for run in runs]), runs, strict=True):
@@ -47,9 +48,7 @@ def compare_files(
 def lines(run: Predictions, found: Regression) -> list[str]:
     """The table of one comparison; changes in points of signal, and of the images of a class."""
     rows = [("place", "change", "interval", "p adjusted", "verdict")]
-    tables = {"sensitivity": found.sensitivity, "specificity": found.specificity}
-    classes = [(f"{measure} for {name}", c) for measure, table in tables.items() for name, c in table.items()]
-    for name, c in [*found.exits.items(), *classes]:
+    for name, c, _ in all_changes(found):
         low, high = (100 * bound for bound in c.ci)
         verdict = c.verdict.replace("_", " ")
         rows.append(

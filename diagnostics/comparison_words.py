@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isclose
 
-from diagnostics.records import Change, ChangeValue, ClassChange, HealthLimit, Measure, Regression, Stage
+from diagnostics.records import STAGES, Change, ChangeValue, ClassChange, HealthLimit, Measure, Regression, Stage
 
-SAME = 1e-9
+
+def all_changes(found: Regression) -> list[tuple[str, Change, float]]:
+    """Everything that was compared, with the loss of it that is accepted: places by name, then `sensitivity for
+    malignant`.
+    """
+    tables = {"sensitivity": found.sensitivity, "specificity": found.specificity}
+    exits: list[tuple[str, Change, float]] = [
+        (stage, found.exits[stage], found.minimum_effect) for stage in STAGES if stage in found.exits
+    ]
+    return exits + [
+        (f"{measure} for {name}", change, change.margin)
+        for measure, table in tables.items()
+        for name, change in table.items()
+    ]
 
 
 def class_changes(
@@ -19,7 +33,11 @@ def class_changes(
     told: list[tuple[Measure, str, ClassChange]] = [("sensitivity", name, c) for name, c in sensitivity.items()]
     for name, change in specificity.items():
         mirror = sensitivity.get(other.get(name, ""))
-        alike = mirror is not None and mirror.verdict == change.verdict and abs(mirror.change - change.change) < SAME
+        alike = (
+            mirror is not None
+            and mirror.verdict == change.verdict
+            and isclose(mirror.change, change.change, abs_tol=1e-9)
+        )
         if not alike:
             told.append(("specificity", name, change))
     return [(f"{measure} for {name}", change) for measure, name, change in told]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Self
@@ -124,13 +124,25 @@ class Thresholds(BaseModel):
             chosen = chosen.under(entry.health)
         return chosen
 
-    def unmatched(self, pairs: Iterable[tuple[str, str]]) -> list[str]:
-        """A sentence on each override that applies to none of the (model, data set) of a run."""
-        used = [entry for pair in pairs for entry in self._overrides(*pair)]
-        return [
+    def unmatched(self, runs: Sequence[tuple[str, str, Sequence[str]]]) -> list[str]:
+        """A sentence on each override, and on each class named, that applies to no (model, data set, answers) of a
+        run.
+        """
+        used = [entry for model, dataset, _ in runs for entry in self._overrides(model, dataset)]
+        idle = [
             f"the thresholds' override {number} is of {entry.about}, which is not in this run; it changes nothing"
             for number, entry in enumerate(self.override, 1)
             if entry not in used
+        ]
+        built_in = _built_in()
+        known = {DEFAULT, *built_in.sensitivity, *built_in.specificity}
+        known |= {name.casefold() for _, _, answers in runs for name in answers}
+        tables = [self.sensitivity, self.specificity]
+        tables += [table for entry in used for table in (entry.sensitivity, entry.specificity)]
+        unknown = dict.fromkeys(name for table in tables for name in table if name.casefold() not in known)
+        return idle + [
+            f"the thresholds name the class {name}, which no data set of this run has; it changes nothing"
+            for name in unknown
         ]
 
     def _overrides(self, model: str, dataset: str) -> list[Override]:
@@ -152,9 +164,13 @@ def checked_effect(value: float) -> float:
         ) from None
 
 
+def _built_in() -> Thresholds:
+    return Thresholds.model_validate(tomllib.loads(Path(__file__).with_name("thresholds.toml").read_text("utf-8")))
+
+
 def load_thresholds(path: Path | None = None) -> Thresholds:
     """The built-in margins, with those of `path` over them. Raises ThresholdError."""
-    builtin = Thresholds.model_validate(tomllib.loads(Path(__file__).with_name("thresholds.toml").read_text("utf-8")))
+    builtin = _built_in()
     if path is None:
         return builtin
     try:

@@ -49,7 +49,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     )
     data = ", ".join(dict.fromkeys(p.dataset.name for p in call.pairs))
     s = call.settings
-    asked = [(p.model.name, p.dataset.name) for p in call.pairs]
+    asked = [(p.model.name, p.dataset.name, p.dataset.question()[1]) for p in call.pairs]
     notes = [line for text in s.thresholds.unmatched(asked) for line in wrap(one_line(text), _width(config), "")]
     lines = wrap(
         f"medprobe: {models} on {data}; probe {s.probe}, reference {s.reference}, seed {s.seed}, "

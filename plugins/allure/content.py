@@ -5,9 +5,10 @@ from __future__ import annotations
 from html import escape
 from typing import NamedTuple
 
+from diagnostics.comparison_words import all_changes
 from diagnostics.headline import LAST, MODE_NAMES, claim, settled
 from diagnostics.outcome import COMPARED, gate_sentence
-from diagnostics.records import STAGES, Change, Diagnosis, Gate, Stage, VerdictValue
+from diagnostics.records import Diagnosis, Gate, Stage, VerdictValue
 from plugins.report.advice import next_steps
 from plugins.report.text import interval, percent, points, signed
 from plugins.report.words import links, span, verdict_sentence
@@ -109,17 +110,13 @@ def _sentence(text: str) -> str:
 def steps(check: str, diagnosis: Diagnosis) -> list[Step]:
     """The links of the chain, or for the regression the places and classes compared."""
     if check == REGRESSION and diagnosis.regression is not None:
-        found = diagnosis.regression
-        changes: dict[str, Change] = {stage: found.exits[stage] for stage in STAGES if stage in found.exits}
-        for measure, table in (("sensitivity", found.sensitivity), ("specificity", found.specificity)):
-            changes |= {f"{measure} for {name}": change for name, change in table.items()}
         return [
             Step(
                 f"{name}: {change.verdict.replace('_', ' ')}, {signed(change.change)} points ({interval(change.ci)})",
                 _CHANGES[change.verdict],
                 "",
             )
-            for name, change in changes.items()
+            for name, change, _ in all_changes(diagnosis.regression)
         ]
     return [
         Step(

@@ -141,8 +141,7 @@ def _last_lines(report: Report, width: int) -> list[str]:
 
 def summary_lines(report: Report, width: int = 80, verbosity: int = 0) -> list[str]:
     """The whole report as plain lines no wider than `width`; colours are the caller's. Below a verbosity of 0 only the
-    verdicts, above it every
-    link and class."""
+    verdicts, above it every link and class."""
     if not report.diagnoses:
         return wrap("nothing was diagnosed", width, "")
     if verbosity < 0:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from diagnostics.comparison_words import compared_text
+from diagnostics.comparison_words import all_changes, compared_text
 from diagnostics.headline import MODE_NAMES, cause_text, headline
 from diagnostics.outcome import COMPARED, gate_sentence
-from diagnostics.records import CHAIN, PLACES, Change, Diagnosis, Difference, Gate, Layer, Predictions, Report
+from diagnostics.records import CHAIN, PLACES, Diagnosis, Difference, Gate, Layer, Predictions, Report
 from plugins.report import grounding, inputs, treatments
 from plugins.report.advice import next_steps
 from plugins.report.controls import minimum_loss_sentence, sentences
@@ -307,14 +307,7 @@ def answer_facts(diagnosis: Diagnosis) -> list[str]:
 
 def change_rows(diagnosis: Diagnosis) -> list[tuple[str, str, str, str, str, str]]:
     """Place or class, change in points, its interval, the loss accepted, adjusted p, verdict."""
-    found = diagnosis.regression
-    if found is None:
-        return []
-    tables = {"sensitivity": found.sensitivity, "specificity": found.specificity}
-    changes: list[tuple[str, Change, float]] = [(s, change, found.minimum_effect) for s, change in found.exits.items()]
-    changes += [
-        (f"{measure} for {name}", c, c.margin) for measure, table in tables.items() for name, c in table.items()
-    ]
+    changes = [] if diagnosis.regression is None else all_changes(diagnosis.regression)
     return [
         (name, points(c.change), interval(c.ci), points(least), f"{c.p_adjusted:.2g}", c.verdict.replace("_", " "))
         for name, c, least in changes

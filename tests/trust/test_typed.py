@@ -66,10 +66,26 @@ def test_an_override_of_what_is_not_in_the_run_is_said(tmp_path: Path, capsys: p
         "[[override]]\nmodel = 'm0'\ndataset = 'busy'\nregression = {minimum_effect = 0.9}\n"
     )
     said = "the thresholds' override 2 is of m0 on busy, which is not in this run; it changes nothing"
-    assert load_thresholds(path).unmatched([("m0", "d")]) == [said]
+    assert load_thresholds(path).unmatched([("m0", "d", ["a"])]) == [said]
     before, after = saved(tmp_path / "a.json", LABELS), saved(tmp_path / "b.json", FALLEN)
     assert compare.main([str(before), str(after), "--thresholds", str(path)]) == 1
     assert capsys.readouterr().err == f"{said}\n"
+
+
+def test_a_class_that_no_data_set_has_is_said(tmp_path: Path) -> None:
+    """A margin of a misspelt class is a margin of nothing, and the class is held to the default."""
+    path = tmp_path / "t.toml"
+    path.write_text(
+        "[sensitivity]\nmalignent = 0.01\nBenign = 0.1\ndefault = 0.04\n"
+        "[[override]]\nmodel = 'm'\nspecificity = {normul = 0.1}\n"
+    )
+    asked = load_thresholds(path)
+    runs = [("m", "d", ["normal", "benign"]), ("n", "e", ["a", "b"])]
+    assert [said.split(", ")[0] for said in asked.unmatched(runs)] == [
+        "the thresholds name the class malignent",
+        "the thresholds name the class normul",
+    ]
+    assert load_thresholds().unmatched(runs) == []
 
 
 @pytest.mark.parametrize(
