@@ -198,7 +198,7 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("--offline", {"action": "store_true", "help": "ask no hub"}),
     (
         "--verify-weights",
-        {"action": "store_true", "help": "hash every checkpoint file anew, whatever is remembered of it"},
+        {"action": "store_true", "help": "hash the files of local checkpoints anew, whatever is remembered of them"},
     ),
     (
         "--thresholds",
@@ -336,4 +336,9 @@ def pytest_configure(config: pytest.Config) -> None:
     except project.CallError as error:
         raise pytest.UsageError(one_line(str(error))) from None
     if config.getoption("medprobe_verify_weights") and not hasattr(config, "workerinput"):
-        forget()
+        try:
+            forget()
+        except OSError as error:
+            raise pytest.UsageError(
+                f"--verify-weights: the hashes remembered in {error.filename} cannot be removed ({error.strerror})"
+            ) from None

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,8 @@ from plugins.report.words import links
 REPORT = pytest.StashKey[Report]()
 PARTS = pytest.StashKey[list[str]]()
 SAVED = pytest.StashKey[Path]()
+STOOD = pytest.StashKey[tuple[int, ...]]()
+"""What is known of the report that stood in the folder when the run began."""
 DAY = 86400
 LONGEST_WAIT = 60
 """Seconds to wait for another run that writes its report; it takes a few."""
@@ -70,6 +73,16 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     call = session.config.stash[CALL]
     if not _is_worker(session.config):
         _sweep(call.handover.parent)
+        session.config.stash[STOOD] = _standing(call.report_dir)
+
+
+def _standing(folder: Path) -> tuple[int, ...]:
+    """Changes with every report that is written into the folder; empty where there is none."""
+    try:
+        found = (folder / "report.json").stat()
+    except OSError:
+        return ()
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def _sweep(folder: Path) -> None:
@@ -88,15 +101,18 @@ def _clear(call: Call) -> None:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """One run at a time writes into a report folder, so that all files there are of one run."""
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock")
+def _alone(call: Call, stood: tuple[int, ...]) -> Iterator[Path]:
+    """The folder to write the report into, for one run at a time. Where another run has left its report since this one
+    began, that is a folder beside it, so that no report is lost and none is of two runs.
+    """
+    call.report_dir.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(call.report_dir / ".lock")
     # Some network file systems know no locks; there the files are still each whole.
     with suppress(OSError, NotImplementedError):
         lock.acquire(timeout=LONGEST_WAIT)
     try:
-        yield
+        alone = _standing(call.report_dir) == stood
+        yield call.report_dir if alone else call.report_dir.with_name(f"{call.report_dir.name}-{call.run[:8]}")
     finally:
         lock.release()
 
@@ -130,12 +146,12 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     from plugins.report.pages import write_pages
 
     try:
-        with _alone(call.report_dir):
-            write_report(report, call.report_dir)
-            write_pages(report, call.report_dir, _predictions(call, report), _images(call, report))
+        with _alone(call, config.stash[STOOD]) as folder:
+            write_report(report, folder)
+            write_pages(report, folder, _predictions(call, report), _images(call, report))
             if call.save_baseline is not None and any(diagnosis.error is None for diagnosis in diagnoses):
                 config.stash[SAVED] = _save_baseline(call, call.save_baseline, report)
-            _keep_predictions(call, report)
+            _keep_predictions(call, report, folder)
     except OSError as error:
         pytest.exit(
             f"the report cannot be written to {call.report_dir} ({error.strerror}); "
@@ -143,6 +159,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
             returncode=pytest.ExitCode.TESTS_FAILED,
         )
     _clear(call)
+    config.stash[CALL] = replace(call, report_dir=folder)
     config.stash[REPORT] = report
     for diagnosis in diagnoses:
         config.hook.pytest_medprobe_diagnosed(config=config, diagnosis=diagnosis)
@@ -206,7 +223,7 @@ def _images(call: Call, report: Report) -> list[dict[str, ImageFile]]:
     return [opened[diagnosis.dataset] for diagnosis in report.diagnoses]
 
 
-def _keep_predictions(call: Call, report: Report) -> None:
+def _keep_predictions(call: Call, report: Report, report_dir: Path) -> None:
     """Move the predictions beside the page of their diagnosis."""
     from plugins.report.view import folder_names
 
@@ -214,7 +231,7 @@ def _keep_predictions(call: Call, report: Report) -> None:
     for diagnosis, folder in zip(report.diagnoses, folder_names(report), strict=True):
         path = handed[diagnosis.model, diagnosis.dataset].with_suffix(".predictions.json")
         if path.exists():
-            path.replace(call.report_dir / folder / "predictions.json")
+            path.replace(report_dir / folder / "predictions.json")
 
 
 def _collect(call: Call, failed: bool) -> list[Diagnosis]:
@@ -259,6 +276,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.write_line(line)
     if SAVED in config.stash:
         terminalreporter.write_line(f"baseline: {config.stash[SAVED]}")
-    if config.stash[CALL].include_images:
+    call = config.stash[CALL]
+    if call.report_dir.name.endswith(f"-{call.run[:8]}"):
+        terminalreporter.write_line("another run left its report in the folder that was named, while this one ran")
+    if call.include_images:
         terminalreporter.write_line("the report holds images of the data set (--include-images)")
-    terminalreporter.write_line(f"report: {config.stash[CALL].report_dir / 'index.html'}")
+    terminalreporter.write_line(f"report: {call.report_dir / 'index.html'}")

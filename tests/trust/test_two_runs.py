@@ -18,7 +18,7 @@ from plugins.call import Call, DatasetSpec, Pair
 from plugins.diagnosing import handover_path
 from plugins.options import CALL, _run, pytest_configure_node
 from plugins.report.files import write_text
-from plugins.reporting import DAY, _alone, _clear, _collect, _sweep
+from plugins.reporting import DAY, _alone, _clear, _collect, _standing, _sweep
 
 
 @pytest.fixture
@@ -59,9 +59,24 @@ def test_a_worker_has_the_run_of_its_controller(calls: list[Call]) -> None:
     assert _run(SimpleNamespace(workerinput=node.workerinput)) == calls[0].run != calls[1].run
 
 
-def test_one_run_at_a_time_writes_its_report(tmp_path: Path) -> None:
-    lock = FileLock(tmp_path / "reports" / ".lock")
-    with _alone(tmp_path / "reports"), pytest.raises(Timeout):
+def test_one_run_at_a_time_writes_its_report(calls: list[Call]) -> None:
+    lock = FileLock(calls[0].report_dir / ".lock")
+    with _alone(calls[0], ()), pytest.raises(Timeout):
         lock.acquire(timeout=0)
     with lock.acquire(timeout=0):
         pass
+
+
+def test_the_later_of_two_runs_leaves_its_report_beside_the_others(calls: list[Call]) -> None:
+    first, second = calls
+    folder = first.report_dir
+    stood = _standing(folder)
+    with _alone(first, stood) as own:
+        write_text(own / "report.json", "of a")
+    with _alone(second, stood) as own:
+        assert own == folder.parent / f"{folder.name}-{second.run[:8]}"
+        write_text(own / "report.json", "of b")
+    assert (folder / "report.json").read_text() == "of a"
+    # What stood there when a run began is written over, even by one of the same size.
+    with _alone(second, _standing(folder)) as own:
+        assert own == folder
