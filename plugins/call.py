@@ -21,7 +21,7 @@ from fixtures.datasets import catalog
 from fixtures.datasets.dataset import check_dataset
 from fixtures.datasets.manifest import DataError, load_manifest
 from fixtures.models.kinship import visible_difference
-from fixtures.models.registry import ModelError, ModelSpec, check_adapter, read_modules
+from fixtures.models.registry import ModelError, ModelSpec, check_adapter, check_processor, read_modules
 from fixtures.models.registry import resolve as resolve_model
 from plugins.project import CONFIG, Accepted, Alias, CallError, Config
 
@@ -150,6 +150,7 @@ def resolve(options: Mapping[str, Any], folder: Path, config: Config) -> Call:
     _once("model", [model.name for model in models])
     _once("data set", [pair.dataset.name for pair in pairs if pair.model is models[0]])
     _refuse_contradictions(options, len(models))
+    _processor(options["processor"])
     baseline = given("baseline", "MEDPROBE_BASELINE")
     if options["gate"] in ("regression", "both") and baseline is None:
         raise CallError(
@@ -222,7 +223,7 @@ def model_of(spec: str, alias: Alias | None) -> ModelSpec:
 def brought(alias: Alias, options: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that an alias brings, where the command line does not give them. Raises CallError."""
     values: dict[str, Any] = {
-        "processor": alias.processor,
+        "processor": _processor(alias.processor),
         "dtype": alias.dtype,
         "modules": _modules(alias.modules),
         "adapter": adapter_folder(alias.adapter),
@@ -247,6 +248,15 @@ def _once(what: str, names: list[str]) -> None:
     twice = [name for name, n in Counter(names).items() if n > 1]
     if twice:
         raise CallError(f"two {what}s are named {twice[0]!r}; rename one, since results are told apart by name")
+
+
+def _processor(given: str | None) -> str | None:
+    try:
+        if given is not None:
+            check_processor(given)
+    except ModelError as error:
+        raise CallError(str(error)) from None
+    return given
 
 
 def _modules(path: str | None) -> dict[str, Any] | None:

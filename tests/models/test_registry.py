@@ -2,6 +2,7 @@ import json
 import re
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,9 @@ def test_modules_by_hand_are_read(tmp_path: Path) -> None:
         (b'image_token_id = "7"', "image_token_id is '7', and must be a whole number"),
         (b"image_token_id = true", "must be a whole number"),
         (b"tower = 3", "tower is 3, and must be the name of a module, or a list of names"),
+        (b"", "names nothing; the parts are tower"),
+        (b"vision_blocks = []", "must be the name of a module, or a list of names"),
+        (b'tower = ""', "must be the name of a module, or a list of names"),
         (b"vision_blocks = ['a', 1]", "must be the name of a module, or a list of names"),
     ],
 )
@@ -87,6 +91,23 @@ def test_a_folder_that_is_no_adapter_is_refused(config: str | None, says: str, t
         (tmp_path / "adapter_config.json").write_text(config)
     with pytest.raises(ModelError, match=says):
         registry.check_adapter(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("weights", "says"),
+    [(b"", "damaged or cut short"), (b"version https://git-lfs.github.com/spec/v1\noid", "Git LFS pointer")],
+)
+def test_an_adapter_without_its_weights_is_refused(weights: bytes, says: str, tmp_path: Path) -> None:
+    (tmp_path / "adapter_config.json").write_text("{}")
+    (tmp_path / "adapter_model.safetensors").write_bytes(weights)
+    with pytest.raises(ModelError, match=says):
+        registry.check_adapter(tmp_path)
+
+
+@pytest.mark.parametrize(("given", "refused"), [("/nowhere", True), ("./nowhere", True), ("org/name", False)])
+def test_a_processor_that_is_written_as_a_path_is_a_folder(given: str, refused: bool) -> None:
+    with pytest.raises(ModelError, match="there is no processor folder") if refused else nullcontext():
+        registry.check_processor(given)
 
 
 def test_list_models_names_every_alias() -> None:

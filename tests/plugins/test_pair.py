@@ -69,7 +69,7 @@ def test_each_run_is_given_the_other_checkpoint(tmp_path: Path, monkeypatch: pyt
     monkeypatch.chdir(tmp_path)
     (tmp_path / "lora").mkdir()
     (tmp_path / "lora" / "adapter_config.json").write_text("{}")
-    (tmp_path / "lora" / "adapter_model.safetensors").touch()
+    (tmp_path / "lora" / "adapter_model.safetensors").write_bytes(b"weights")
     folder, runs = calls(["--model", "phantom", "--adapter", "lora", "--dataset", "d", "-n", "2", "--gate", "both"])
     assert folder == Path("reports")
     lora, shared = str(tmp_path / "lora"), ["--dataset", "d", "-n", "2"]

@@ -132,7 +132,7 @@ def test_a_second_checkpoint_may_be_an_alias_or_an_adapter_of_the_model(tmp_path
     for name in ("old", "new"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "adapter_config.json").write_text("{}", "utf-8")
-        (tmp_path / name / "adapter_model.safetensors").touch()
+        (tmp_path / name / "adapter_model.safetensors").write_bytes(b"weights")
     old, new = (str(tmp_path / name) for name in ("old", "new"))
     config = Config.model_validate({"models": {"mine": {"checkpoint": "phantom-llm", "adapter": old}}})
 
