@@ -95,7 +95,7 @@ def test_a_folder_that_is_no_adapter_is_refused(config: str | None, says: str, t
 
 @pytest.mark.parametrize(
     ("weights", "says"),
-    [(b"", "damaged or cut short"), (b"version https://git-lfs.github.com/spec/v1\noid", "Git LFS pointer")],
+    [(b"", "is empty"), (b"version https://git-lfs.github.com/spec/v1\noid", "Git LFS pointer")],
 )
 def test_an_adapter_without_its_weights_is_refused(weights: bytes, says: str, tmp_path: Path) -> None:
     (tmp_path / "adapter_config.json").write_text("{}")
