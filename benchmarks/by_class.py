@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.gate import _wilson
+from benchmarks.detection import wilson
 from diagnostics.records import STAGES, Predictions, Stage
 from diagnostics.regression import Changes, compare
 from diagnostics.settings import FOLD_SEEDS
@@ -211,7 +211,7 @@ def page(found: dict[str, Any]) -> str:
     )
     runs = sum(row["runs"] for row in found["alike"])
     called = sum(row["verdicts"]["whole"].get("regressed", 0) for row in found["alike"])
-    low, high = (100 * bound for bound in _wilson(called, runs) or (0, 1))
+    low, high = (100 * bound for bound in wilson(called, runs))
     margins = ", ".join(
         f"{measure} {', '.join(f'{name} {100 * value:g}' for name, value in found['margins'][measure].items())}"
         for measure in ("sensitivity", "specificity")
@@ -256,7 +256,7 @@ each of its images counts as one. The patients of the other sets are dealt their
 
 
 def _alarms(row: dict[str, Any]) -> str:
-    low, high = _wilson(row["verdicts"]["whole"].get("regressed", 0), row["runs"]) or (0, 1)
+    low, high = wilson(row["verdicts"]["whole"].get("regressed", 0), row["runs"])
     return f"{100 * low:.1f} to {100 * high:.1f}%"
 
 

@@ -42,7 +42,8 @@ SHORT = 512
 class Input:
     """An input to ask under: settings by path with the value to try, and what is done to the picture before.
 
-    restores: it puts back what another file of the checkpoint, or the default of the model's class, says.
+    restores: it puts back what another file of the checkpoint says. The default of a class is no such word: published
+    models scale rotary positions, and rightly.
     """
 
     name: str
@@ -240,4 +241,4 @@ def _rotary(loaded: LoadedModel, own: dict[str, Any]) -> Iterator[Input]:
         yield Input("the published rotary bases", windowed)
     kinds = [path for path in own if path.startswith("config.text_config.") and path.endswith("rope_type")]
     if any(own[path] != "default" for path in kinds):
-        yield Input("rotary positions as they are", dict.fromkeys(kinds, "default"), restores=True)
+        yield Input("rotary positions as they are", dict.fromkeys(kinds, "default"))

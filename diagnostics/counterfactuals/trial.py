@@ -21,7 +21,7 @@ from diagnostics.measurement import OPTIONS, answer_length
 from diagnostics.records import Alternative, Cause, Counterfactuals, Difference
 from diagnostics.scores import balanced_accuracy, signal
 
-RECIPE = 5
+RECIPE = 6
 """Counts changes of how alternatives are made and asked, so that none is read of another's store."""
 
 PROBED = ("vision", "connector", "llm")

@@ -151,7 +151,7 @@ def test_two_unrelated_changes_that_help_alike_leave_the_cause_open():
     assert found({"mean", "deviation"}, {"deviation"}, {"layer"}) == []
 
 
-def test_of_two_that_help_alike_the_one_that_puts_back_a_default_is_named():
+def test_of_two_that_help_alike_the_one_that_puts_back_what_the_checkpoint_says_is_named():
     assert rule.restoring([0, 2], [False, True, True]) == 2
     assert rule.restoring([0, 2], [False, True, False]) is None
     assert rule.restoring([0, 2], [True, False, True]) is None
