@@ -498,10 +498,10 @@ they are narrower than they should be. What a fault costs is what is said in the
 in points of signal; only faults that cost more than 20 points are among the cells.
 
 The design was run several times. When the model is asked again (docs/counterfactuals.md, *When*), that screening reads
-the text where the text is judged, that two unrelated inputs leave the cause open unless one puts back what another file says, and
-the number of pixels as an alternative were decided after a run over all cells, held-out ones among them. The intervals
-of the rows *alone* are to that extent too favourable. What a cropped, shrunk or clipped picture has lost no setting
-gives back, so that no counterfactual can name it: there is a row with these faults and one without.
+the text where the text is judged, what becomes of two unrelated inputs that help alike, and the number of pixels as an
+alternative were decided after a run over all cells, held-out ones among them. The intervals of the rows *alone* are to
+that extent too favourable. What a cropped, shrunk or clipped picture has lost no setting gives back, so that no
+counterfactual can name it: there is a row with these faults and one without.
 
 | question | aim | building | held out |
 |---|---|---|---|

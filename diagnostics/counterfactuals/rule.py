@@ -225,6 +225,6 @@ def rivals(
 
 
 def restoring(alike: Sequence[int], restores: Sequence[bool]) -> int | None:
-    """Of alternatives that help alike the only one that puts back what the checkpoint itself says elsewhere; None without."""
+    """Of alternatives that help alike the only one that puts back what the checkpoint says elsewhere; None without."""
     found = [i for i in alike if restores[i]]
     return found[0] if len(found) == 1 else None
