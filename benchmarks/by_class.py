@@ -262,7 +262,7 @@ def _alarms(row: dict[str, Any]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=200)
+    parser.add_argument("--runs", type=int, default=100)
     found = study(parser.parse_args().runs)
     (HERE / "by_class.json").write_text(json.dumps(found, indent=1) + "\n")
     (HERE.parent / "docs" / "by-class.md").write_text(page(found))
