@@ -84,6 +84,30 @@ def test_what_is_set_is_not_among_them(loaded):
             assert one.name not in names
 
 
+def test_an_end_that_the_configuration_has_and_decoding_lacks_is_put_back(loaded):
+    from diagnostics.counterfactuals.alternatives import alternatives
+    from fixtures.models.input_settings import altered
+
+    path = "generation_config.eos_token_id"
+    for kept, told in (({path: None}, True), ({path: 7, "generation_config.no_repeat_ngram_size": 2}, False)):
+        model = altered(loaded, {"config.text_config.eos_token_id": 3} | kept)
+        (greedy,) = [one for one in alternatives(model) if one.name == "plain greedy decoding"]
+        assert greedy.restores is told
+        assert greedy.changes.get(path) == (3 if told else None)
+        assert [one.name for one in alternatives(model) if one.restores] == ["plain greedy decoding"] * told
+
+
+def test_fewer_pixels_are_raised_fourfold_where_the_processor_counts_them(loaded):
+    from diagnostics.counterfactuals.alternatives import alternatives
+    from fixtures.models.input_settings import altered, settings
+
+    path = "image_processor.size.longest_edge"
+    counts = f"{path.split('.')[0]}.merge_size" in settings(loaded) and path in settings(loaded)
+    fewer = altered(loaded, {path: 1024}) if counts else loaded
+    found = [one.changes for one in alternatives(fewer) if one.name == "up to 4096 pixels a picture"]
+    assert found == [{path: 4096}] * counts
+
+
 def test_a_turn_is_written_back_as_it_was(loaded):
     from diagnostics.counterfactuals.turns import literal, turns
     from fixtures.models.chat import turn

@@ -334,3 +334,11 @@ def test_the_default_needs_no_timm(rows: Rows, tmp_path: Path, monkeypatch: pyte
     assert reading.log_probabilities.shape == (18, 3)
     assert about.network == "kmeans-filters-64px-6x6-128"
     assert about.origin.startswith("filters learnt from these images without their labels, read as a stage's exit is")
+
+
+def test_the_patches_that_filters_are_learnt_from_are_those_of_all_images() -> None:
+    """Batch by batch, of which there are three here."""
+    stack = torch.rand(40, 1, kmeans.SIDE, kmeans.SIDE, generator=torch.Generator().manual_seed(0))
+    rows = np.random.default_rng(0).choice(40 * kmeans.POSITIONS**2, size=500, replace=False)
+    whole = kmeans._patches(stack).reshape(-1, kmeans.PATCH**2)
+    assert torch.equal(kmeans._rows(stack, rows), whole[torch.from_numpy(rows)])
