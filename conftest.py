@@ -1,15 +1,15 @@
-"""Wiring only: which plugins are loaded. `plugins.options` comes before them, from pyproject.toml."""
+"""Wiring only: which plugins are loaded. `medprobe.plugins.options` comes before them, from pyproject.toml."""
 
 pytest_plugins = [
-    "plugins.plan",
-    "plugins.gate",
-    "plugins.discretion",
-    "plugins.progress",
-    "plugins.diagnosing",
-    "plugins.properties",
-    "plugins.reporting",
-    "plugins.ci",
-    "plugins.scheduling",
-    "plugins.devices",
-    "plugins.allure.plugin",
+    "medprobe.plugins.plan",
+    "medprobe.plugins.run.gate",
+    "medprobe.plugins.run.inert",
+    "medprobe.plugins.run.progress",
+    "medprobe.plugins.run.diagnosing",
+    "medprobe.plugins.run.properties",
+    "medprobe.plugins.run.reporting",
+    "medprobe.plugins.run.ci",
+    "medprobe.plugins.run.scheduling",
+    "medprobe.plugins.run.devices",
+    "medprobe.plugins.allure.plugin",
 ]

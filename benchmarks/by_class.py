@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.detection import wilson
-from diagnostics.records import STAGES, Predictions, Stage
-from diagnostics.regression import Changes, compare
-from diagnostics.settings import FOLD_SEEDS
-from diagnostics.thresholds import load_thresholds
+from medprobe.diagnostics.baselines.regression import Changes, compare
+from medprobe.diagnostics.judgement.thresholds import load_thresholds
+from medprobe.diagnostics.records.report import STAGES, Predictions, Stage
+from medprobe.diagnostics.settings import FOLD_SEEDS
 
 HERE = Path(__file__).resolve().parent
 MARGINS = load_thresholds().margins("any", "any")

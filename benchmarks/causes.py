@@ -87,9 +87,9 @@ def pairs(bases: list[str]) -> Iterator[Pair]:
 
 
 def run(pair: Pair, bases: Path, manifest: Path, store: Path) -> dict[str, Any]:
-    from diagnostics.diagnosis import diagnose
-    from diagnostics.settings import Settings
-    from fixtures.models.registry import ModelSpec
+    from medprobe.diagnostics.diagnosis import diagnose
+    from medprobe.diagnostics.settings import Settings
+    from medprobe.fixtures.models.registry import ModelSpec
 
     def spec(base: str, fault: Any) -> ModelSpec:
         return ModelSpec(str(bases / base), name=base, source=str((bases / base).resolve()), fault=fault)
@@ -123,7 +123,7 @@ def rate(hits: int, n: int) -> str:
 
 def page(rows: list[dict[str, Any]]) -> str:
     """The tables, as text."""
-    from diagnostics.records import FAILURE_MODES
+    from medprobe.diagnostics.records.report import FAILURE_MODES
 
     done = [row for row in rows if row["error"] is None]
     lines = [
@@ -172,7 +172,7 @@ def page(rows: list[dict[str, Any]]) -> str:
 
 
 def main() -> None:
-    from fixtures.phantoms.images import draw_dataset
+    from medprobe.fixtures.phantoms.images import draw_dataset
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bases", type=Path, required=True)

@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 data=$1 out=$2
-.venv/bin/python -m fixtures.phantoms.train --out "$out/chest-model" --views 3 --data-root "$data" \
+.venv/bin/python -m medprobe.fixtures.phantoms.train --out "$out/chest-model" --views 3 --data-root "$data" \
     --dataset benchmarks/chest-xray-train.toml --held-out benchmarks/chest-xray-held-out.toml
 .venv/bin/pytest --model "$out/chest-model" --dataset benchmarks/chest-xray-held-out.toml \
     --data-root "$data" --report-dir "$out/report"

@@ -27,18 +27,18 @@ Result = TypeVar("Result")
 def main() -> None:
     import torch
 
-    from diagnostics.controls import control_task, floors, null, twin
-    from diagnostics.evidence import gather
-    from diagnostics.judging import Resamples
-    from diagnostics.measurement import OPTIONS
-    from diagnostics.probing import read_ridge
-    from diagnostics.readings import exit_loci
-    from diagnostics.records import CHAIN
-    from diagnostics.references.reading import kmeans_regions
-    from diagnostics.settings import Settings
-    from fixtures.datasets import catalog
-    from fixtures.datasets.dataset import open_dataset
-    from fixtures.models.registry import resolve
+    from medprobe.diagnostics.controls import control_task, floors, null, twin
+    from medprobe.diagnostics.evidence import gather
+    from medprobe.diagnostics.extraction.measurement import OPTIONS
+    from medprobe.diagnostics.judgement.verdicts import Resamples
+    from medprobe.diagnostics.probes.reader import exit_loci
+    from medprobe.diagnostics.probes.ridge import read_ridge
+    from medprobe.diagnostics.records.report import CHAIN
+    from medprobe.diagnostics.references.reading import kmeans_regions
+    from medprobe.diagnostics.settings import Settings
+    from medprobe.fixtures.datasets import catalog
+    from medprobe.fixtures.datasets.dataset import open_dataset
+    from medprobe.fixtures.models.registry import resolve
 
     torch.set_num_threads(1)
     seconds: dict[str, float] = {}

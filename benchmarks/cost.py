@@ -56,7 +56,7 @@ class Bench:
 
     def checkpoint(self, seed: int = 1) -> Path:
         """A LLaVA of random weights."""
-        from fixtures.models.families import build_family
+        from medprobe.fixtures.phantoms.families.checkpoints import build_family
 
         folder = self.work / f"random-llava-{seed}"
         return folder if folder.exists() else build_family("llava", folder, seed=seed, **(TINY if self.tiny else MODEL))
@@ -67,9 +67,9 @@ class Bench:
         """
         import torch
 
-        from fixtures.models.answer_tokens import writings
-        from fixtures.models.loading import load
-        from fixtures.models.registry import resolve
+        from medprobe.fixtures.models.answer_tokens import writings
+        from medprobe.fixtures.models.loading import load
+        from medprobe.fixtures.models.registry import resolve
 
         loaded = load(resolve(str(self.checkpoint())), dtype="float32")
         if taught:
@@ -80,13 +80,13 @@ class Bench:
 
     def phantom(self) -> Any:
         """Features and folds of the embedded phantom on its own images."""
-        from diagnostics import folds
-        from diagnostics.loader import Loader
-        from diagnostics.measurement import measure
-        from diagnostics.settings import Settings
-        from fixtures.datasets import catalog
-        from fixtures.datasets.dataset import open_dataset
-        from fixtures.models.registry import resolve
+        from medprobe.diagnostics.extraction.measurement import measure
+        from medprobe.diagnostics.extraction.model_on_demand import Loader
+        from medprobe.diagnostics.probes import folds
+        from medprobe.diagnostics.settings import Settings
+        from medprobe.fixtures.datasets import catalog
+        from medprobe.fixtures.datasets.dataset import open_dataset
+        from medprobe.fixtures.models.registry import resolve
 
         settings = Settings(store=self.work / "store")
         dataset = open_dataset(catalog.resolve("phantom"), None, 80 if self.tiny else None)
@@ -154,7 +154,7 @@ def extraction(bench: Bench) -> Row:
 
 def _ratios(bench: Bench, loaded: Any) -> tuple[list[float], float]:
     """Extraction's time over that of a bare `generate`, a batch each, and the seconds that it took in all."""
-    from diagnostics.extraction import Extractor, written
+    from medprobe.diagnostics.extraction.extractor import Extractor, written
 
     images = pictures(bench.batch)
     answers: dict[str, list[str]] = {}
@@ -203,7 +203,7 @@ print(json.dumps(resident("VmHWM") - before))
 
 
 def _bare(bench: Bench, **more: Any) -> Callable[[], Any]:
-    from diagnostics.extraction import prepared
+    from medprobe.diagnostics.extraction.extractor import prepared
 
     loaded, images = bench.loaded(), pictures(bench.batch)
     given = prepared(loaded, images, PROMPT).on(loaded.device)
@@ -216,7 +216,7 @@ def _hidden_states(bench: Bench) -> Callable[[], Any]:
 
 
 def _extraction(bench: Bench, options: Sequence[str] = ANSWERS) -> Callable[[], Any]:
-    from diagnostics.extraction import Extractor
+    from medprobe.diagnostics.extraction.extractor import Extractor
 
     extractor = Extractor(bench.loaded(), PROMPT, options, NEW_TOKENS)
     given = extractor.prepare(pictures(bench.batch))
@@ -236,7 +236,7 @@ def _without_answers(bench: Bench) -> Callable[[], Any]:
 def _nnsight(bench: Bench) -> Callable[[], Any]:
     from nnsight import NNsight
 
-    from diagnostics.extraction import prepared
+    from medprobe.diagnostics.extraction.extractor import prepared
 
     loaded = bench.loaded()
     given = dict(prepared(loaded, pictures(bench.batch), PROMPT).on(loaded.device))
@@ -299,9 +299,9 @@ def probes(bench: Bench) -> Row:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    from diagnostics.controls.control_task import task
-    from diagnostics.permutations import permuted_labels
-    from diagnostics.probing import PENALTIES, Ridge, read_beside, read_ridge, standardise
+    from medprobe.diagnostics.controls.control_task import task
+    from medprobe.diagnostics.probes.permutations import permuted_labels
+    from medprobe.diagnostics.probes.ridge import PENALTIES, Ridge, read_beside, read_ridge, standardise
 
     measured, fold = bench.phantom()
     labels, groups = measured.labels, measured.groups
@@ -384,36 +384,36 @@ def mlp(bench: Bench) -> Row:
     import numpy as np
     import torch
 
-    from diagnostics import mlp_probe
-    from diagnostics.probing import standardise
+    from medprobe.diagnostics.probes import mlp
+    from medprobe.diagnostics.probes.ridge import standardise
 
     measured, fold = bench.phantom()
     labels = measured.labels
     names = [name for name in measured.loci() if not name.endswith(".grid")][: 2 if bench.tiny else None]
     arrays = [measured.array(name) for name in names]
-    epochs = mlp_probe.EPOCHS
+    epochs = mlp.EPOCHS
     readings: list[Any] = []
-    ours = seconds(lambda: readings.extend(mlp_probe.read_mlp_loci(arrays, labels, fold, 0)))
+    ours = seconds(lambda: readings.extend(mlp.read_mlp_loci(arrays, labels, fold, 0)))
     middle = len(names) // 2
 
     def plain(mask: Any) -> Any:
         x = torch.from_numpy(standardise(arrays[middle][mask], arrays[middle])[1].astype(np.float32))
         y, rows = torch.from_numpy(labels), np.flatnonzero(mask)
         head = torch.nn.Sequential(
-            torch.nn.Linear(x.shape[1], mlp_probe.HIDDEN), torch.nn.ReLU(), torch.nn.Dropout(mlp_probe.DROPOUT),
-            torch.nn.Linear(mlp_probe.HIDDEN, int(labels.max()) + 1),
+            torch.nn.Linear(x.shape[1], mlp.HIDDEN), torch.nn.ReLU(), torch.nn.Dropout(mlp.DROPOUT),
+            torch.nn.Linear(mlp.HIDDEN, int(labels.max()) + 1),
         )  # fmt: skip
-        steps = epochs * math.ceil(len(rows) / mlp_probe.BATCH)
-        warm_up = max(1, round(mlp_probe.WARM_UP * steps))
-        optimizer = torch.optim.AdamW(head.parameters(), lr=mlp_probe.LEARNING_RATE)
+        steps = epochs * math.ceil(len(rows) / mlp.BATCH)
+        warm_up = max(1, round(mlp.WARM_UP * steps))
+        optimizer = torch.optim.AdamW(head.parameters(), lr=mlp.LEARNING_RATE)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer,
             lambda s: min((s + 1) / warm_up, 0.5 * (1 + math.cos(math.pi * max(0, s - warm_up) / (steps - warm_up)))),
         )
         for _ in range(epochs):
             order = torch.from_numpy(rows)[torch.randperm(len(rows))]
-            for start in range(0, len(rows), mlp_probe.BATCH):
-                batch = order[start : start + mlp_probe.BATCH]
+            for start in range(0, len(rows), mlp.BATCH):
+                batch = order[start : start + mlp.BATCH]
                 loss = torch.nn.functional.cross_entropy(head(x[batch]), y[batch])
                 optimizer.zero_grad()
                 loss.backward()
@@ -466,12 +466,12 @@ import json, re, sys, time, torch
 from pathlib import Path
 sys.path.insert(0, {root!r})
 from benchmarks import cost
-from diagnostics.loader import Loader
-from diagnostics.measurement import measure
-from diagnostics.settings import Settings
-from fixtures.datasets import catalog
-from fixtures.datasets.dataset import open_dataset
-from fixtures.models.registry import resolve
+from medprobe.diagnostics.extraction.model_on_demand import Loader
+from medprobe.diagnostics.extraction.measurement import measure
+from medprobe.diagnostics.settings import Settings
+from medprobe.fixtures.datasets import catalog
+from medprobe.fixtures.datasets.dataset import open_dataset
+from medprobe.fixtures.models.registry import resolve
 torch.set_num_threads(1)
 bench = cost.Bench(Path({work!r}), {tiny!r})
 spec = resolve(str(bench.checkpoint()))
@@ -565,10 +565,10 @@ def profile(bench: Bench) -> Row:
     import cProfile
     import pstats
 
-    from diagnostics.diagnosis import diagnose
-    from diagnostics.settings import Settings
-    from fixtures.datasets import catalog
-    from fixtures.models.registry import resolve
+    from medprobe.diagnostics.diagnosis import diagnose
+    from medprobe.diagnostics.settings import Settings
+    from medprobe.fixtures.datasets import catalog
+    from medprobe.fixtures.models.registry import resolve
 
     settings = Settings(store=bench.work / "profile", max_images=80 if bench.tiny else None)
     profiler = cProfile.Profile()
@@ -582,11 +582,11 @@ def profile(bench: Bench) -> Row:
     steps = {
         "loading the model": ("fixtures/models/loading.py", "load"),
         "decoding images": ("fixtures/datasets/images.py", "open_image"),
-        "forward passes and answers": ("diagnostics/extraction.py", "read"),
+        "forward passes and answers": ("diagnostics/extraction/extractor.py", "read"),
         "filters of the reference": ("diagnostics/references/kmeans.py", "features"),
-        "attention probes": ("diagnostics/attention_probe.py", "read_attention"),
-        "ridge probes and null": ("diagnostics/probing.py", "_read"),
-        "bootstrap": ("diagnostics/judging.py", "signal"),
+        "attention probes": ("diagnostics/probes/attention.py", "read_attention"),
+        "ridge probes and null": ("diagnostics/probes/ridge.py", "_read"),
+        "bootstrap": ("diagnostics/judgement/verdicts.py", "signal"),
     }
     spent = dict.fromkeys(steps, 0.0)
     for (file, _, function), (_, _, _, cumulative, _) in stats.stats.items():

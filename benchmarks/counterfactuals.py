@@ -3,10 +3,10 @@
     python benchmarks/counterfactuals.py --bases DIR --work DIR [--base NAME ...] [--kind input|module|healthy ...]
     python benchmarks/counterfactuals.py --work DIR --pixels [--data-root DIR]
 
-`--bases` holds checkpoints FAMILY-SEED, each trained by `python -m fixtures.phantoms.train --out DIR/FAMILY-SEED
---family FAMILY --seed SEED`. A fault of the input is edited into the files of a copy; one of a module is planted. Every
-cell is a line of WORK/counterfactuals.jsonl; cells that are there are not run again. `--pixels` prints the mean and
-deviation of pixel values under the three published normalisations.
+`--bases` holds checkpoints FAMILY-SEED, each trained by `python -m medprobe.fixtures.phantoms.train --out
+DIR/FAMILY-SEED --family FAMILY --seed SEED`. A fault of the input is edited into the files of a copy; one of a module
+is planted. Every cell is a line of WORK/counterfactuals.jsonl; cells that are there are not run again. `--pixels`
+prints the mean and deviation of pixel values under the three published normalisations.
 """
 
 from __future__ import annotations
@@ -182,7 +182,7 @@ INPUTS: dict[str, Callable[[Path], bool]] = {
 def manifest(work: Path, inverted: bool) -> Path:
     from PIL import Image, ImageOps
 
-    from fixtures.phantoms.images import draw_dataset
+    from medprobe.fixtures.phantoms.images import draw_dataset
 
     folder = work / ("inverted" if inverted else "images")
     if not folder.exists():
@@ -198,15 +198,15 @@ def manifest(work: Path, inverted: bool) -> Path:
 
 def run(base: str, kind: str, fault: str | None, bases: Path, work: Path) -> dict[str, Any]:
     """One cell: signal with the fault, whether anything fails, what is named, and how much was asked."""
-    from diagnostics.causes.joined import joined
-    from diagnostics.controls import null
-    from diagnostics.counterfactuals import trial
-    from diagnostics.diagnosis import judgement_of
-    from diagnostics.evidence import gather
-    from diagnostics.settings import Settings as Asked
-    from fixtures.datasets.dataset import open_dataset
-    from fixtures.models.registry import ModelSpec, resolve
-    from fixtures.phantoms.faults import FaultError
+    from medprobe.diagnostics.causes.joined import joined
+    from medprobe.diagnostics.controls import null
+    from medprobe.diagnostics.counterfactuals import ask_again
+    from medprobe.diagnostics.diagnosis import judgement_of
+    from medprobe.diagnostics.evidence import gather
+    from medprobe.diagnostics.settings import Settings as Asked
+    from medprobe.fixtures.datasets.dataset import open_dataset
+    from medprobe.fixtures.models.registry import ModelSpec, resolve
+    from medprobe.fixtures.phantoms.faults import FaultError
 
     cell = {"base": base, "kind": kind, "fault": fault}
     source = resolve("phantom").source if base == "phantom" else str(bases / base)
@@ -227,8 +227,8 @@ def run(base: str, kind: str, fault: str | None, bases: Path, work: Path) -> dic
         evidence = gather(spec, data, settings, quiet)
         judged = judgement_of(evidence, null.of_reference(evidence).p)
         gathered = time.perf_counter()
-        wanted = trial.wanted(evidence, judged, None)
-        asked = trial.ask_again(evidence, judged) if wanted else None
+        wanted = ask_again.wanted(evidence, judged, None)
+        asked = ask_again.ask_again(evidence, judged) if wanted else None
         cause = joined(None, asked, judged.links)
     except FaultError as error:
         return cell | {"cannot": str(error)}
@@ -258,10 +258,10 @@ def quiet(*_: object) -> None:
 
 
 def print_pixels(work: Path, data_root: Path | None) -> None:
-    from fixtures.datasets import catalog
-    from fixtures.datasets.dataset import open_dataset
-    from fixtures.datasets.images import open_image
-    from fixtures.models.conventions import NORMALISATIONS
+    from medprobe.fixtures.datasets import catalog
+    from medprobe.fixtures.datasets.dataset import open_dataset
+    from medprobe.fixtures.datasets.images import open_image
+    from medprobe.fixtures.models.conventions import NORMALISATIONS
 
     sets = {"phantom": manifest(work, False)}
     if data_root is not None:

@@ -24,10 +24,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fixtures.models.registry import ModelSpec, registry
+from medprobe.fixtures.models.registry import ModelSpec, registry
 
 if TYPE_CHECKING:
-    from diagnostics.records import Diagnosis
+    from medprobe.diagnostics.records.report import Diagnosis
 
 HERE = Path(__file__).resolve().parent
 ROWS, PAGE, PICTURE = HERE / "curves.json", HERE.parent / "docs" / "curves.md", HERE.parent / "docs" / "curves.png"
@@ -81,16 +81,17 @@ Signal of the answer in points, before -> after; * below chance.
 |---|---|{rules}
 """
 CAUTION = """**None of this is about the models named.** A stand-in has the family of its model and little else.
-{trained} of the 14 are small checkpoints that `python -m fixtures.phantoms.train` made ({bases}); one that stands for
-several models is the same checkpoint there, with other adapters. The other {random} have random weights, and their
-curves are those of random features. Every adapter is LoRA of rank {rank} on connector and LLM, trained {steps} steps of
-{batch} images of patients that are not diagnosed: enough to move a curve, no tuning anybody would ship. With so few
+{trained} of the 14 are small checkpoints that `python -m medprobe.fixtures.phantoms.train` made ({bases}); one that
+stands for several models is the same checkpoint there, with other adapters. The other {random} have random weights, and
+their curves are those of random features. Every adapter is LoRA of rank {rank} on connector and LLM, trained {steps}
+steps of {batch} images of patients that are not diagnosed: enough to move a curve, no tuning anybody would ship. With
+so few
 images most verdicts are inconclusive, and what permuted labels reach is wide."""
 
 
 def stand_ins(work: Path, checkpoints: Path | None, texts: Sequence[str]) -> dict[str, tuple[ModelSpec, str]]:
     """Of each model of the paper the checkpoint that stands in for it, and what that is."""
-    from fixtures.models.families import build_family
+    from medprobe.fixtures.phantoms.families.checkpoints import build_family
 
     turn: dict[str, itertools.cycle[Path]] = {}
     found = {}
@@ -113,8 +114,8 @@ def stand_ins(work: Path, checkpoints: Path | None, texts: Sequence[str]) -> dic
 
 def data_sets(work: Path, published: bool) -> dict[str, tuple[Path, Path]]:
     """Of each data set the manifest of the patients to tune on, and that of those to diagnose."""
-    from fixtures.datasets.catalog import resolve
-    from fixtures.phantoms.images import draw_dataset
+    from medprobe.fixtures.datasets.catalog import resolve
+    from medprobe.fixtures.phantoms.images import draw_dataset
 
     found, of = {}, 8 if published else 2  # an eighth of the published sets is plenty for so short a tuning
     for seed, name in enumerate(PUBLISHED if published else DRAWN):
@@ -142,9 +143,9 @@ def tune(source: Path, lesson: Any, seed: int, folder: Path) -> Path:
     import torch
     import torch.nn.functional as F
 
-    from fixtures.models.loading import load
-    from fixtures.models.registry import resolve
-    from fixtures.phantoms.turns import balanced, join, process
+    from medprobe.fixtures.models.loading import load
+    from medprobe.fixtures.models.registry import resolve
+    from medprobe.fixtures.phantoms.turns import balanced, join, process
 
     if (folder / "adapter_config.json").is_file():
         return folder
@@ -170,10 +171,10 @@ def tune(source: Path, lesson: Any, seed: int, folder: Path) -> Path:
 
 def run(work: Path, checkpoints: Path | None, data_root: Path | None) -> tuple[list[Diagnosis], list[dict[str, Any]]]:
     """The diagnoses, before and after of each model and data set, and of each what is kept here."""
-    from diagnostics.diagnosis import diagnose
-    from diagnostics.settings import Settings
-    from fixtures.phantoms.images import ANSWERS, PROMPT
-    from fixtures.phantoms.train import dataset_lesson
+    from medprobe.diagnostics.diagnosis import diagnose
+    from medprobe.diagnostics.settings import Settings
+    from medprobe.fixtures.phantoms.images import ANSWERS, PROMPT
+    from medprobe.fixtures.phantoms.train import dataset_lesson
 
     sets = data_sets(work, data_root is not None)
     lesson = functools.cache(lambda name: dataset_lesson(sets[name][0], data_root))
@@ -264,9 +265,9 @@ def write_picture(html: Path, chromium: str) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    from diagnostics.records import Report
-    from plugins.report.comparison import compare
-    from plugins.report.files import write_report
+    from medprobe.diagnostics.records.report import Report
+    from medprobe.plugins.report.comparison import compare
+    from medprobe.plugins.report.outputs.files import write_report
 
     parser = argparse.ArgumentParser(prog="python -m benchmarks.curves", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--work", type=Path, required=True, help="folder of checkpoints, adapters, store and reports")

@@ -2,11 +2,12 @@
 
     python benchmarks/detection.py --bases DIR --work DIR [--shard 1/2] [--limit N] [--engine ray]
 
-`--bases` holds checkpoints FAMILY-SEED, each trained by `python -m fixtures.phantoms.train --out DIR/FAMILY-SEED
---family FAMILY --seed SEED`, and FAMILY-SEED-pair, by the same with `--pair-of DIR/FAMILY-SEED --text-steps 100`. Every
-cell of the design is a line of WORK/detection-*.jsonl; cells that are there are not run again, so a stopped run goes on
-and shards may run side by side, or cells as the tasks of a Ray cluster whose nodes see both folders. A run
-that finds the whole design done writes benchmarks/detection.json, docs/detection.md and docs/detection.svg.
+`--bases` holds checkpoints FAMILY-SEED, each trained by `python -m medprobe.fixtures.phantoms.train --out
+DIR/FAMILY-SEED --family FAMILY --seed SEED`, and FAMILY-SEED-pair, by the same with `--pair-of DIR/FAMILY-SEED
+--text-steps 100`. Every cell of the design is a line of WORK/detection-*.jsonl; cells that are there are not run again,
+so a stopped run goes on and shards may run side by side, or cells as the tasks of a Ray cluster whose nodes see both
+folders. A run that finds the whole design done writes benchmarks/detection.json, docs/detection.md and
+docs/detection.svg.
 
 A cell runs what decides a verdict: every locus, the exits chosen inside the folds, the permutation null and the
 judgement. Floors, the twin and other wordings decide nothing and are left out.
@@ -120,14 +121,14 @@ def design(bases: Sequence[str]) -> list[Cell]:
 
 def run(cell: Cell, bases: Path, work: Path) -> dict[str, Any]:
     """Diagnose one cell; a mechanism that this model has no place for is a row of its own kind."""
-    from diagnostics.controls import null
-    from diagnostics.diagnosis import judgement_of
-    from diagnostics.evidence import gather
-    from diagnostics.records import FAILURE_MODES
-    from diagnostics.settings import Settings
-    from fixtures.datasets.dataset import open_dataset
-    from fixtures.models.registry import ModelSpec, resolve
-    from fixtures.phantoms.faults import FaultError
+    from medprobe.diagnostics.controls import null
+    from medprobe.diagnostics.diagnosis import judgement_of
+    from medprobe.diagnostics.evidence import gather
+    from medprobe.diagnostics.records.report import FAILURE_MODES
+    from medprobe.diagnostics.settings import Settings
+    from medprobe.fixtures.datasets.dataset import open_dataset
+    from medprobe.fixtures.models.registry import ModelSpec, resolve
+    from medprobe.fixtures.phantoms.faults import FaultError
 
     source = resolve("phantom").source if cell.base == "phantom" else str(bases / cell.base)
     spec = ModelSpec(source, name=cell.base, source=source, fault=cell.fault)
@@ -158,7 +159,7 @@ def results(cells: Sequence[Cell], bases: Path, work: Path, engine: str) -> Iter
     if engine == "local":
         yield from ((cell, run(cell, bases, work)) for cell in cells)
         return
-    from diagnostics.spread import spread
+    from medprobe.diagnostics.extraction.ray_tasks import spread
 
     yield from spread((cell, partial(run, cell, bases, work)) for cell in cells)
 
@@ -174,7 +175,7 @@ def decoded(signs: str) -> Any:
 
 def truth(seed: int, work: Path) -> dict[str, list[int]]:
     """Labels and patients of an image set, in the order of the predictions."""
-    from fixtures.datasets.dataset import open_dataset
+    from medprobe.fixtures.datasets.dataset import open_dataset
 
     dataset = open_dataset(images(work, seed), None)
     return {"labels": dataset.labels(), "groups": dataset.groups()}
@@ -182,8 +183,8 @@ def truth(seed: int, work: Path) -> dict[str, list[int]]:
 
 def repeated(row: dict[str, Any], images: dict[str, list[int]]) -> dict[str, Any]:
     """The row's verdict, primary failure mode and links, worked out again from its predictions."""
-    from diagnostics.judging import Resamples, judge
-    from diagnostics.thresholds import load_thresholds
+    from medprobe.diagnostics.judgement.thresholds import load_thresholds
+    from medprobe.diagnostics.judgement.verdicts import Resamples, judge
 
     labels, groups = np.array(images["labels"]), np.array(images["groups"])
     k = int(labels.max()) + 1
@@ -201,7 +202,7 @@ def repeated(row: dict[str, Any], images: dict[str, list[int]]) -> dict[str, Any
 
 
 def images(work: Path, seed: int) -> Path:
-    from fixtures.phantoms.images import draw_dataset
+    from medprobe.fixtures.phantoms.images import draw_dataset
 
     folder = work / f"images-{seed}"
     if not (folder / "manifest.toml").exists():
@@ -279,7 +280,7 @@ def _said(row: dict[str, Any]) -> str:
 
 
 def confusion(rows: Sequence[dict[str, Any]], kind: str) -> Iterator[str]:
-    from diagnostics.records import FAILURE_MODES
+    from medprobe.diagnostics.records.report import FAILURE_MODES
 
     said = [*FAILURE_MODES.values(), "tied", "inconclusive", "pass"]
     yield "| planted | " + " | ".join(name.replace("_", " ") for name in said) + " |"
@@ -405,7 +406,7 @@ def picture(rows: Sequence[dict[str, Any]], path: Path) -> None:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    from plugins.report.svg import STYLE, svg_text
+    from medprobe.plugins.report.pictures.svg import STYLE, svg_text
 
     ran = [row for row in rows if "cannot" not in row]
 

@@ -34,7 +34,7 @@ Reader = Callable[[bytes], "np.ndarray | None"]
 
 def ours(file: bytes) -> np.ndarray | None:
     """The picture, [height, width, 3]; None where it is refused."""
-    from fixtures.datasets.images import UnreadableImage, open_image
+    from medprobe.fixtures.datasets.images import UnreadableImage, open_image
 
     try:
         return np.asarray(open_image(file))
@@ -48,7 +48,7 @@ class Other:
     def __init__(self, checkout: Path) -> None:
         code = (
             "import sys, warnings; sys.path.insert(0, sys.argv[1]); warnings.simplefilter('ignore');"
-            "import numpy as np; from fixtures.datasets.images import UnreadableImage, open_image\n"
+            "import numpy as np; from medprobe.fixtures.datasets.images import UnreadableImage, open_image\n"
             "while head := sys.stdin.buffer.read(8):\n"
             "    data = sys.stdin.buffer.read(int.from_bytes(head, 'big'))\n"
             "    try: picture = np.asarray(open_image(data))\n"

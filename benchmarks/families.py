@@ -38,10 +38,10 @@ PLACES = ("reference", "vision", "connector", "llm", "answer")
 
 
 def main() -> None:
-    from diagnostics.diagnosis import diagnose
-    from diagnostics.records import FAILURE_MODES
-    from diagnostics.settings import Settings
-    from fixtures.models.registry import ModelSpec
+    from medprobe.diagnostics.diagnosis import diagnose
+    from medprobe.diagnostics.records.report import FAILURE_MODES
+    from medprobe.diagnostics.settings import Settings
+    from medprobe.fixtures.models.registry import ModelSpec
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data-root", type=Path, required=True)
@@ -54,7 +54,15 @@ def main() -> None:
         folder = given.work / f"chest-{family}"
         # Written last, so that a training that was cut short starts again.
         if not (folder / "training.json").exists():
-            command = [sys.executable, "-m", "fixtures.phantoms.train", "--out", str(folder), "--family", family]
+            command = [
+                sys.executable,
+                "-m",
+                "medprobe.fixtures.phantoms.train",
+                "--out",
+                str(folder),
+                "--family",
+                family,
+            ]
             command += ["--views", "3", "--data-root", str(given.data_root)]
             command += ["--dataset", str(HERE / "chest-xray-train.toml"), "--held-out", str(held_out)]
             subprocess.run(command, check=True, cwd=HERE.parent)

@@ -71,12 +71,12 @@ def read(folder: Path) -> dict[str, Any]:
     import numpy as np
     from PIL import Image
 
-    from diagnostics.extraction import Extractor, NumericalFault
-    from diagnostics.pooling import RowCountError
-    from fixtures.models.anatomy import AnatomyError
-    from fixtures.models.loading import load
-    from fixtures.models.refusals import LoadError
-    from fixtures.models.registry import ModelError, resolve
+    from medprobe.diagnostics.extraction.extractor import Extractor, NumericalFault
+    from medprobe.diagnostics.extraction.pooling import RowCountError
+    from medprobe.fixtures.models.anatomy import AnatomyError
+    from medprobe.fixtures.models.loading import load
+    from medprobe.fixtures.models.refusals import LoadError
+    from medprobe.fixtures.models.registry import ModelError, resolve
 
     rng = np.random.default_rng(0)
     pictures = [Image.fromarray(rng.integers(0, 255, (h, w, 3), dtype=np.uint8)) for w, h in ((32, 32), (48, 33))]
@@ -157,7 +157,7 @@ def run(n: int, seed: int) -> dict[str, Any]:
     """`n` examples over the families, and how many came to what."""
     import torch
 
-    from fixtures.models.families import build_family
+    from medprobe.fixtures.phantoms.families.checkpoints import build_family
 
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory(prefix="fuzz-") as name:

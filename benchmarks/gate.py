@@ -2,8 +2,9 @@
 
     python -m benchmarks.gate --bases DIR --work DIR
 
-DIR of bases holds checkpoints named FAMILY-SEED (`python -m fixtures.phantoms.train --family F --seed S`). Resumes at
-the base that is missing in WORK/gate.jsonl. Writes benchmarks/gate.json and docs/gate.md, whose text says what is done.
+DIR of bases holds checkpoints named FAMILY-SEED (`python -m medprobe.fixtures.phantoms.train --family F --seed S`).
+Resumes at the base that is missing in WORK/gate.jsonl. Writes benchmarks/gate.json and docs/gate.md, whose text says
+what is done.
 """
 
 from __future__ import annotations
@@ -20,18 +21,18 @@ from typing import Any
 
 import numpy as np
 
-from diagnostics.evidence import said_classes
-from diagnostics.loader import Loader
-from diagnostics.measurement import measure
-from diagnostics.records import STAGES, Predictions
-from diagnostics.regression import compare
-from diagnostics.repeats import exits_by_fold_seed
-from diagnostics.scores import balanced_accuracy, signal
-from diagnostics.settings import FOLD_SEEDS, Settings
-from diagnostics.thresholds import load_thresholds
-from fixtures.datasets.dataset import open_dataset
-from fixtures.models.registry import ModelSpec
-from fixtures.phantoms.images import draw_dataset
+from medprobe.diagnostics.baselines.regression import compare
+from medprobe.diagnostics.evidence import said_classes
+from medprobe.diagnostics.extraction.measurement import measure
+from medprobe.diagnostics.extraction.model_on_demand import Loader
+from medprobe.diagnostics.judgement.repeats import exits_by_fold_seed
+from medprobe.diagnostics.judgement.scores import balanced_accuracy, signal
+from medprobe.diagnostics.judgement.thresholds import load_thresholds
+from medprobe.diagnostics.records.report import STAGES, Predictions
+from medprobe.diagnostics.settings import FOLD_SEEDS, Settings
+from medprobe.fixtures.datasets.dataset import open_dataset
+from medprobe.fixtures.models.registry import ModelSpec
+from medprobe.fixtures.phantoms.images import draw_dataset
 
 HERE = Path(__file__).resolve().parent
 TRUTH = range(5000, 5009)

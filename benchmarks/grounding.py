@@ -19,7 +19,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from fixtures.phantoms.images import draw_dataset  # noqa: E402
+from medprobe.fixtures.phantoms.images import draw_dataset  # noqa: E402
 
 TRAINING_SEED = 9_001
 IMAGE_SEEDS = (8201, 8202, 8203)
@@ -72,7 +72,7 @@ attention spans the picture has spread the lesion over all tokens by then, which
 
 def train_shortcut(work: Path) -> Path:
     """The model that learnt marks, trained once."""
-    from fixtures.phantoms.train import main
+    from medprobe.fixtures.phantoms.train import main
 
     folder = work / "shortcut"
     if not (folder / "training.json").exists():
@@ -85,11 +85,11 @@ def run(
     model: str, shown: str, fault: str | None, seed: int, work: Path, n_patients: int = N_PATIENTS
 ) -> dict[str, Any]:
     """One model on one set of images."""
-    from diagnostics.evidence import gather
-    from diagnostics.grounding.trial import ground
-    from diagnostics.settings import Settings
-    from fixtures.datasets.dataset import open_dataset
-    from fixtures.models.registry import ModelSpec, resolve
+    from medprobe.diagnostics.evidence import gather
+    from medprobe.diagnostics.grounding.hide_lesions import ground
+    from medprobe.diagnostics.settings import Settings
+    from medprobe.fixtures.datasets.dataset import open_dataset
+    from medprobe.fixtures.models.registry import ModelSpec, resolve
 
     source = resolve("phantom").source if model == "phantom" else str(train_shortcut(work))
     folder = work / f"{shown}-{seed}-{n_patients}"

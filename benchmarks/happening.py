@@ -3,14 +3,13 @@
     python benchmarks/happening.py --bases DIR --work DIR [--chest DIR --data-root DATA] [--shard 1/2] [--limit N]
     python benchmarks/happening.py --bases DIR --work DIR --costs
 
-`--bases` holds checkpoints FAMILY-SEED, each trained by `python -m fixtures.phantoms.train --out DIR/FAMILY-SEED
---family FAMILY --seed SEED` (some with `--turn colon`); `--chest` checkpoints FAMILY, each trained by the same command
-with `--views 3 --data-root DATA --dataset benchmarks/chest-xray-train.toml --held-out
+`--bases` holds checkpoints FAMILY-SEED, each trained by `python -m medprobe.fixtures.phantoms.train --out
+DIR/FAMILY-SEED --family FAMILY --seed SEED` (some with `--turn colon`); `--chest` checkpoints FAMILY, each trained by
+the same command with `--views 3 --data-root DATA --dataset benchmarks/chest-xray-train.toml --held-out
 benchmarks/chest-xray-held-out.toml`. `--costs` measures what each mechanism costs on each base, without a diagnosis;
 without it, each cell of the design, which takes the faults that cost enough, is diagnosed alone and against the healthy
-base. Every row is a line of
-WORK/happening-*.jsonl or WORK/costs.jsonl and is not measured again. Writes benchmarks/happening.json and
-docs/happening.md once the whole design is done.
+base. Every row is a line of WORK/happening-*.jsonl or WORK/costs.jsonl and is not measured again. Writes
+benchmarks/happening.json and docs/happening.md once the whole design is done.
 
 Floors, the twin and other wordings decide nothing of what is asked here and are left out.
 """
@@ -148,7 +147,7 @@ class Places:
     data_root: Path | None
 
     def source(self, base: str) -> str:
-        from fixtures.models.registry import resolve
+        from medprobe.fixtures.models.registry import resolve
 
         if base == "phantom":
             return resolve("phantom").source
@@ -160,7 +159,7 @@ class Places:
     def manifest(self, base: str) -> Path:
         if base.startswith(CHEST):
             return HERE / "chest-xray-held-out.toml"
-        from fixtures.phantoms.images import draw_dataset
+        from medprobe.fixtures.phantoms.images import draw_dataset
 
         folder = self.work / f"images-{IMAGE_SEED}"
         if not (folder / "manifest.toml").exists():
@@ -171,7 +170,7 @@ class Places:
         return folder / "manifest.toml"
 
     def dataset(self, base: str) -> Any:
-        from fixtures.datasets.dataset import open_dataset
+        from medprobe.fixtures.datasets.dataset import open_dataset
 
         chest = base.startswith(CHEST)
         return open_dataset(self.manifest(base), self.data_root, N_RADIOGRAPHS if chest else None)
@@ -219,7 +218,7 @@ def design(bases: Sequence[str], costs: Sequence[dict[str, Any]]) -> list[Cell]:
 
 def every_fault() -> list[tuple[str, str]]:
     """(kind, fault) of every mechanism that is measured, at each of its knobs."""
-    from fixtures.phantoms.faults import MECHANISMS
+    from medprobe.fixtures.phantoms.faults import MECHANISMS
 
     named = [
         *(("input", name) for name in MECHANISMS if name.startswith("input.")),
@@ -233,20 +232,20 @@ def every_fault() -> list[tuple[str, str]]:
 @contextmanager
 def only_what_is_asked() -> Iterator[None]:
     """Diagnose without the twin and without other wordings."""
-    from diagnostics.records import Twin
+    from medprobe.diagnostics.records.report import Twin
 
     left_out = Twin(n_images=0, reason="left out", vision=None, connector=None)
     with ExitStack() as stack:
-        stack.enter_context(patch("diagnostics.controls.battery.twin.run", lambda _: left_out))
-        stack.enter_context(patch("diagnostics.last_link.reading.reversed_options", lambda *_: None))
+        stack.enter_context(patch("medprobe.diagnostics.controls.run.twin.run", lambda _: left_out))
+        stack.enter_context(patch("medprobe.diagnostics.last_link.reading.reversed_options", lambda *_: None))
         yield
 
 
 def run(cell: Cell, places: Places) -> dict[str, Any]:
     """Diagnose one cell, alone and against the healthy base."""
-    from diagnostics.diagnosis import diagnose
-    from diagnostics.settings import Settings
-    from fixtures.models.registry import ModelSpec
+    from medprobe.diagnostics.diagnosis import diagnose
+    from medprobe.diagnostics.settings import Settings
+    from medprobe.fixtures.models.registry import ModelSpec
 
     source, radiographs = places.source(cell.base), cell.base.startswith(CHEST)
     healthy = ModelSpec(source, name=cell.base, source=source)
@@ -272,7 +271,7 @@ def run(cell: Cell, places: Places) -> dict[str, Any]:
 
 def told(diagnosis: Any) -> dict[str, Any]:
     """What a diagnosis says, as plain data."""
-    from plugins.report.advice import next_steps
+    from medprobe.plugins.report.sections.advice import next_steps
 
     cause, tried = diagnosis.cause, diagnosis.counterfactuals
     advice = next_steps(diagnosis)
@@ -296,10 +295,10 @@ def told(diagnosis: Any) -> dict[str, Any]:
 
 def cost_rows(base: str, faults: Sequence[tuple[str, str]], places: Places) -> Iterator[dict[str, Any]]:
     """Signal of what is said and of the likeliest option under each fault, as planted in one loaded base."""
-    from fixtures.datasets.images import open_image
-    from fixtures.models.loading import load
-    from fixtures.models.registry import ModelSpec
-    from fixtures.phantoms.faults import FaultError, plant
+    from medprobe.fixtures.datasets.images import open_image
+    from medprobe.fixtures.models.loading import load
+    from medprobe.fixtures.models.registry import ModelSpec
+    from medprobe.fixtures.phantoms.faults import FaultError, plant
 
     source = places.source(base)
     sound = load(ModelSpec(source, name=base, source=source))
@@ -319,10 +318,10 @@ def cost_rows(base: str, faults: Sequence[tuple[str, str]], places: Places) -> I
 
 
 def answered(loaded: Any, dataset: Any, pictures: Sequence[Any]) -> dict[str, Any]:
-    from diagnostics import scores
-    from diagnostics.batches import Limit, read_all
-    from diagnostics.evidence import said_classes
-    from diagnostics.extraction import Extractor
+    from medprobe.diagnostics.evidence import said_classes
+    from medprobe.diagnostics.extraction.batches import Limit, read_all
+    from medprobe.diagnostics.extraction.extractor import Extractor
+    from medprobe.diagnostics.judgement import scores
 
     labels, k = np.array(dataset.labels()), len(dataset.answers)
     try:
@@ -487,9 +486,9 @@ Made by
 
 on checkpoints that are each trained by
 
-    python -m fixtures.phantoms.train --out DIR/FAMILY-SEED --family FAMILY --seed SEED [--turn colon]
-    python -m fixtures.phantoms.train --out DIR/FAMILY --family FAMILY [--turn colon] --views 3 --data-root DATA \\
-        --dataset benchmarks/chest-xray-train.toml --held-out benchmarks/chest-xray-held-out.toml
+    python -m medprobe.fixtures.phantoms.train --out DIR/FAMILY-SEED --family FAMILY --seed SEED [--turn colon]
+    python -m medprobe.fixtures.phantoms.train --out DIR/FAMILY --family FAMILY [--turn colon] --views 3 \\
+        --data-root DATA --dataset benchmarks/chest-xray-train.toml --held-out benchmarks/chest-xray-held-out.toml
 
 Rules may be built on the mechanisms and bases of *building* ({building_bases}; `BUILDING` in the benchmark); every
 other mechanism and base is *held out*, and a held-out cell has both of a kind that nothing was built on. The split was

@@ -70,8 +70,8 @@ def opened(
     folder: Path, inside: Mapping[str, bytes], extra: str = "", data_root: Path | None = None, **globs: str
 ) -> Any:
     """The data set of these files, or the sentence that refuses it."""
-    from fixtures.datasets.dataset import open_dataset
-    from fixtures.datasets.manifest import DataError
+    from medprobe.fixtures.datasets.dataset import open_dataset
+    from medprobe.fixtures.datasets.manifest import DataError
 
     for name, data in inside.items():
         path = folder / "pictures" / name
@@ -87,8 +87,8 @@ def opened(
 
 def shown(folder: Path, data: bytes) -> np.ndarray | None:
     """The picture of an image of a data set; None where it is left out."""
-    from fixtures.datasets.dataset import ImageFile
-    from fixtures.datasets.images import UnreadableImage, open_image
+    from medprobe.fixtures.datasets.dataset import ImageFile
+    from medprobe.fixtures.datasets.images import UnreadableImage, open_image
 
     path = folder / "image"
     path.write_bytes(data)

@@ -48,7 +48,8 @@ def child(arguments: list[str]) -> int:
     """One run of the suite, in small shards; every shard computed is a line of the file named first."""
     import pytest
 
-    from diagnostics import measurement, store
+    from medprobe.diagnostics import store
+    from medprobe.diagnostics.extraction import measurement
 
     trace = Path(arguments[0])
     measurement.SHARD = SHARD
@@ -116,7 +117,7 @@ def disturbed(
     place: Path, manifest: Path, way: signal.Signals, moment: float, expected: dict[str, Any]
 ) -> dict[str, Any]:
     """Kill a run after `moment` seconds, start it again, and say what differs from the expected."""
-    from diagnostics.store.upkeep import verify
+    from medprobe.diagnostics.store.upkeep import verify
 
     run = start(place, manifest)
     caught = False
@@ -161,7 +162,7 @@ def sound(run: dict[str, Any]) -> bool:
 
 
 def study(n: int, seed: int, jobs: int, folder: Path) -> dict[str, Any]:
-    from fixtures.phantoms.images import draw_dataset
+    from medprobe.fixtures.phantoms.images import draw_dataset
 
     manifest = draw_dataset(folder / "data", PATIENTS, IMAGES_EACH, 5)
     seconds, undisturbed = [], []

@@ -48,10 +48,10 @@ def alive() -> dict[str, int]:
 
 def run(n_diagnoses: int, folder: Path) -> list[dict[str, Any]]:
     """What is held after each diagnosis. `folder` gets the images, the stores and the temporary files."""
-    from diagnostics.diagnosis import diagnose
-    from diagnostics.settings import Settings
-    from fixtures.models.registry import resolve
-    from fixtures.phantoms.images import draw_dataset
+    from medprobe.diagnostics.diagnosis import diagnose
+    from medprobe.diagnostics.settings import Settings
+    from medprobe.fixtures.models.registry import resolve
+    from medprobe.fixtures.phantoms.images import draw_dataset
 
     manifest = draw_dataset(folder / "images", 12, 2, seed=1)
     (folder / "temporary").mkdir()

@@ -37,11 +37,12 @@ def chain_of(n_loci: int) -> list[str]:
 
 
 def one(n_loci: int, lost: bool, seed: int) -> dict[str, Any]:
-    from diagnostics import exits, folds, judging
-    from diagnostics.probing import read_ridge
-    from diagnostics.readings import OPTIONS_LOCUS, REFERENCE_LOCUS, order
-    from diagnostics.scores import balanced_accuracy
-    from diagnostics.thresholds import load_thresholds
+    from medprobe.diagnostics.judgement import exits, verdicts
+    from medprobe.diagnostics.judgement.scores import balanced_accuracy
+    from medprobe.diagnostics.judgement.thresholds import load_thresholds
+    from medprobe.diagnostics.probes import folds
+    from medprobe.diagnostics.probes.reader import OPTIONS_LOCUS, REFERENCE_LOCUS, order
+    from medprobe.diagnostics.probes.ridge import read_ridge
 
     rng = np.random.default_rng((n_loci, lost, seed))
     groups = np.repeat(np.arange(N_GROUPS), IMAGES_PER_GROUP)
@@ -72,11 +73,11 @@ def one(n_loci: int, lost: bool, seed: int) -> dict[str, Any]:
         "connector": best([n for n in later if not n.startswith("vision.")]),
         "llm": best([*own["llm"], OPTIONS_LOCUS]),
     }
-    resamples = judging.Resamples(labels, groups, N_CLASSES, seed)
+    resamples = verdicts.Resamples(labels, groups, N_CLASSES, seed)
     thresholds = load_thresholds().resolve("any", "any")
 
     def judged(places: Any) -> dict[str, Any]:
-        found = judging.judge(labels, places, thresholds, resamples, N_CLASSES, 0.01)
+        found = verdicts.judge(labels, places, thresholds, resamples, N_CLASSES, 0.01)
         retention = found.links["llm"].retention
         return {"verdict": found.verdict, "primary": found.primary, "llm_retention": retention}
 

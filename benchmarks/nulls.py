@@ -43,13 +43,13 @@ def shuffled_labels(dataset: Any, by: str, seed: int) -> Any:
 
 
 def study_shuffled(folder: Path) -> list[dict[str, Any]]:
-    from diagnostics.controls import null
-    from diagnostics.diagnosis import judgement_of
-    from diagnostics.evidence import gather
-    from diagnostics.settings import Settings
-    from fixtures.datasets.dataset import open_dataset
-    from fixtures.models.registry import resolve
-    from fixtures.phantoms.images import draw_dataset
+    from medprobe.diagnostics.controls import null
+    from medprobe.diagnostics.diagnosis import judgement_of
+    from medprobe.diagnostics.evidence import gather
+    from medprobe.diagnostics.settings import Settings
+    from medprobe.fixtures.datasets.dataset import open_dataset
+    from medprobe.fixtures.models.registry import resolve
+    from medprobe.fixtures.phantoms.images import draw_dataset
 
     spec, settings = resolve("phantom"), Settings(store=folder / "store")
     dataset = open_dataset(draw_dataset(folder / "set", N_PATIENTS, IMAGES_PER_PATIENT, seed=1), None)
@@ -78,10 +78,10 @@ def study_shuffled(folder: Path) -> list[dict[str, Any]]:
 
 def study_noise() -> dict[str, float]:
     """Share of seeds whose noise is called readable, labels permuted by patient or by image."""
-    from diagnostics import folds
-    from diagnostics.controls.null import p_value
-    from diagnostics.permutations import permuted_labels, scores_of
-    from diagnostics.probing import read_label_sets
+    from medprobe.diagnostics.controls.null import p_value
+    from medprobe.diagnostics.probes import folds
+    from medprobe.diagnostics.probes.permutations import permuted_labels, scores_of
+    from medprobe.diagnostics.probes.ridge import read_label_sets
 
     groups = np.repeat(np.arange(N_GROUPS), GROUP_SIZE)
     labels = groups % 2

@@ -77,12 +77,12 @@ def planned(checkpoint: Path, manifest: Path) -> dict[str, int]:
     """What the plan says of reading the images, without the controls that ask again."""
     from dataclasses import asdict
 
-    from diagnostics.planning.checkpoint import describe
-    from diagnostics.planning.cost import cost, stored
-    from diagnostics.planning.gpus import DEFAULT, GPUS
-    from diagnostics.planning.pictures import count
-    from diagnostics.settings import Settings
-    from fixtures.models.registry import resolve
+    from medprobe.diagnostics.planning.checkpoint import describe
+    from medprobe.diagnostics.planning.cost import cost, stored
+    from medprobe.diagnostics.planning.gpus import DEFAULT, GPUS
+    from medprobe.diagnostics.planning.pictures import count
+    from medprobe.diagnostics.settings import Settings
+    from medprobe.fixtures.models.registry import resolve
 
     spec, found = resolve(str(checkpoint)), count(manifest, None, None, 0)
     described = describe(spec, None, None)
@@ -95,13 +95,13 @@ def measured(checkpoint: Path, manifest: Path, store: Path) -> dict[str, int]:
     """The same of a run in this process. Peaks are of the resident set."""
     from dataclasses import replace
 
-    from diagnostics.loader import Loader
-    from diagnostics.measurement import measure
-    from diagnostics.settings import Settings
-    from fixtures.datasets.dataset import open_dataset
-    from fixtures.datasets.images import open_image
-    from fixtures.models.chat import inputs
-    from fixtures.models.registry import resolve
+    from medprobe.diagnostics.extraction.measurement import measure
+    from medprobe.diagnostics.extraction.model_on_demand import Loader
+    from medprobe.diagnostics.settings import Settings
+    from medprobe.fixtures.datasets.dataset import open_dataset
+    from medprobe.fixtures.datasets.images import open_image
+    from medprobe.fixtures.models.chat import inputs
+    from medprobe.fixtures.models.registry import resolve
 
     settings = Settings(store, batch_size=BATCH)
     dataset = open_dataset(manifest, None)
@@ -137,7 +137,7 @@ def resident(field: str) -> int:
 
 def row(family: str, work: Path) -> dict[str, Any]:
     """Plan and run of one family, and the plan's error as a share of the run."""
-    from fixtures.models.families import build_family
+    from medprobe.fixtures.phantoms.families.checkpoints import build_family
 
     checkpoint = work / family
     if not (checkpoint / "model.safetensors").exists():
@@ -167,7 +167,7 @@ all numbers are written to `plan.json` too, in bytes, operations and hours. `--b
 `--max-images` and `--controls full` are taken into account, `--against`, `--device-map` and what the store already
 holds are not.
 
-* Sizes come from the checkpoint's `config.json`, for registered models from `fixtures/models/architectures.toml`.
+* Sizes come from the checkpoint's `config.json`, for registered models from `fixtures/models/size/architectures.toml`.
 * Pictures are counted in the data set's files. Where a published set is not at hand, it is planned as its publication
   describes it, every picture of the mean size, and the plan says so.
 * Tokens are counted with the checkpoint's tokenizer and chat template, where they are here or in the hub's cache; else
@@ -211,8 +211,8 @@ None of the data sets was at hand for this one, nor a tokenizer. The command, an
 
 def page(rows: list[dict[str, Any]]) -> str:
     """docs/plan.md."""
-    from diagnostics.planning.gpus import DEFAULT, GPUS
-    from fixtures.models.registry import registry
+    from medprobe.diagnostics.planning.gpus import DEFAULT, GPUS
+    from medprobe.fixtures.models.registry import registry
 
     models = [part for alias, entry in registry().items() if entry.paper for part in ("--model", alias)]
     bare = {name: value for name, value in os.environ.items() if not name.startswith(("MEDPROBE_", "PYTEST_"))}

@@ -29,13 +29,15 @@ MARK = "<!-- the table is written by benchmarks/references.py -->\n"
 def main() -> None:
     import numpy as np
 
-    from diagnostics import folds, scores, store
-    from diagnostics.judging import Resamples, interval
-    from diagnostics.references import networks, training
-    from diagnostics.references.reading import Rows, read_reference
-    from diagnostics.settings import Settings
-    from fixtures.datasets import catalog
-    from fixtures.datasets.dataset import open_dataset
+    from medprobe.diagnostics import store
+    from medprobe.diagnostics.judgement import scores
+    from medprobe.diagnostics.judgement.verdicts import Resamples, interval
+    from medprobe.diagnostics.probes import folds
+    from medprobe.diagnostics.references import networks, training
+    from medprobe.diagnostics.references.reading import Rows, read_reference
+    from medprobe.diagnostics.settings import Settings
+    from medprobe.fixtures.datasets import catalog
+    from medprobe.fixtures.datasets.dataset import open_dataset
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data-root", type=Path, required=True)

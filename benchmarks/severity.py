@@ -64,9 +64,9 @@ def features(spec: Any, lesson: Any) -> dict[str, Floats]:
 
     The log-likelihoods are relative to their mean, since what is common to the options cannot choose among them.
     """
-    from diagnostics.batches import Limit, read_all
-    from diagnostics.extraction import Extractor
-    from fixtures.models.loading import load
+    from medprobe.diagnostics.extraction.batches import Limit, read_all
+    from medprobe.diagnostics.extraction.extractor import Extractor
+    from medprobe.fixtures.models.loading import load
 
     loaded = load(spec)
     with Extractor(loaded, lesson.prompt, lesson.answers, max_new_tokens=1).hooked() as extractor:
@@ -141,8 +141,8 @@ class Study:
     """One base checkpoint on one set of fresh images, the first half to teach readers, the second to test them."""
 
     def __init__(self, base: str, n_images: int) -> None:
-        from fixtures.models.registry import resolve
-        from fixtures.phantoms.train import phantom_lesson
+        from medprobe.fixtures.models.registry import resolve
+        from medprobe.fixtures.phantoms.train import phantom_lesson
 
         self._spec = resolve(base)
         self._lesson = phantom_lesson(SEED, n_images, images_per_patient=1)
@@ -163,7 +163,7 @@ class Study:
 
     def measure(self, fault: str) -> dict[str, Any]:
         """A row of the table. Raises FaultError."""
-        from fixtures.phantoms.faults import find
+        from medprobe.fixtures.phantoms.faults import find
 
         mechanism, asked = find(fault)
         found = features(replace(self._spec, fault=fault), self._lesson)
@@ -193,8 +193,8 @@ def faults() -> list[str]:
 
     The input's destroy nothing that a model could not be given back; `benchmarks/happening.py` says what they cost.
     """
-    from fixtures.phantoms.faults import MECHANISMS
-    from fixtures.phantoms.faults.input import LOOK_ALIKES
+    from medprobe.fixtures.phantoms.faults import MECHANISMS
+    from medprobe.fixtures.phantoms.faults.input import LOOK_ALIKES
 
     return [
         name if knob == 1 else f"{name}@{knob}"
@@ -223,7 +223,7 @@ def table(facts: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    from fixtures.phantoms.faults import FaultError, find
+    from medprobe.fixtures.phantoms.faults import FaultError, find
 
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--base", default="phantom", help="a model trained on phantom images (default: %(default)s)")

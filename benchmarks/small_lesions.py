@@ -26,7 +26,7 @@ READOUTS = ("mean", "grid", "attention")
 
 
 def trained(folder: Path) -> Path:
-    from fixtures.phantoms.train import TRAINING_SEED, Plan, phantom_lesson, train
+    from medprobe.fixtures.phantoms.train import TRAINING_SEED, Plan, phantom_lesson, train
 
     if not (folder / "model.safetensors").exists():
         draft = folder.with_name(folder.name + "-draft")
@@ -37,15 +37,15 @@ def trained(folder: Path) -> Path:
 
 def row(spec: Any, seed: int, work: Path) -> dict[str, Any]:
     """What each readout of the tower reads on one set, and the vision link's verdict for each set of readouts."""
-    from diagnostics import judging
-    from diagnostics.controls import null
-    from diagnostics.evidence import gather
-    from diagnostics.exits import Candidate, choose, own_loci
-    from diagnostics.readings import REFERENCE_LOCUS
-    from diagnostics.references.reading import kmeans_regions
-    from diagnostics.settings import Settings
-    from fixtures.datasets.dataset import open_dataset
-    from fixtures.phantoms.images import draw_dataset
+    from medprobe.diagnostics.controls import null
+    from medprobe.diagnostics.evidence import gather
+    from medprobe.diagnostics.judgement import verdicts
+    from medprobe.diagnostics.judgement.exits import Candidate, choose, own_loci
+    from medprobe.diagnostics.probes.reader import REFERENCE_LOCUS
+    from medprobe.diagnostics.references.reading import kmeans_regions
+    from medprobe.diagnostics.settings import Settings
+    from medprobe.fixtures.datasets.dataset import open_dataset
+    from medprobe.fixtures.phantoms.images import draw_dataset
 
     folder = work / f"small-lesions-{seed}"
     if not (folder / "manifest.toml").exists():
@@ -57,7 +57,7 @@ def row(spec: Any, seed: int, work: Path) -> dict[str, Any]:
 
     def vision(predictions: Any) -> dict[str, Any]:
         places = found.predictions | {"vision": predictions}
-        judged = judging.judge(found.labels, places, thresholds, found.resamples, found.n_classes, p)
+        judged = verdicts.judge(found.labels, places, thresholds, found.resamples, found.n_classes, p)
         link = judged.links["vision"]
         return {"signal": round(judged.signal["vision"], 3), "loss": round(link.loss, 3), "verdict": link.verdict}
 
@@ -119,7 +119,7 @@ def page(rows: list[dict[str, Any]]) -> str:
 
 
 def main() -> None:
-    from fixtures.models.registry import resolve
+    from medprobe.fixtures.models.registry import resolve
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True)

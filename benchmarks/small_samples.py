@@ -96,8 +96,8 @@ def ridge_classifier(x: Floats, labels: Ints, z: Floats, penalties: Floats, n_cl
 
 def inner_cross_validated(x: Floats, labels: Ints, groups: Ints, z: Floats, n_classes: int, seed: int) -> Ints:
     """RidgeClassifier whose penalty reads best, in balanced accuracy, in grouped stratified cross-validation inside."""
-    from diagnostics import folds
-    from diagnostics.scores import balanced_accuracy
+    from medprobe.diagnostics.judgement.scores import balanced_accuracy
+    from medprobe.diagnostics.probes import folds
 
     # The probe's own grid: relative to the mean eigenvalue of the Gram matrix.
     penalties = PENALTIES * (x**2).sum() / min(x.shape)
@@ -121,8 +121,8 @@ def n_runs(cell: Cell) -> int:
 
 def run(cell: Cell, runs: int | None = None, first: int = 0) -> dict[str, Any]:
     """Balanced accuracies held out, of the probe and of scikit-learn's, and the probe's inner one, with errors."""
-    from diagnostics import folds, probing
-    from diagnostics.scores import balanced_accuracy
+    from medprobe.diagnostics.judgement.scores import balanced_accuracy
+    from medprobe.diagnostics.probes import folds, ridge
 
     found = []
     for seed in range(first, first + (runs or n_runs(cell))):
@@ -130,11 +130,11 @@ def run(cell: Cell, runs: int | None = None, first: int = 0) -> dict[str, Any]:
         x, labels, groups = draw(cell, rng)
         k = cell.n_classes
         fold = folds.assign(labels, groups, 5, seed)
-        reading = probing.read_ridge(x, labels, groups, fold)
+        reading = ridge.read_ridge(x, labels, groups, fold)
         other = np.empty_like(labels)
         for f in range(int(fold.max()) + 1):
             inside = fold != f
-            a, b = probing.standardise(x[inside], x[~inside])
+            a, b = ridge.standardise(x[inside], x[~inside])
             other[~inside] = inner_cross_validated(a, labels[inside], groups[inside], b, k, seed)
         found.append(
             [

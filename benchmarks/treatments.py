@@ -2,9 +2,9 @@
 
     python benchmarks/treatments.py --bases DIR --work DIR [--base NAME ...]
 
-`--bases` holds checkpoints FAMILY-SEED, each trained by `python -m fixtures.phantoms.train --out DIR/FAMILY-SEED
---family FAMILY --seed SEED`. Cells found in WORK/treatments.jsonl are not run again. Writes benchmarks/treatments.json
-and docs/treatments-matrix.md.
+`--bases` holds checkpoints FAMILY-SEED, each trained by `python -m medprobe.fixtures.phantoms.train --out
+DIR/FAMILY-SEED --family FAMILY --seed SEED`. Cells found in WORK/treatments.jsonl are not run again. Writes
+benchmarks/treatments.json and docs/treatments-matrix.md.
 """
 
 from __future__ import annotations
@@ -73,12 +73,12 @@ to another, yet the level that the words share still varies with the image, and 
 
 def run(base: str, kind: str, fault: str | None, bases: Path, work: Path) -> dict[str, Any]:
     """One cell; a mechanism that this model has no place for is a row of its own kind."""
-    from diagnostics.evidence import gather
-    from diagnostics.settings import Settings
-    from diagnostics.treatments.trial import treat
-    from fixtures.datasets.dataset import open_dataset
-    from fixtures.models.registry import ModelSpec, resolve
-    from fixtures.phantoms.faults import FaultError
+    from medprobe.diagnostics.evidence import gather
+    from medprobe.diagnostics.settings import Settings
+    from medprobe.diagnostics.treatments.try_remedies import treat
+    from medprobe.fixtures.datasets.dataset import open_dataset
+    from medprobe.fixtures.models.registry import ModelSpec, resolve
+    from medprobe.fixtures.phantoms.faults import FaultError
 
     cell = {"base": base, "kind": kind, "fault": fault}
     source = resolve("phantom").source if base == "phantom" else str(bases / base)

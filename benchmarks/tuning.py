@@ -19,7 +19,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
 BASES = ("llava-2", "gemma3-1")
-"""Folders of FAMILY-SEED, as `python -m fixtures.phantoms.train --family FAMILY --seed SEED` trains them."""
+"""Folders of FAMILY-SEED, as `python -m medprobe.fixtures.phantoms.train --family FAMILY --seed SEED` trains them."""
 RUNS = (
     *((base, parts) for base in BASES for parts in ("connector-llm", "tower-connector-llm", "tower")),
     ("llava-2-connector-llm-merged", "tower"),
@@ -61,12 +61,12 @@ def studied(
     base: Path, parts: Any, dataset: str, data_root: Path | None, work: Path, n_images: int, n_tuned: int = N_TUNED
 ) -> dict[str, Any]:
     """One base tuned one way, before and after."""
-    from diagnostics.diagnosis import diagnose
-    from diagnostics.settings import Settings
-    from diagnostics.tuning.plan import Plan
-    from diagnostics.tuning.run import tune
-    from fixtures.datasets import catalog
-    from fixtures.models.registry import resolve
+    from medprobe.diagnostics.diagnosis import diagnose
+    from medprobe.diagnostics.settings import Settings
+    from medprobe.diagnostics.tuning.plan import Plan
+    from medprobe.diagnostics.tuning.run import tune
+    from medprobe.fixtures.datasets import catalog
+    from medprobe.fixtures.models.registry import resolve
 
     spec = resolve(str(base))
     plan = Plan(parts, epochs=EPOCHS, batch=BATCH, micro_batch=BATCH, rate=RATE, seed=SEED, max_images=n_tuned)
@@ -105,14 +105,14 @@ def own_head(spec: Any, out: Path, held_out: Path, data_root: Path | None, n_ima
     import torch
     from safetensors.torch import load_file
 
-    from diagnostics.extraction import prepared, tower_exits
-    from diagnostics.judging import Resamples, interval
-    from diagnostics.scores import balanced_accuracy, signal
-    from diagnostics.tuning.learners import head_for
-    from diagnostics.tuning.run import HEAD
-    from fixtures.datasets.dataset import open_dataset
-    from fixtures.datasets.images import open_image
-    from fixtures.models.loading import load
+    from medprobe.diagnostics.extraction.extractor import prepared, tower_exits
+    from medprobe.diagnostics.judgement.scores import balanced_accuracy, signal
+    from medprobe.diagnostics.judgement.verdicts import Resamples, interval
+    from medprobe.diagnostics.tuning.learners import head_for
+    from medprobe.diagnostics.tuning.run import HEAD
+    from medprobe.fixtures.datasets.dataset import open_dataset
+    from medprobe.fixtures.datasets.images import open_image
+    from medprobe.fixtures.models.loading import load
 
     dataset = open_dataset(held_out, data_root, n_images, SEED)
     loaded, weights = load(spec, adapter=str(out)), load_file(out / HEAD)
@@ -134,8 +134,8 @@ def gains(before: Any, after: Any) -> dict[str, Any]:
     """By place of the chain, the change of signal from one model's predictions to another's on the same images."""
     import numpy as np
 
-    from diagnostics.judging import Resamples, interval
-    from diagnostics.scores import balanced_accuracy, signal
+    from medprobe.diagnostics.judgement.scores import balanced_accuracy, signal
+    from medprobe.diagnostics.judgement.verdicts import Resamples, interval
 
     assert before.images == after.images
     labels, k = np.asarray(before.labels), len(before.classes)
@@ -151,8 +151,8 @@ def gains(before: Any, after: Any) -> dict[str, Any]:
 
 def _merged(spec: Any, adapter: Path, folder: Path) -> Any:
     """The tuned model as an ordinary checkpoint, whose modules can be swapped in."""
-    from fixtures.models.loading import load
-    from fixtures.models.registry import resolve
+    from medprobe.fixtures.models.loading import load
+    from medprobe.fixtures.models.registry import resolve
 
     if not (folder / "config.json").exists():
         loaded = load(spec, adapter=str(adapter))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from diagnostics.headline import claim
-from diagnostics.records import Diagnosis, FailureMode
+from medprobe.diagnostics.judgement.headline import claim
+from medprobe.diagnostics.records.report import Diagnosis, FailureMode
 
 
 def check(diagnosis: Diagnosis, mode: FailureMode, fail_inconclusive: bool) -> None:

@@ -12,23 +12,26 @@ from typing import Any
 
 import numpy as np
 
-from diagnostics import by_class, judging, scores, store
-from diagnostics.causes.cause import find_cause
-from diagnostics.causes.joined import joined
-from diagnostics.controls import battery
-from diagnostics.counterfactuals import trial
-from diagnostics.counterfactuals.pixels import pixels
-from diagnostics.curves import curves_of
-from diagnostics.evidence import Evidence, gather
-from diagnostics.exits import Choice
-from diagnostics.grounding.trial import ground, shortcut
-from diagnostics.health import Scores, judge_least
-from diagnostics.last_link.agreement import disagreement
-from diagnostics.last_link.reading import read_answer
-from diagnostics.loader import Loader
-from diagnostics.measurement import Progress
-from diagnostics.readings import REFERENCE_LOCUS
-from diagnostics.records import (
+from medprobe.diagnostics import store
+from medprobe.diagnostics.causes.cause import find_cause
+from medprobe.diagnostics.causes.joined import joined
+from medprobe.diagnostics.controls.run import run as run_controls
+from medprobe.diagnostics.counterfactuals import ask_again
+from medprobe.diagnostics.counterfactuals.pixels import pixels
+from medprobe.diagnostics.evidence import Evidence, gather
+from medprobe.diagnostics.extraction.measurement import Progress
+from medprobe.diagnostics.extraction.model_on_demand import Loader
+from medprobe.diagnostics.grounding.hide_lesions import ground, shortcut
+from medprobe.diagnostics.judgement import by_class, scores, verdicts
+from medprobe.diagnostics.judgement.curves import curves_of
+from medprobe.diagnostics.judgement.exits import Choice
+from medprobe.diagnostics.judgement.health import Scores, judge_least
+from medprobe.diagnostics.judgement.repeats import exits_by_fold_seed
+from medprobe.diagnostics.last_link.agreement import disagreement
+from medprobe.diagnostics.last_link.reading import read_answer
+from medprobe.diagnostics.outside_text import one_line
+from medprobe.diagnostics.probes.reader import REFERENCE_LOCUS
+from medprobe.diagnostics.records.report import (
     CHAIN,
     FAILURE_MODES,
     Accuracy,
@@ -42,12 +45,10 @@ from diagnostics.records import (
     Predictions,
     Reference,
 )
-from diagnostics.repeats import exits_by_fold_seed
-from diagnostics.settings import Settings
-from diagnostics.treatments.trial import treat
-from diagnostics.wording import one_line
-from fixtures.datasets.dataset import open_dataset
-from fixtures.models.registry import ModelSpec
+from medprobe.diagnostics.settings import Settings
+from medprobe.diagnostics.treatments.try_remedies import treat
+from medprobe.fixtures.datasets.dataset import open_dataset
+from medprobe.fixtures.models.registry import ModelSpec
 
 
 def diagnose(
@@ -98,7 +99,7 @@ def _judged(evidence: Evidence) -> tuple[Diagnosis, Predictions]:
 def _conclude(evidence: Evidence) -> Diagnosis:
     """The verdict on every link, and the record of all that was measured."""
     started = time.perf_counter()
-    controls, cautions = battery.run(evidence)
+    controls, cautions = run_controls(evidence)
     controlled = time.perf_counter()
     dataset, measured, labels = evidence.dataset, evidence.measured, evidence.labels
     predictions, thresholds = evidence.predictions, evidence.settings.thresholds
@@ -110,7 +111,7 @@ def _conclude(evidence: Evidence) -> Diagnosis:
     verdicts = time.perf_counter()
     swap = find_cause(evidence)
     swapped = time.perf_counter()
-    counterfactuals = trial.ask_again(evidence, judged) if trial.wanted(evidence, judged, swap) else None
+    counterfactuals = ask_again.ask_again(evidence, judged) if ask_again.wanted(evidence, judged, swap) else None
     cause = joined(swap, counterfactuals, judged.links)
     asked = time.perf_counter()
     grounding = ground(evidence) if evidence.settings.ground else None
@@ -164,9 +165,9 @@ def _conclude(evidence: Evidence) -> Diagnosis:
     )
 
 
-def judgement_of(evidence: Evidence, null_p: float, limits: Sequence[HealthLimit] = ()) -> judging.Judgement:
+def judgement_of(evidence: Evidence, null_p: float, limits: Sequence[HealthLimit] = ()) -> verdicts.Judgement:
     """The verdict on every link, from the predictions at the places of the chain and the p of the permutation null."""
-    return judging.judge(
+    return verdicts.judge(
         evidence.labels,
         evidence.predictions,
         evidence.settings.thresholds.resolve(evidence.spec.name, evidence.dataset.name),
@@ -199,7 +200,7 @@ def _predictions(evidence: Evidence) -> Predictions:
     )
 
 
-def _failure_modes(judged: judging.Judgement, chosen: dict[str, Choice]) -> FailureModes:
+def _failure_modes(judged: verdicts.Judgement, chosen: dict[str, Choice]) -> FailureModes:
     links = {
         FAILURE_MODES[stage]: Link(
             verdict=link.verdict,

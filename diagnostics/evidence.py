@@ -8,21 +8,22 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from diagnostics import exits, folds, scores
-from diagnostics.answers import parse
-from diagnostics.engine import engine
-from diagnostics.exits import Choice
-from diagnostics.judging import Resamples
-from diagnostics.loader import Loader
-from diagnostics.measurement import OPTIONS, Measurement, Progress, measure
-from diagnostics.probing import Reading
-from diagnostics.readings import REFERENCE_LOCUS, Reader
-from diagnostics.records import Reference
-from diagnostics.references.reading import Rows, read_reference
-from diagnostics.settings import Settings
-from fixtures.datasets import selection
-from fixtures.datasets.dataset import Dataset
-from fixtures.models.registry import ModelSpec
+from medprobe.diagnostics.extraction.answers import parse
+from medprobe.diagnostics.extraction.engine import engine
+from medprobe.diagnostics.extraction.measurement import OPTIONS, Measurement, Progress, measure
+from medprobe.diagnostics.extraction.model_on_demand import Loader
+from medprobe.diagnostics.judgement import exits, scores
+from medprobe.diagnostics.judgement.exits import Choice
+from medprobe.diagnostics.judgement.verdicts import Resamples
+from medprobe.diagnostics.probes import folds
+from medprobe.diagnostics.probes.reader import REFERENCE_LOCUS, Reader
+from medprobe.diagnostics.probes.ridge import Reading
+from medprobe.diagnostics.records.report import Reference
+from medprobe.diagnostics.references.reading import Rows, read_reference
+from medprobe.diagnostics.settings import Settings
+from medprobe.fixtures.datasets import selection
+from medprobe.fixtures.datasets.dataset import Dataset
+from medprobe.fixtures.models.registry import ModelSpec
 
 SAMPLE = 200
 """Images of what needs forward passes of its own: controls, other wordings, hybrids. They are read for differences of

@@ -19,11 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from diagnostics import by_class
-from diagnostics.curves import along
-from diagnostics.health import Scores, judge_least
-from diagnostics.judging import Judgement, Resamples, interval, judge
-from diagnostics.records import (
+from medprobe.diagnostics.judgement import by_class
+from medprobe.diagnostics.judgement.curves import along
+from medprobe.diagnostics.judgement.health import Scores, judge_least
+from medprobe.diagnostics.judgement.scores import confusion
+from medprobe.diagnostics.judgement.verdicts import Judgement, Resamples, interval, judge
+from medprobe.diagnostics.outside_text import say
+from medprobe.diagnostics.records.report import (
     CHAIN,
     FAILURE_MODES,
     STAGES,
@@ -36,8 +38,6 @@ from diagnostics.records import (
     Predictions,
     Report,
 )
-from diagnostics.scores import confusion
-from diagnostics.wording import say
 
 Ints = NDArray[np.int64]
 TOLERANCE = 1e-9

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from diagnostics.references import presets
-from diagnostics.thresholds import Thresholds, load_thresholds
-from fixtures.models.registry import ModelSpec
+from medprobe.diagnostics.judgement.thresholds import Thresholds, load_thresholds
+from medprobe.diagnostics.references import presets
+from medprobe.fixtures.models.registry import ModelSpec
 
 FOLD_SEEDS = 5
 """Assignments of folds over which a change at a probe exit is averaged, since a probe's own training varies."""

@@ -1,7 +1,7 @@
 """The last layer holds what entered the LLM, within the margin."""
 
-from diagnostics.checks import check
-from diagnostics.records import Diagnosis
+from medprobe.diagnostics.checks import check
+from medprobe.diagnostics.records.report import Diagnosis
 
 
 def test_llm_comprehension_deficit(diagnosis: Diagnosis, fail_inconclusive: bool) -> None:

@@ -1,7 +1,7 @@
 """The words that come out say what the last layer holds, within the margin."""
 
-from diagnostics.checks import check
-from diagnostics.records import Diagnosis
+from medprobe.diagnostics.checks import check
+from medprobe.diagnostics.records.report import Diagnosis
 
 
 def test_semantic_mapping_misalignment(diagnosis: Diagnosis, fail_inconclusive: bool) -> None:

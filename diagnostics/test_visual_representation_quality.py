@@ -1,7 +1,7 @@
 """The end of the tower separates the classes as well as a supervised network does, within the margin."""
 
-from diagnostics.checks import check
-from diagnostics.records import Diagnosis
+from medprobe.diagnostics.checks import check
+from medprobe.diagnostics.records.report import Diagnosis
 
 
 def test_visual_representation_quality(diagnosis: Diagnosis, fail_inconclusive: bool) -> None:

@@ -15,12 +15,21 @@ import pytest
 from medprobe.home import HOME, SETTINGS
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "diagnose-pair": ("medprobe.pair:main", "a model before and after tuning: --model M --adapter DIR"),
-    "compare": ("diagnostics.compare:main", "two saved baselines, place by place: BEFORE.json AFTER.json"),
-    "report": ("plugins.report.comparison:main", "models by data sets from many reports: REPORT.json... --out DIR"),
-    "rejudge": ("diagnostics.rejudge:main", "every verdict again from the stored predictions: REPORT_DIR"),
-    "cache": ("diagnostics.store.__main__:main", "what is stored: list, verify, or prune --older-than DAYS"),
-    "tune": ("plugins.tuning:main", "an adapter tuned on a part of the patients: --model M --dataset D --out DIR"),
+    "diagnose-pair": ("medprobe.commands.pair:main", "a model before and after tuning: --model M --adapter DIR"),
+    "compare": (
+        "medprobe.diagnostics.baselines.compare:main",
+        "two saved baselines, place by place: BEFORE.json AFTER.json",
+    ),
+    "report": (
+        "medprobe.plugins.report.comparison:main",
+        "models by data sets from many reports: REPORT.json... --out DIR",
+    ),
+    "rejudge": ("medprobe.diagnostics.rejudge:main", "every verdict again from the stored predictions: REPORT_DIR"),
+    "cache": ("medprobe.commands.cache:main", "what is stored: list, verify, or prune --older-than DAYS"),
+    "tune": (
+        "medprobe.commands.tune:main",
+        "an adapter tuned on a part of the patients: --model M --dataset D --out DIR",
+    ),
     "list": ("medprobe.command:list_names", "the models and data sets known by name, the project's included"),
 }
 """Subcommand to the function that takes its arguments and returns an exit code, and what it shows."""
@@ -37,8 +46,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given and given[0] in COMMANDS:
-        import medprobe.namesakes  # noqa: F401  # before the suite's packages can be found
-
         return int(pkgutil.resolve_name(COMMANDS[given[0]][0])(given[1:]))
     if "--help" in given or "-h" in given:
         print(usage())
@@ -70,8 +77,7 @@ def list_names(arguments: Sequence[str]) -> int:
 
 def usage() -> str:
     """What `--help` prints: the suite's options and the subcommands."""
-    import medprobe.namesakes  # noqa: F401
-    from plugins.options import OPTIONS
+    from medprobe.plugins.options import OPTIONS
 
     return "\n".join(
         [

@@ -12,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).resolve().parent
-HOME = next(folder for folder in (HERE / "suite", HERE.parent) if (folder / "conftest.py").is_file())
-"""In the wheel the suite lies in this package, in a checkout this package lies in the suite."""
+HOME = (Path(__file__).parent / "conftest.py").resolve().parent
+"""In the wheel the suite lies in this package, in a checkout this package lies in the suite and links to it."""
 
 SETTINGS = HOME / "pyproject.toml"
 PATH_OPTIONS = (

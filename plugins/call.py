@@ -11,19 +11,19 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from diagnostics.baseline import BaselineError, Match, match, same_question
-from diagnostics.records import Gate
-from diagnostics.references import presets
-from diagnostics.settings import FOLD_SEEDS, Settings
-from diagnostics.store import StoreError, located
-from diagnostics.thresholds import ThresholdError, load_thresholds
-from fixtures.datasets import catalog
-from fixtures.datasets.dataset import check_dataset
-from fixtures.datasets.manifest import DataError, load_manifest
-from fixtures.models.kinship import visible_difference
-from fixtures.models.registry import ModelError, ModelSpec, check_adapter, check_processor, read_modules
-from fixtures.models.registry import resolve as resolve_model
-from plugins.project import CONFIG, Accepted, Alias, CallError, Config
+from medprobe.diagnostics.baselines.baseline import BaselineError, Match, match, same_question
+from medprobe.diagnostics.judgement.thresholds import ThresholdError, load_thresholds
+from medprobe.diagnostics.records.report import Gate
+from medprobe.diagnostics.references import presets
+from medprobe.diagnostics.settings import FOLD_SEEDS, Settings
+from medprobe.diagnostics.store import StoreError, located
+from medprobe.fixtures.datasets import catalog
+from medprobe.fixtures.datasets.dataset import check_dataset
+from medprobe.fixtures.datasets.manifest import DataError, load_manifest
+from medprobe.fixtures.models.kinship import visible_difference
+from medprobe.fixtures.models.registry import ModelError, ModelSpec, check_adapter, check_processor, read_modules
+from medprobe.fixtures.models.registry import resolve as resolve_model
+from medprobe.plugins.project import CONFIG, Accepted, Alias, CallError, Config
 
 PUBLISHED = ("busi", "covid19-ct", "chest-xray")
 PHANTOM = "phantom"
@@ -65,7 +65,7 @@ class DatasetSpec:
     def question(self) -> tuple[str, list[str]]:
         """The prompt and the answers it asks for, without drawing the phantom's images."""
         if self.asked == PHANTOM:
-            from fixtures.phantoms.images import ANSWERS, PROMPT
+            from medprobe.fixtures.phantoms.images import ANSWERS, PROMPT
 
             return PROMPT, list(ANSWERS)
         manifest = load_manifest(self.manifest())

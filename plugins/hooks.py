@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from diagnostics.records import Diagnosis
+from medprobe.diagnostics.records.report import Diagnosis
 
 
 @pytest.hookspec()

@@ -12,18 +12,18 @@ from typing import Any
 
 import pytest
 
-import diagnostics
-from diagnostics.planning import gpus
-from diagnostics.references import presets
-from diagnostics.typed import count, seed, share
-from diagnostics.wording import one_line
-from fixtures.models.fingerprint import forget
-from plugins import hooks, project
-from plugins.call import Call, resolve
+from medprobe import diagnostics
+from medprobe.diagnostics.outside_text import one_line
+from medprobe.diagnostics.planning import gpus
+from medprobe.diagnostics.references import presets
+from medprobe.diagnostics.typed import count, seed, share
+from medprobe.fixtures.models.fingerprint import forget
+from medprobe.plugins import hooks, project
+from medprobe.plugins.call import Call, resolve
 
 CALL = pytest.StashKey[Call]()
 RUN = "medprobe_run"
-CHECKS = Path(diagnostics.__file__).parent
+CHECKS = Path(diagnostics.__file__).resolve().parent
 
 
 def batch_size(text: str) -> int | None:
@@ -303,8 +303,8 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
     if not config.getoption("medprobe_list_models"):
         return None
-    from fixtures.datasets.catalog import list_datasets
-    from fixtures.models.registry import list_models
+    from medprobe.fixtures.datasets.catalog import list_datasets
+    from medprobe.fixtures.models.registry import list_models
 
     try:
         own = project.settled(config)

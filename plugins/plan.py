@@ -10,22 +10,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from diagnostics.wording import one_line
-from plugins.call import PHANTOM, PUBLISHED, brought, model_of
-from plugins.project import CallError, Config, settled
+from medprobe.diagnostics.outside_text import one_line
+from medprobe.plugins.call import PHANTOM, PUBLISHED, brought, model_of
+from medprobe.plugins.project import CallError, Config, settled
 
 if TYPE_CHECKING:
-    from diagnostics.planning.pictures import Pictures
-    from diagnostics.planning.plan import Plan
-    from diagnostics.settings import Settings
+    from medprobe.diagnostics.planning.pictures import Pictures
+    from medprobe.diagnostics.planning.plan import Plan
+    from medprobe.diagnostics.settings import Settings
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
     if config.getoption("medprobe_plan") is None:
         return None
-    from diagnostics.planning.plan import table
-    from plugins.report.files import write_text
+    from medprobe.diagnostics.planning.plan import table
+    from medprobe.plugins.report.outputs.files import write_text
 
     try:
         settings = settled(config)
@@ -42,14 +42,14 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
 def _plan(config: pytest.Config, written: Config) -> Plan:
     """The plan of the call. Raises CallError."""
-    from diagnostics.planning.checkpoint import describe
-    from diagnostics.planning.cost import cost
-    from diagnostics.planning.gpus import GPUS
-    from diagnostics.planning.plan import Plan
-    from diagnostics.settings import Settings
-    from fixtures.datasets.manifest import DataError
-    from fixtures.models.registry import ModelError
-    from fixtures.models.shapes import UnknownArchitecture
+    from medprobe.diagnostics.planning.checkpoint import describe
+    from medprobe.diagnostics.planning.cost import cost
+    from medprobe.diagnostics.planning.gpus import GPUS
+    from medprobe.diagnostics.planning.plan import Plan
+    from medprobe.diagnostics.settings import Settings
+    from medprobe.fixtures.datasets.manifest import DataError
+    from medprobe.fixtures.models.registry import ModelError
+    from medprobe.fixtures.models.size.shapes import UnknownArchitecture
 
     option = config.getoption
     root = option("medprobe_data_root") or os.environ.get("MEDPROBE_DATA") or written.data_root
@@ -87,9 +87,9 @@ def _plan(config: pytest.Config, written: Config) -> Plan:
 
 def _pictures(name: str, settings: Settings) -> Pictures:
     """The pictures of a data set; of a built-in one that is not at hand as published. Raises DataError."""
-    from diagnostics.planning import pictures
-    from fixtures.datasets import catalog
-    from fixtures.datasets.manifest import DataError
+    from medprobe.diagnostics.planning import pictures
+    from medprobe.fixtures.datasets import catalog
+    from medprobe.fixtures.datasets.manifest import DataError
 
     manifest = catalog.resolve(name)
     try:

@@ -11,10 +11,10 @@ from typing import Annotated, Any
 import pytest
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
 
-from diagnostics.records import FailureMode
-from diagnostics.wording import one_line
-from fixtures.datasets import catalog
-from fixtures.models.registry import PHANTOMS, registry
+from medprobe.diagnostics.outside_text import one_line
+from medprobe.diagnostics.records.report import FailureMode
+from medprobe.fixtures.datasets import catalog
+from medprobe.fixtures.models.registry import PHANTOMS, registry
 
 CONFIG = "medprobe.toml"
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]

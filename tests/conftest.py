@@ -34,7 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A tiny untrained checkpoint of every family."""
-    from fixtures.models.families import FAMILIES, build_family
+    from medprobe.fixtures.phantoms.families.checkpoints import FAMILIES, build_family
 
     root = tmp_path_factory.mktemp("checkpoints")
     return {name: build_family(name, root / name, seed=1, **SMALL) for name in FAMILIES}

@@ -15,13 +15,13 @@ from typing import Any
 
 import pytest
 
-from diagnostics.records import FAILURE_MODES
-from diagnostics.thresholds import Thresholds
-from fixtures.datasets.manifest import Manifest
-from fixtures.models.registry import MODULES
 from medprobe.command import COMMANDS
-from plugins.options import OPTIONS
-from plugins.project import Config
+from medprobe.diagnostics.judgement.thresholds import Thresholds
+from medprobe.diagnostics.records.report import FAILURE_MODES
+from medprobe.fixtures.datasets.manifest import Manifest
+from medprobe.fixtures.models.registry import MODULES
+from medprobe.plugins.options import OPTIONS
+from medprobe.plugins.project import Config
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = {
@@ -156,7 +156,7 @@ def test_commands_are_found_and_refused() -> None:
     assert len([command for command in gates if command.endswith("reports/junit.xml")]) == 2
     assert complaint("pytest --modell phantom") is not None
     assert complaint("pytest --probe forest") is not None
-    assert complaint("python -m diagnostics.compare a.json b.json --fast") is not None
+    assert complaint("python -m medprobe.diagnostics.baselines.compare a.json b.json --fast") is not None
     assert complaint("python -m diagnostics.nothing") is not None
     assert complaint("medprobe --modell phantom") is not None
     assert complaint("medprobe compare a.json b.json --fast") is not None
@@ -194,8 +194,8 @@ def fields(model: Any) -> set[str]:
 
 
 def test_the_whole_manifest_is_shown() -> None:
-    from fixtures.datasets.ct_windows import CHANNELS, PRESETS
-    from fixtures.datasets.manifest import Groups, GroupTable, ImageClass, Subset, Windows
+    from medprobe.fixtures.datasets.dicom.ct_windows import CHANNELS, PRESETS
+    from medprobe.fixtures.datasets.manifest import Groups, GroupTable, ImageClass, Subset, Windows
 
     shown = next(tomllib.loads(body) for page, body in TOML if page == "docs/datasets.md")
     groups, classes = shown["groups"], {key for entry in shown["classes"] for key in entry}
@@ -312,7 +312,7 @@ def test_parts_named_by_hand_are_those_of_the_code() -> None:
 
 
 def test_health_scores_of_the_numbers_are_those_of_the_formula() -> None:
-    from diagnostics.scores import feature_health_score
+    from medprobe.diagnostics.judgement.scores import feature_health_score
 
     rows = re.findall(r"^\| ([.\d, ]+) \| (\d\.\d\d) \|$", text(NUMBERS), re.MULTILINE)
     assert len(rows) == 3

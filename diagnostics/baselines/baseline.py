@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from diagnostics.records import Predictions, Record
+from medprobe.diagnostics.records.report import Predictions, Record
 
 
 class BaselineError(ValueError):

@@ -15,18 +15,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from diagnostics.baseline import BaselineError, load, match
-from diagnostics.comparison_words import all_changes
-from diagnostics.records import Predictions, Regression
-from diagnostics.thresholds import ThresholdError, checked_effect, load_thresholds
-from diagnostics.wording import one_line, say
+from medprobe.diagnostics.baselines.baseline import BaselineError, load, match
+from medprobe.diagnostics.baselines.sentences import all_changes
+from medprobe.diagnostics.judgement.thresholds import ThresholdError, checked_effect, load_thresholds
+from medprobe.diagnostics.outside_text import one_line, say
+from medprobe.diagnostics.records.report import Predictions, Regression
 
 
 def compare_files(
     before: Path, after: Path, thresholds: Path | None = None, minimum_effect: float | None = None
 ) -> list[tuple[Predictions, Regression]]:
     """Each run in `after` with its comparison to the one in `before`. Raises BaselineError and ThresholdError."""
-    from diagnostics.regression import record
+    from medprobe.diagnostics.baselines.regression import record
 
     asked = load_thresholds(thresholds)
     given = None if minimum_effect is None else checked_effect(minimum_effect)

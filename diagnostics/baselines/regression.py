@@ -17,12 +17,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from diagnostics.baseline import BaselineError, Match, comparable
-from diagnostics.by_class import OneClass
-from diagnostics.comparison_words import reason
-from diagnostics.health import Scores, judge_drops
-from diagnostics.judging import ALPHA, Resamples, interval
-from diagnostics.records import (
+from medprobe.diagnostics.baselines.baseline import BaselineError, Match, comparable
+from medprobe.diagnostics.baselines.sentences import reason
+from medprobe.diagnostics.judgement.by_class import OneClass
+from medprobe.diagnostics.judgement.health import Scores, judge_drops
+from medprobe.diagnostics.judgement.thresholds import Margins
+from medprobe.diagnostics.judgement.verdicts import ALPHA, Resamples, interval
+from medprobe.diagnostics.records.report import (
     STAGES,
     Change,
     ChangeValue,
@@ -35,7 +36,6 @@ from diagnostics.records import (
     Regression,
     Stage,
 )
-from diagnostics.thresholds import Margins
 
 N_FLIPS = 9999
 Floats = NDArray[np.float64]

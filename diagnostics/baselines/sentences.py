@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from math import isclose
 
-from diagnostics.records import STAGES, Change, ChangeValue, ClassChange, HealthLimit, Measure, Regression, Stage
+from medprobe.diagnostics.records.report import (
+    STAGES,
+    Change,
+    ChangeValue,
+    ClassChange,
+    HealthLimit,
+    Measure,
+    Regression,
+    Stage,
+)
 
 
 def all_changes(found: Regression) -> list[tuple[str, Change, float]]:

@@ -8,15 +8,15 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from diagnostics import store
-from diagnostics.causes import keys
-from diagnostics.causes.games import Game, ends, whole, with_rest
-from diagnostics.causes.judgement import RECOVERED, Finding, Signals, guilty_layer, judge
-from diagnostics.causes.swapping import Comparison, Swapper, Unloadable, likeliest, told
-from diagnostics.evidence import Evidence, said_classes
-from diagnostics.judging import ALPHA, Resamples, interval
-from diagnostics.records import PLACES, STAGES, Cause, Key, Prefix, Shipped
-from fixtures.models.registry import ModelSpec
+from medprobe.diagnostics import store
+from medprobe.diagnostics.causes import keys
+from medprobe.diagnostics.causes.games import Game, ends, whole, with_rest
+from medprobe.diagnostics.causes.judgement import RECOVERED, Finding, Signals, guilty_layer, judge
+from medprobe.diagnostics.causes.swapping import Comparison, Swapper, Unloadable, likeliest, told
+from medprobe.diagnostics.evidence import Evidence, said_classes
+from medprobe.diagnostics.judgement.verdicts import ALPHA, Resamples, interval
+from medprobe.diagnostics.records.report import PLACES, STAGES, Cause, Key, Prefix, Shipped
+from medprobe.fixtures.models.registry import ModelSpec
 
 Ints = NDArray[np.int64]
 Judged = Literal["likeliest", "said"]

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from diagnostics.causes.shapley import coalitions, weights
-from diagnostics.records import PLACES, Place
+from medprobe.diagnostics.causes.shapley import coalitions, weights
+from medprobe.diagnostics.records.report import PLACES, Place
 
 Row = tuple[Place, ...]
 Floats = NDArray[np.float64]

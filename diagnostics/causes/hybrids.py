@@ -25,12 +25,19 @@ from torch import nn
 from transformers import Cache
 from transformers.utils import ModelOutput
 
-from diagnostics.answers import REASONING_TOKENS, unfinished
-from diagnostics.batches import Limit, read_all
-from diagnostics.causes.pieces import Assembly, Choice
-from diagnostics.extraction import Inputs, options_of, prefill, prepared, score_options, written
-from fixtures.models.anatomy import Anatomy
-from fixtures.models.loading import LoadedModel
+from medprobe.diagnostics.causes.pieces import Assembly, Choice
+from medprobe.diagnostics.extraction.answers import REASONING_TOKENS, unfinished
+from medprobe.diagnostics.extraction.batches import Limit, read_all
+from medprobe.diagnostics.extraction.extractor import (
+    Inputs,
+    options_of,
+    prefill,
+    prepared,
+    score_options,
+    written,
+)
+from medprobe.fixtures.models.anatomy import Anatomy
+from medprobe.fixtures.models.loading import LoadedModel
 
 Call = tuple[tuple[int, ...], int]
 """The tokens after the prompt that a module was given, and how many calls it had with them before."""

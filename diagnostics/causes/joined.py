@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from diagnostics.judging import LinkJudgement
-from diagnostics.records import Alternative, Cause, Counterfactuals, Stage
+from medprobe.diagnostics.judgement.verdicts import LinkJudgement
+from medprobe.diagnostics.records.report import Alternative, Cause, Counterfactuals, Stage
 
 OPEN = "readable up to the LLM's last layer, not said; the cause is open"
 

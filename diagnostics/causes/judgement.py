@@ -16,10 +16,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from diagnostics.causes.games import Game
-from diagnostics.judging import ALPHA, Resamples, interval
-from diagnostics.records import PLACES, Hybrid, Modules, Place, Prefix, Swap
-from diagnostics.scores import TIED, balanced_accuracy, signal
+from medprobe.diagnostics.causes.games import Game
+from medprobe.diagnostics.judgement.scores import TIED, balanced_accuracy, signal
+from medprobe.diagnostics.judgement.verdicts import ALPHA, Resamples, interval
+from medprobe.diagnostics.records.report import PLACES, Hybrid, Modules, Place, Prefix, Swap
 
 RECOVERED = 0.5
 """Share of what a named place gives back that a part of it (a prefix of its layers, a setting) must give back to hold

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from diagnostics.causes.judgement import RECOVERED, Signals
-from diagnostics.judging import ALPHA
-from diagnostics.records import Difference, Key
-from fixtures.models.input_settings import Difference as Setting
+from medprobe.diagnostics.causes.judgement import RECOVERED, Signals
+from medprobe.diagnostics.judgement.verdicts import ALPHA
+from medprobe.diagnostics.records.report import Difference, Key
+from medprobe.fixtures.models.input_settings import Difference as Setting
 
 MOST = 12
 """Settings, and groups of them, that are tried; each costs one pass over the images."""

@@ -8,9 +8,9 @@ from typing import Any
 
 from torch import nn
 
-from diagnostics.records import STAGES, Stage
-from fixtures.models.anatomy import Anatomy
-from fixtures.models.loading import LoadedModel
+from medprobe.diagnostics.records.report import STAGES, Stage
+from medprobe.fixtures.models.anatomy import Anatomy
+from medprobe.fixtures.models.loading import LoadedModel
 
 Choice = tuple[int, ...]
 """How many layers of each of the four modules come from the second model, in the order of STAGES."""

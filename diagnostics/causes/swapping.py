@@ -13,26 +13,26 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from diagnostics import store
-from diagnostics.causes.games import Row
-from diagnostics.causes.keys import Trial
-from diagnostics.evidence import Evidence, said_classes
-from diagnostics.loader import Loader
-from diagnostics.measurement import OPTIONS, Measurement, answer_length, measure
-from diagnostics.records import STAGES, Stage
-from diagnostics.settings import Settings
-from diagnostics.wording import one_line
-from fixtures.datasets.images import open_image
-from fixtures.models.kinship import OtherArchitecture, require_kin
-from fixtures.models.refusals import LoadError
-from fixtures.models.registry import ModelSpec
+from medprobe.diagnostics import store
+from medprobe.diagnostics.causes.games import Row
+from medprobe.diagnostics.causes.keys import Trial
+from medprobe.diagnostics.evidence import Evidence, said_classes
+from medprobe.diagnostics.extraction.measurement import OPTIONS, Measurement, answer_length, measure
+from medprobe.diagnostics.extraction.model_on_demand import Loader
+from medprobe.diagnostics.outside_text import one_line
+from medprobe.diagnostics.records.report import STAGES, Stage
+from medprobe.diagnostics.settings import Settings
+from medprobe.fixtures.datasets.images import open_image
+from medprobe.fixtures.models.kinship import OtherArchitecture, require_kin
+from medprobe.fixtures.models.refusals import LoadError
+from medprobe.fixtures.models.registry import ModelSpec
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from diagnostics.causes.pieces import Choice
-    from fixtures.models.input_settings import Difference
-    from fixtures.models.loading import LoadedModel
+    from medprobe.diagnostics.causes.pieces import Choice
+    from medprobe.fixtures.models.input_settings import Difference
+    from medprobe.fixtures.models.loading import LoadedModel
 
 VERSION = "the input is a place"
 """Part of the name under which results are kept: another one for another way to read hybrids."""
@@ -101,7 +101,7 @@ class Swapper:
         """Raises Unloadable."""
 
         def compute() -> Arrays:
-            from fixtures.models.input_settings import differences
+            from medprobe.fixtures.models.input_settings import differences
 
             loaded, against = self._loaded
             try:
@@ -121,7 +121,7 @@ class Swapper:
                 }
             )
 
-        from fixtures.models.input_settings import Difference
+        from medprobe.fixtures.models.input_settings import Difference
 
         found = _unpacked(self._remembered("comparison", compute))
         return Comparison(**{**found, "settings": [Difference(*values) for values in found["settings"]]})
@@ -187,9 +187,9 @@ class Swapper:
         return found["answers"], _unpacked(found)["why"]
 
     def _asked(self, changes: Mapping[str, Any], by_text: bool) -> Ints:
-        from diagnostics.batches import read_all
-        from diagnostics.extraction import Extractor
-        from fixtures.models.input_settings import altered
+        from medprobe.diagnostics.extraction.batches import read_all
+        from medprobe.diagnostics.extraction.extractor import Extractor
+        from medprobe.fixtures.models.input_settings import altered
 
         evidence = self.evidence
         model = altered(self._loaded[0], changes)
@@ -205,7 +205,7 @@ class Swapper:
 
     def _read(self, host: tuple[LoadedModel, LoadedModel], choices: Sequence[Choice]) -> Ints:
         """[n_choices, n_images] likeliest options."""
-        from diagnostics.causes.hybrids import Hybrids
+        from medprobe.diagnostics.causes.hybrids import Hybrids
 
         evidence = self.evidence
         parts: list[Ints] = []
@@ -217,7 +217,7 @@ class Swapper:
 
     def _written(self, host: tuple[LoadedModel, LoadedModel], choices: Sequence[Choice], tokens: int) -> Ints:
         """[n_choices, n_images] classes that the texts name."""
-        from diagnostics.causes.hybrids import Hybrids
+        from medprobe.diagnostics.causes.hybrids import Hybrids
 
         evidence = self.evidence
         parts: list[Ints] = []
@@ -231,7 +231,7 @@ class Swapper:
         """Whether no number of the configuration differs, and the two processors make the same of every image."""
         if any(path.startswith(("config.", "generation_config.")) for path in paths):
             return False
-        from fixtures.models.chat import inputs
+        from medprobe.fixtures.models.chat import inputs
 
         n = self.evidence.loader.limit.images
         pictures, prompt = self._pictures, self.evidence.dataset.prompt
@@ -250,7 +250,7 @@ class Swapper:
 
     @property
     def _depths(self) -> Choice:
-        from diagnostics.causes.pieces import depths
+        from medprobe.diagnostics.causes.pieces import depths
 
         return depths(self._loaded[0].anatomy)
 
@@ -297,7 +297,7 @@ class Swapper:
     @functools.cached_property
     def _kept(self) -> str | None:
         """Why the inputs cannot be exchanged; None where they can."""
-        from fixtures.models.input_settings import CannotAlter, with_input_of
+        from medprobe.fixtures.models.input_settings import CannotAlter, with_input_of
 
         loaded, against = self._loaded
         try:
@@ -313,7 +313,7 @@ class Swapper:
         of numbers of the configuration stays with the input. Where inputs cannot be exchanged, both pairs are under the
         model's.
         """
-        from fixtures.models.input_settings import with_input_of
+        from medprobe.fixtures.models.input_settings import with_input_of
 
         loaded, against = self._loaded
         if self._kept is not None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from diagnostics import store
-from diagnostics.evidence import Evidence
-from diagnostics.probing import read
-from diagnostics.readings import exit_loci, order
-from diagnostics.records import ControlTask, Selectivity
-from diagnostics.scores import balanced_accuracy, signal
+from medprobe.diagnostics import store
+from medprobe.diagnostics.evidence import Evidence
+from medprobe.diagnostics.judgement.scores import balanced_accuracy, signal
+from medprobe.diagnostics.probes.reader import exit_loci, order
+from medprobe.diagnostics.probes.ridge import read
+from medprobe.diagnostics.records.report import ControlTask, Selectivity
 
 LEAST_SHARED = 0.2
 Ints = NDArray[np.int64]

@@ -8,15 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Resampling
 
-from diagnostics import store
-from diagnostics.controls import strata
-from diagnostics.controls.null import LEVEL, p_value
-from diagnostics.evidence import Evidence
-from diagnostics.judging import interval
-from diagnostics.probing import Reading, read
-from diagnostics.records import CHAIN, FileFacts, Floor
-from fixtures.datasets import facts
-from fixtures.datasets.images import open_image
+from medprobe.diagnostics import store
+from medprobe.diagnostics.controls import strata
+from medprobe.diagnostics.controls.null import LEVEL, p_value
+from medprobe.diagnostics.evidence import Evidence
+from medprobe.diagnostics.judgement.verdicts import interval
+from medprobe.diagnostics.probes.ridge import Reading, read
+from medprobe.diagnostics.records.report import CHAIN, FileFacts, Floor
+from medprobe.fixtures.datasets import facts
+from medprobe.fixtures.datasets.images import open_image
 
 SIDE = 16
 FACTS = {"width": "width", "height": "height", "mode": "mode", "type": "file type"}

@@ -8,13 +8,13 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from diagnostics.evidence import Evidence
-from diagnostics.measurement import OPTIONS
-from diagnostics.readings import OPTIONS_LOCUS, REFERENCE_LOCUS
-from diagnostics.records import Null
-from diagnostics.references import presets
-from diagnostics.references.reading import kmeans_regions
-from diagnostics.scores import TIED
+from medprobe.diagnostics.evidence import Evidence
+from medprobe.diagnostics.extraction.measurement import OPTIONS
+from medprobe.diagnostics.judgement.scores import TIED
+from medprobe.diagnostics.probes.reader import OPTIONS_LOCUS, REFERENCE_LOCUS
+from medprobe.diagnostics.records.report import Null
+from medprobe.diagnostics.references import presets
+from medprobe.diagnostics.references.reading import kmeans_regions
 
 LEVEL = 0.05
 

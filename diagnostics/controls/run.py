@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from diagnostics.controls import control_task, floors, null, twin
-from diagnostics.evidence import Evidence
-from diagnostics.records import Controls
+from medprobe.diagnostics.controls import control_task, floors, null, twin
+from medprobe.diagnostics.evidence import Evidence
+from medprobe.diagnostics.records.report import Controls
 
 
 def run(evidence: Evidence) -> tuple[Controls, list[str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from diagnostics.scores import TIED
+from medprobe.diagnostics.judgement.scores import TIED
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -13,17 +13,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from diagnostics import exits, folds, store
-from diagnostics.evidence import Evidence
-from diagnostics.exits import Candidate, Choice
-from diagnostics.probing import Reading, read
-from diagnostics.readings import exit_loci
-from diagnostics.records import Twin, TwinExit
-from diagnostics.scores import balanced_accuracy, signal
-from fixtures.datasets.images import open_image
+from medprobe.diagnostics import store
+from medprobe.diagnostics.evidence import Evidence
+from medprobe.diagnostics.judgement import exits
+from medprobe.diagnostics.judgement.exits import Candidate, Choice
+from medprobe.diagnostics.judgement.scores import balanced_accuracy, signal
+from medprobe.diagnostics.probes import folds
+from medprobe.diagnostics.probes.reader import exit_loci
+from medprobe.diagnostics.probes.ridge import Reading, read
+from medprobe.diagnostics.records.report import Twin, TwinExit
+from medprobe.fixtures.datasets.images import open_image
 
 if TYPE_CHECKING:
-    from fixtures.models.loading import LoadedModel
+    from medprobe.fixtures.models.loading import LoadedModel
 
 Ints = NDArray[np.int64]
 
@@ -115,8 +117,8 @@ def drawn_anew(loaded: LoadedModel, seed: int) -> Iterator[None]:
 
 
 def _twin_features(evidence: Evidence, rows: Ints) -> dict[str, NDArray[np.float32]]:
-    from diagnostics.batches import read_all
-    from diagnostics.extraction import Extractor
+    from medprobe.diagnostics.extraction.batches import read_all
+    from medprobe.diagnostics.extraction.extractor import Extractor
 
     loaded, dataset = evidence.loader.load(), evidence.dataset
     pictures = (open_image(evidence.measured.images[row]) for row in rows)

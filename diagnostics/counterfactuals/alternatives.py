@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from diagnostics.counterfactuals.turns import turns
-from fixtures.datasets.alterations import (
+from medprobe.diagnostics.counterfactuals.turns import turns
+from medprobe.fixtures.datasets.lesions.alterations import (
     Alteration,
     Brightened,
     ChannelsSwapped,
@@ -20,13 +20,13 @@ from fixtures.datasets.alterations import (
     Padded,
     Turned,
 )
-from fixtures.models.conventions import NORMALISATIONS, RESCALE_FACTOR, ROTARY_BASES, published
-from fixtures.models.image_tokens import MAX_PIXELS, PUBLISHED
-from fixtures.models.input_settings import settings
+from medprobe.fixtures.models.conventions import NORMALISATIONS, RESCALE_FACTOR, ROTARY_BASES, published
+from medprobe.fixtures.models.input_settings import settings
+from medprobe.fixtures.models.size.image_tokens import MAX_PIXELS, PUBLISHED
 
 if TYPE_CHECKING:
-    from fixtures.models.loading import LoadedModel
-    from fixtures.models.registry import ModelSpec
+    from medprobe.fixtures.models.loading import LoadedModel
+    from medprobe.fixtures.models.registry import ModelSpec
 
 PICTURES = (Inverted(), ChannelsSwapped(), Padded(), Cropped(), Turned(), Turned(left=False), Brightened())
 PICTURE = "picture"

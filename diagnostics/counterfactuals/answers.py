@@ -12,13 +12,20 @@ import torch
 from numpy.typing import NDArray
 from PIL.Image import Image
 
-from diagnostics.batches import Limit, read_all
-from diagnostics.counterfactuals.alternatives import Input
-from diagnostics.extraction import Extractor, Inputs, options_of, prefill, prepared, score_options
-from fixtures.datasets.dataset import ImageFile
-from fixtures.datasets.images import open_image
-from fixtures.models.input_settings import CannotAlter, altered
-from fixtures.models.loading import LoadedModel
+from medprobe.diagnostics.counterfactuals.alternatives import Input
+from medprobe.diagnostics.extraction.batches import Limit, read_all
+from medprobe.diagnostics.extraction.extractor import (
+    Extractor,
+    Inputs,
+    options_of,
+    prefill,
+    prepared,
+    score_options,
+)
+from medprobe.fixtures.datasets.dataset import ImageFile
+from medprobe.fixtures.datasets.images import open_image
+from medprobe.fixtures.models.input_settings import CannotAlter, altered
+from medprobe.fixtures.models.loading import LoadedModel
 
 Scores = NDArray[np.float32]
 Asked = TypeVar("Asked")

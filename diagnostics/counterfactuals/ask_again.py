@@ -12,14 +12,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from diagnostics import store
-from diagnostics.asking import images_at
-from diagnostics.counterfactuals import rule
-from diagnostics.evidence import Evidence, said_classes
-from diagnostics.judging import ALPHA, Judgement
-from diagnostics.measurement import OPTIONS, answer_length
-from diagnostics.records import Alternative, Cause, Counterfactuals, Difference
-from diagnostics.scores import balanced_accuracy, signal
+from medprobe.diagnostics import store
+from medprobe.diagnostics.counterfactuals import rule
+from medprobe.diagnostics.evidence import Evidence, said_classes
+from medprobe.diagnostics.extraction.ask_again import images_at
+from medprobe.diagnostics.extraction.measurement import OPTIONS, answer_length
+from medprobe.diagnostics.judgement.scores import balanced_accuracy, signal
+from medprobe.diagnostics.judgement.verdicts import ALPHA, Judgement
+from medprobe.diagnostics.records.report import Alternative, Cause, Counterfactuals, Difference
 
 RECIPE = 6
 """Counts changes of how alternatives are made and asked, so that none is read of another's store."""
@@ -171,8 +171,8 @@ def _asked(evidence: Evidence, rows: Ints, cut: rule.Split, lost: Lost) -> Array
     """listed: JSON of every alternative, how many images it was asked on, and why on no more. tested: their numbers.
     answers: [n_tested, n_test] classes. passes: images that went through the model.
     """
-    from diagnostics.counterfactuals.alternatives import alternatives
-    from diagnostics.counterfactuals.asking import Asker, CannotAsk
+    from medprobe.diagnostics.counterfactuals.alternatives import alternatives
+    from medprobe.diagnostics.counterfactuals.answers import Asker, CannotAsk
 
     dataset, n, likeliest = evidence.dataset, evidence.n_classes, lost.judged_on == "likeliest"
     loaded = evidence.loader.load()

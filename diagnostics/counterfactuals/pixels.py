@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from diagnostics import store
-from diagnostics.asking import images_at
-from diagnostics.evidence import Evidence
-from diagnostics.records import Key, Pixels
-from fixtures.datasets import selection
-from fixtures.datasets.images import open_image
-from fixtures.models.conventions import published
-from fixtures.models.image_tokens import MAX_PIXELS
+from medprobe.diagnostics import store
+from medprobe.diagnostics.evidence import Evidence
+from medprobe.diagnostics.extraction.ask_again import images_at
+from medprobe.diagnostics.records.report import Key, Pixels
+from medprobe.fixtures.datasets import selection
+from medprobe.fixtures.datasets.images import open_image
+from medprobe.fixtures.models.conventions import published
+from medprobe.fixtures.models.size.image_tokens import MAX_PIXELS
 
 SAMPLE = 32
 """Images whose pixel values are looked at."""
@@ -112,7 +112,7 @@ def _remembered(evidence: Evidence, rows: list[int]) -> dict[str, Any]:
     images = images_at(evidence, np.array(rows))
 
     def compute() -> dict[str, Any]:
-        from fixtures.models.chat import inputs
+        from medprobe.fixtures.models.chat import inputs
 
         loaded = evidence.loader.load()
         total = np.zeros(3)

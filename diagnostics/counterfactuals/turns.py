@@ -8,12 +8,21 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from fixtures.models.chat import placeholder, turn
-from fixtures.models.conventions import HEADERS, IMAGE, OPENINGS, PLAIN_HEADER, QUESTION, SYSTEM_LINES, TURNS, VICUNA
-from fixtures.models.refusals import LoadError
+from medprobe.fixtures.models.chat import placeholder, turn
+from medprobe.fixtures.models.conventions import (
+    HEADERS,
+    IMAGE,
+    OPENINGS,
+    PLAIN_HEADER,
+    QUESTION,
+    SYSTEM_LINES,
+    TURNS,
+    VICUNA,
+)
+from medprobe.fixtures.models.refusals import LoadError
 
 if TYPE_CHECKING:
-    from fixtures.models.loading import LoadedModel
+    from medprobe.fixtures.models.loading import LoadedModel
 
 SYSTEM = "@system@"
 _ASKED = "{{ (messages[-1]['content'] | selectattr('type', 'equalto', 'text') | first)['text'] }}"

@@ -13,11 +13,11 @@ OPTION_SCORE = (
 )
 """How an option is scored: the probability that the model begins its text with this answer, by the chain rule.
 
-The tokens are those that the model would write after its prompt (`fixtures.models.answer_tokens`): after `ASSISTANT:` a
-model writes " normal", and the likelihood of "normal" says nothing of what it answers. Dividing by length gives no
-probability and favours long words, whose later tokens follow from the first. An answer that begins another ("normal",
-"normal variant") would be the likelier of the two whatever the model writes; scored with their ends, the answers
-exclude each other again.
+The tokens are those that the model would write after its prompt (`medprobe.fixtures.models.answer_tokens`): after
+`ASSISTANT:` a model writes " normal", and the likelihood of "normal" says nothing of what it answers. Dividing by
+length gives no probability and favours long words, whose later tokens follow from the first. An answer that begins
+another ("normal", "normal variant") would be the likelier of the two whatever the model writes; scored with their ends,
+the answers exclude each other again.
 """
 
 REASONING_TOKENS = 512

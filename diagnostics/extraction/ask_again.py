@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from diagnostics.evidence import Evidence
-from diagnostics.measurement import OPTIONS, Measurement, measure
-from fixtures.datasets.alterations import Blank
-from fixtures.datasets.dataset import ImageFile
-from fixtures.datasets.images import open_image
+from medprobe.diagnostics.evidence import Evidence
+from medprobe.diagnostics.extraction.measurement import OPTIONS, Measurement, measure
+from medprobe.fixtures.datasets.dataset import ImageFile
+from medprobe.fixtures.datasets.images import open_image
+from medprobe.fixtures.datasets.lesions.alterations import Blank
 
 Ints = NDArray[np.int64]
 

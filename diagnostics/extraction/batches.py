@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import torch
 
-from diagnostics.ahead import ahead
+from medprobe.diagnostics.extraction.ahead import ahead
 
 Item = TypeVar("Item")
 """A picture, or what holds one."""

@@ -14,14 +14,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from diagnostics import store
-from diagnostics.loader import Loader
-from diagnostics.measurement import Chunks, Progress, extract_here
-from diagnostics.settings import Settings
-from fixtures.datasets.dataset import Dataset, ImageFile
-from fixtures.models.registry import ModelSpec
+from medprobe.diagnostics import store
+from medprobe.diagnostics.extraction.measurement import Chunks, Progress, extract_here
+from medprobe.diagnostics.extraction.model_on_demand import Loader
+from medprobe.diagnostics.settings import Settings
+from medprobe.fixtures.datasets.dataset import Dataset, ImageFile
+from medprobe.fixtures.models.registry import ModelSpec
 
-HOME = Path(__file__).resolve().parents[1]
+HOME = Path(__file__).resolve().parents[2]
 
 RESTARTS = 3
 """How often Ray starts an actor again, on whichever node has room."""

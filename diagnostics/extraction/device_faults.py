@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 import numpy as np
 import torch
 
-from diagnostics.extraction import Batch
+from medprobe.diagnostics.extraction.extractor import Batch
 
 Given = TypeVar("Given")
 

@@ -25,8 +25,8 @@ from torch import Tensor, nn
 from transformers import Cache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
-from diagnostics.answers import REASONING_TOKENS, unfinished
-from diagnostics.pooling import (
+from medprobe.diagnostics.extraction.answers import REASONING_TOKENS, unfinished
+from medprobe.diagnostics.extraction.pooling import (
     RowCountError,
     Rows,
     batched_rows,
@@ -35,9 +35,9 @@ from diagnostics.pooling import (
     raster_regions,
     sequence_regions,
 )
-from fixtures.models.answer_tokens import writings
-from fixtures.models.chat import inputs
-from fixtures.models.loading import LoadedModel
+from medprobe.fixtures.models.answer_tokens import writings
+from medprobe.fixtures.models.chat import inputs
+from medprobe.fixtures.models.loading import LoadedModel
 
 Name = TypeVar("Name", bound=Hashable)
 

@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from diagnostics import store
-from diagnostics.ahead import ahead
-from diagnostics.answers import OPTION_SCORE, REASONING_TOKENS
-from diagnostics.loader import Loader
-from diagnostics.settings import Settings
-from diagnostics.wording import one_line
-from fixtures.datasets.dataset import Dataset, ImageFile
-from fixtures.datasets.images import UnreadableImage, open_image
-from fixtures.models.registry import ModelSpec
+from medprobe.diagnostics import store
+from medprobe.diagnostics.extraction.ahead import ahead
+from medprobe.diagnostics.extraction.answers import OPTION_SCORE, REASONING_TOKENS
+from medprobe.diagnostics.extraction.model_on_demand import Loader
+from medprobe.diagnostics.outside_text import one_line
+from medprobe.diagnostics.settings import Settings
+from medprobe.fixtures.datasets.dataset import Dataset, ImageFile
+from medprobe.fixtures.datasets.images import UnreadableImage, open_image
+from medprobe.fixtures.models.registry import ModelSpec
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from diagnostics.batches import Limit
-    from diagnostics.extraction import Batch, Extractor
+    from medprobe.diagnostics.extraction.batches import Limit
+    from medprobe.diagnostics.extraction.extractor import Batch, Extractor
 
 SHARD = 64
 """Images in a shard: what an interruption, or the loss of a machine, costs at most. Small sets too have a few, which
@@ -182,9 +182,9 @@ def extract_here(
                 warnings.warn(one_line(f"left out: {error}"), stacklevel=2)
         if not images:
             continue
-        from diagnostics.batches import read_all
-        from diagnostics.device_faults import Guard
-        from diagnostics.extraction import Extractor, Inputs
+        from medprobe.diagnostics.extraction.batches import read_all
+        from medprobe.diagnostics.extraction.device_faults import Guard
+        from medprobe.diagnostics.extraction.extractor import Extractor, Inputs
 
         extractor = extractor or Extractor(loader.load(), dataset.prompt, dataset.answers, max_new_tokens)
         with extractor.hooked():
@@ -201,7 +201,7 @@ def extract_here(
 def _limit(loader: Loader, extractor: Extractor, picture: Image) -> Limit:
     """As asked for, as it worked before, or what fits the memory of the GPU."""
     if loader.unlimited and loader.load().device.type == "cuda":
-        from diagnostics.batches import measured
+        from medprobe.diagnostics.extraction.batches import measured
 
         loader.limit = measured(lambda: extractor.read([picture]), extractor.length(picture))
     return loader.limit

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from diagnostics.settings import BATCH_SIZE, Settings
-from fixtures.models.fingerprint import fingerprint, marks
-from fixtures.models.registry import ModelSpec
+from medprobe.diagnostics.settings import BATCH_SIZE, Settings
+from medprobe.fixtures.models.fingerprint import fingerprint, marks
+from medprobe.fixtures.models.registry import ModelSpec
 
 if TYPE_CHECKING:
-    from diagnostics.batches import Limit
+    from medprobe.diagnostics.extraction.batches import Limit
 
 
 class ChangedWeights(RuntimeError):
@@ -47,7 +47,7 @@ class Loader:
     def limit(self) -> Limit:
         """What goes into a batch, shared by all that read this model: as asked for, or as it worked before."""
         if self._limit is None:
-            from diagnostics.batches import Limit
+            from medprobe.diagnostics.extraction.batches import Limit
 
             asked = self.settings.batch_size
             self._limit = Limit.parse(self.worked) if self.worked and asked is None else Limit(asked or BATCH_SIZE)
@@ -70,7 +70,7 @@ class Loader:
             self.load()
 
     def fingerprint(self) -> str:
-        """Of the checkpoint (`fixtures.models.fingerprint`), hashed once, before its weights are read."""
+        """Of the checkpoint (`medprobe.fixtures.models.fingerprint`), hashed once, before its weights are read."""
         if self._fingerprint is None:
             s = self.settings
             self._marks = marks(self.spec, s.adapter, s.processor)
@@ -88,7 +88,7 @@ class Loader:
 
     def load(self) -> Any:
         if self._loaded is None:
-            from fixtures.models.loading import load
+            from medprobe.fixtures.models.loading import load
 
             s = self.settings
             if self.spec.local:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from itertools import islice
 from typing import TypeVar
 
-from diagnostics.cluster import PATIENCE, RESTARTS, ClusterError, connect
+from medprobe.diagnostics.extraction.cluster import PATIENCE, RESTARTS, ClusterError, connect
 
 Name = TypeVar("Name", bound=Hashable)
 Given = TypeVar("Given")

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from diagnostics.engine import engine
-from diagnostics.evidence import require_readable
-from diagnostics.loader import Loader
-from diagnostics.measurement import Progress, measure, part_of
-from fixtures.datasets.dataset import open_dataset
+from medprobe.diagnostics.evidence import require_readable
+from medprobe.diagnostics.extraction.engine import engine
+from medprobe.diagnostics.extraction.measurement import Progress, measure, part_of
+from medprobe.diagnostics.extraction.model_on_demand import Loader
+from medprobe.fixtures.datasets.dataset import open_dataset
 
 
 def extract_part(loader: Loader, manifest: Path, progress: Progress) -> tuple[int, int]:

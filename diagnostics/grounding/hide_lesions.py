@@ -8,15 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from diagnostics import exits, store
-from diagnostics.asking import ask, images_at, likeliest
-from diagnostics.evidence import Evidence, said_classes
-from diagnostics.exits import Candidate
-from diagnostics.grounding.places import NothingHidden, Places, places
-from diagnostics.judging import ALPHA, Resamples, interval
-from diagnostics.probing import read_altered
-from diagnostics.records import Difference, Grounding, Hidden, Hiding, Stage
-from fixtures.datasets.occlusion import Occluded
+from medprobe.diagnostics import store
+from medprobe.diagnostics.evidence import Evidence, said_classes
+from medprobe.diagnostics.extraction.ask_again import ask, images_at, likeliest
+from medprobe.diagnostics.grounding.places import NothingHidden, Places, places
+from medprobe.diagnostics.judgement import exits
+from medprobe.diagnostics.judgement.exits import Candidate
+from medprobe.diagnostics.judgement.verdicts import ALPHA, Resamples, interval
+from medprobe.diagnostics.probes.ridge import read_altered
+from medprobe.diagnostics.records.report import Difference, Grounding, Hidden, Hiding, Stage
+from medprobe.fixtures.datasets.lesions.occlusion import Occluded
 
 Ints = NDArray[np.int64]
 Arrays = dict[str, NDArray[np.float32]]
@@ -91,7 +92,7 @@ def _tokens(
     after: dict[Stage, list[str]] = {"llm": own["llm"]}
 
     def compute() -> Arrays:
-        from diagnostics.grounding.patching import UnknownLattice, read_patched
+        from medprobe.diagnostics.grounding.patching import UnknownLattice, read_patched
 
         try:
             return read_patched(evidence, found, own["llm"])

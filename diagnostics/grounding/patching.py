@@ -18,15 +18,15 @@ from numpy.typing import NDArray
 from PIL.Image import Image
 from torch import Tensor, nn
 
-from diagnostics.batches import read_all
-from diagnostics.evidence import Evidence, said_classes
-from diagnostics.extraction import Extractor, Inputs
-from diagnostics.grounding.places import Places
-from diagnostics.measurement import answer_length
-from fixtures.datasets.images import open_image
-from fixtures.datasets.lesions import Mask
-from fixtures.models.chat import inputs
-from fixtures.models.loading import LoadedModel
+from medprobe.diagnostics.evidence import Evidence, said_classes
+from medprobe.diagnostics.extraction.batches import read_all
+from medprobe.diagnostics.extraction.extractor import Extractor, Inputs
+from medprobe.diagnostics.extraction.measurement import answer_length
+from medprobe.diagnostics.grounding.places import Places
+from medprobe.fixtures.datasets.images import open_image
+from medprobe.fixtures.datasets.lesions.places import Mask
+from medprobe.fixtures.models.chat import inputs
+from medprobe.fixtures.models.loading import LoadedModel
 
 LEAST_COVER = 0.1
 """Of a token's pixels: a token that sees less of the lesion is not replaced."""

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from diagnostics.evidence import Evidence
-from fixtures.datasets.dataset import ImageFile
-from fixtures.datasets.images import UnreadableImage
-from fixtures.datasets.lesions import read_masks
-from fixtures.datasets.occlusion import Occluded, elsewhere, hull
+from medprobe.diagnostics.evidence import Evidence
+from medprobe.fixtures.datasets.dataset import ImageFile
+from medprobe.fixtures.datasets.images import UnreadableImage
+from medprobe.fixtures.datasets.lesions.occlusion import Occluded, elsewhere, hull
+from medprobe.fixtures.datasets.lesions.places import read_masks
 
 Ints = NDArray[np.int64]
 

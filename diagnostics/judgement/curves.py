@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from diagnostics import scores
-from diagnostics.judging import Resamples, interval
-from diagnostics.probing import Reading
-from diagnostics.readings import order
-from diagnostics.records import Curves, Layer
+from medprobe.diagnostics.judgement import scores
+from medprobe.diagnostics.judgement.verdicts import Resamples, interval
+from medprobe.diagnostics.probes.reader import order
+from medprobe.diagnostics.probes.ridge import Reading
+from medprobe.diagnostics.records.report import Curves, Layer
 
 Ints = NDArray[np.int64]
 

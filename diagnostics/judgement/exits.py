@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from diagnostics.probing import Reading
-from diagnostics.readings import OPTIONS_LOCUS, REFERENCE_LOCUS, order
-from diagnostics.records import Stage
-from diagnostics.scores import balanced_accuracy, first_best
+from medprobe.diagnostics.judgement.scores import balanced_accuracy, first_best
+from medprobe.diagnostics.probes.reader import OPTIONS_LOCUS, REFERENCE_LOCUS, order
+from medprobe.diagnostics.probes.ridge import Reading
+from medprobe.diagnostics.records.report import Stage
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from diagnostics import scores
-from diagnostics.curves import along
-from diagnostics.judging import ALPHA, Resamples, interval
-from diagnostics.records import Health, HealthCurve, HealthLimit, VerdictValue
+from medprobe.diagnostics.judgement import scores
+from medprobe.diagnostics.judgement.curves import along
+from medprobe.diagnostics.judgement.verdicts import ALPHA, Resamples, interval
+from medprobe.diagnostics.records.report import Health, HealthCurve, HealthLimit, VerdictValue
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

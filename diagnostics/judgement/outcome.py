@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from diagnostics.comparison_words import compared_text
-from diagnostics.headline import headline
-from diagnostics.records import Diagnosis, Gate, Report, VerdictValue, worst
+from medprobe.diagnostics.baselines.sentences import compared_text
+from medprobe.diagnostics.judgement.headline import headline
+from medprobe.diagnostics.records.report import Diagnosis, Gate, Report, VerdictValue, worst
 
 COMPARED: dict[str, VerdictValue] = {"regressed": "fail", "not_regressed": "pass", "inconclusive": "inconclusive"}
 """What a comparison with a baseline makes of a run."""

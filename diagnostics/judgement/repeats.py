@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from diagnostics import exits, folds
-from diagnostics.exits import Candidate
-from diagnostics.measurement import Measurement, Progress
-from diagnostics.readings import Reader
-from diagnostics.records import Stage
-from diagnostics.settings import Settings
-from fixtures.datasets.dataset import Dataset
+from medprobe.diagnostics.extraction.measurement import Measurement, Progress
+from medprobe.diagnostics.judgement import exits
+from medprobe.diagnostics.judgement.exits import Candidate
+from medprobe.diagnostics.probes import folds
+from medprobe.diagnostics.probes.reader import Reader
+from medprobe.diagnostics.records.report import Stage
+from medprobe.diagnostics.settings import Settings
+from medprobe.fixtures.datasets.dataset import Dataset
 
 
 def exits_by_fold_seed(

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from diagnostics.records import (
+from medprobe.diagnostics.judgement.scores import signal
+from medprobe.diagnostics.records.report import (
     CHAIN,
     FAILURE_MODES,
     STAGES,
@@ -20,7 +21,6 @@ from diagnostics.records import (
     VerdictValue,
     worst,
 )
-from diagnostics.scores import signal
 
 N_RESAMPLES = 5000
 ALPHA = 0.05
@@ -230,7 +230,7 @@ def judge(
     the p-value `null_p`. `limits` are scores already judged: the worst of them and of the link's own verdict is the
     link's.
     """
-    from diagnostics.scores import balanced_accuracy
+    from medprobe.diagnostics.judgement.scores import balanced_accuracy
 
     point = {place: signal(balanced_accuracy(labels, predictions[place], n_classes), n_classes) for place in CHAIN}
     drawn = {place: resamples.signal(predictions[place], place) for place in CHAIN}

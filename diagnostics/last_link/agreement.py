@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from diagnostics.evidence import Evidence
-from diagnostics.judging import interval
+from medprobe.diagnostics.evidence import Evidence
+from medprobe.diagnostics.judgement.verdicts import interval
 
 LEAST = 0.05
 """Share of the texts naming a class that may name another than the likeliest option. Greedy decoding writes what is

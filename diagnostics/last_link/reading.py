@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from diagnostics.answers import OPTION_SCORE, refuses
-from diagnostics.asking import ask, blank, images_at, likeliest
-from diagnostics.evidence import Evidence, said_classes
-from diagnostics.judging import interval
-from diagnostics.last_link.calibration import calibrated
-from diagnostics.last_link.rewording import reversed_options
-from diagnostics.measurement import OPTIONS, RANDOM_TOKENS
-from diagnostics.probing import read
-from diagnostics.readings import OPTIONS_LOCUS
-from diagnostics.records import AnswerReading, Difference, Rewording, Steps
+from medprobe.diagnostics.evidence import Evidence, said_classes
+from medprobe.diagnostics.extraction.answers import OPTION_SCORE, refuses
+from medprobe.diagnostics.extraction.ask_again import ask, blank, images_at, likeliest
+from medprobe.diagnostics.extraction.measurement import OPTIONS, RANDOM_TOKENS
+from medprobe.diagnostics.judgement.verdicts import interval
+from medprobe.diagnostics.last_link.calibration import calibrated
+from medprobe.diagnostics.last_link.rewording import reversed_options
+from medprobe.diagnostics.probes.reader import OPTIONS_LOCUS
+from medprobe.diagnostics.probes.ridge import read
+from medprobe.diagnostics.records.report import AnswerReading, Difference, Rewording, Steps
 
 Ints = NDArray[np.int64]
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fixtures.models.memory import BYTES
-from fixtures.models.prompt_tokens import NoTokenizer, answer_tokens, text_tokens
-from fixtures.models.registry import ModelSpec
-from fixtures.models.shapes import Shape, UnknownArchitecture, architectures, shape_of
+from medprobe.fixtures.models.registry import ModelSpec
+from medprobe.fixtures.models.size.memory import BYTES
+from medprobe.fixtures.models.size.prompt_tokens import NoTokenizer, answer_tokens, text_tokens
+from medprobe.fixtures.models.size.shapes import Shape, UnknownArchitecture, architectures, shape_of
 
 CHARACTERS = 4
 """Characters a token, where no tokenizer is at hand."""
@@ -68,7 +68,7 @@ def describe(spec: ModelSpec, dtype: str | None, processor: str | None) -> Check
 
 
 def _published(spec: ModelSpec) -> dict[str, Any] | None:
-    from fixtures.models.registry import registry
+    from medprobe.fixtures.models.registry import registry
 
     aliases = {alias for alias, entry in registry().items() if entry is spec.entry}
     return next((sizes for sizes in architectures().values() if aliases & set(sizes["of"])), None)

@@ -6,18 +6,18 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from diagnostics.evidence import SAMPLE
-from diagnostics.last_link.rewording import reversed_options
-from diagnostics.measurement import SHARD, answer_length
-from diagnostics.planning.checkpoint import Checkpoint
-from diagnostics.planning.gpus import BANDWIDTH, COMPUTE, RUNTIME, Gpu
-from diagnostics.planning.pictures import Pictures
-from diagnostics.settings import BATCH_SIZE, Settings
-from fixtures.models import memory
-from fixtures.models.image_tokens import Seen, seen
-from fixtures.models.memory import BYTES, Batch
-from fixtures.models.registry import ModelSpec
-from fixtures.models.shapes import Shape
+from medprobe.diagnostics.evidence import SAMPLE
+from medprobe.diagnostics.extraction.measurement import SHARD, answer_length
+from medprobe.diagnostics.last_link.rewording import reversed_options
+from medprobe.diagnostics.planning.checkpoint import Checkpoint
+from medprobe.diagnostics.planning.gpus import BANDWIDTH, COMPUTE, RUNTIME, Gpu
+from medprobe.diagnostics.planning.pictures import Pictures
+from medprobe.diagnostics.settings import BATCH_SIZE, Settings
+from medprobe.fixtures.models.registry import ModelSpec
+from medprobe.fixtures.models.size import memory
+from medprobe.fixtures.models.size.image_tokens import Seen, seen
+from medprobe.fixtures.models.size.memory import BYTES, Batch
+from medprobe.fixtures.models.size.shapes import Shape
 
 RANDOM_DRAWS = 5
 """Sets of random tokens whose likelihoods are kept beside those of the options."""

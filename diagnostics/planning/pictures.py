@@ -7,12 +7,12 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-import fixtures.datasets
-from fixtures.datasets.dataset import open_dataset
-from fixtures.datasets.facts import file_facts
-from fixtures.datasets.manifest import load_manifest
+from medprobe.fixtures.datasets import catalog
+from medprobe.fixtures.datasets.dataset import open_dataset
+from medprobe.fixtures.datasets.facts import file_facts
+from medprobe.fixtures.datasets.manifest import load_manifest
 
-FACTS = Path(fixtures.datasets.__file__).with_name("published.toml")
+FACTS = catalog.PUBLISHED / "facts.toml"
 
 
 @dataclass(frozen=True)

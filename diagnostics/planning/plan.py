@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from diagnostics.planning.cost import Cost
-from diagnostics.planning.gpus import BANDWIDTH, COMPUTE, RUNTIME, Gpu
-from diagnostics.planning.makespan import Job, shards, whole_models
+from medprobe.diagnostics.planning.cost import Cost
+from medprobe.diagnostics.planning.gpus import BANDWIDTH, COMPUTE, RUNTIME, Gpu
+from medprobe.diagnostics.planning.makespan import Job, shards, whole_models
 
 N_GPUS = (1, 2, 4, 8, 16, 32, 64)
 CONDITIONS = (1, 2)

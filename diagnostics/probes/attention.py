@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from diagnostics.probing import Reading, constant_columns
-from diagnostics.scores import balanced_accuracy
+from medprobe.diagnostics.judgement.scores import balanced_accuracy
+from medprobe.diagnostics.probes.ridge import Reading, constant_columns
 
 REGIONS = 16
 HEADS, WIDTH = 4, 64

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from diagnostics.probing import Reading, standardise
-from diagnostics.scores import balanced_accuracy
+from medprobe.diagnostics.judgement.scores import balanced_accuracy
+from medprobe.diagnostics.probes.ridge import Reading, standardise
 
 HIDDEN, DROPOUT, LEARNING_RATE, WARM_UP, EPOCHS, BATCH = 256, 0.1, 1e-4, 0.05, 20, 4
 

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from diagnostics import store
-from diagnostics.probing import Reading, read_beside, read_label_sets
+from medprobe.diagnostics import store
+from medprobe.diagnostics.probes.ridge import Reading, read_beside, read_label_sets
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

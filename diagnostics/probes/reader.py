@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from diagnostics import store
-from diagnostics.measurement import OPTIONS, Measurement, Progress
-from diagnostics.permutations import Permuted
-from diagnostics.probing import PROBES, Reading, read
-from diagnostics.records import STAGES
-from diagnostics.settings import Settings
-from fixtures.datasets.dataset import Dataset
+from medprobe.diagnostics import store
+from medprobe.diagnostics.extraction.measurement import OPTIONS, Measurement, Progress
+from medprobe.diagnostics.probes.permutations import Permuted
+from medprobe.diagnostics.probes.ridge import PROBES, Reading, read
+from medprobe.diagnostics.records.report import STAGES
+from medprobe.diagnostics.settings import Settings
+from medprobe.fixtures.datasets.dataset import Dataset
 
 REFERENCE_LOCUS = "reference"
 OPTIONS_LOCUS = "answer.0.options"
@@ -77,7 +77,7 @@ class Reader:
 
     def _mlp(self, arrays: Iterable[str]) -> dict[str, Reading]:
         """The paper's probe at those of `arrays` that the store has no reading of, trained together."""
-        from diagnostics.mlp_probe import read_mlp_loci
+        from medprobe.diagnostics.probes.mlp import read_mlp_loci
 
         unread = [name for name in arrays if not store.holds(self.settings.store, self._name(name))]
         features = [self.measured.array(name) for name in unread]
@@ -104,7 +104,7 @@ class Reader:
         """Under `--engine ray`, read what the store lacks of these readings on the cluster; `keep` leaves it there."""
         if self.settings.engine == "local":
             return
-        from diagnostics.spread import spread
+        from medprobe.diagnostics.extraction.ray_tasks import spread
 
         unread = [name for name in arrays if not store.holds(self.settings.store, self._name(name, **content))]
         tasks = ((name, partial(read_it, self.measured.array(name))) for name in unread)
@@ -161,7 +161,7 @@ class Reader:
 
 def _attend(regions: Floats, labels: Ints, folds: Ints, seed: int) -> Reading:
     # Imports torch, which a run that finds every reading in the store does without.
-    from diagnostics.attention_probe import read_attention
+    from medprobe.diagnostics.probes.attention import read_attention
 
     return read_attention(regions, labels, folds, seed)
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from diagnostics.scores import first_best
+from medprobe.diagnostics.judgement.scores import first_best
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -74,7 +74,7 @@ def read(
 ) -> Reading:
     """Train `probe` on [n_images, width] features in every fold and predict the images held out."""
     if probe == "mlp":
-        from diagnostics.mlp_probe import read_mlp
+        from medprobe.diagnostics.probes.mlp import read_mlp
 
         return read_mlp(features, labels, groups, folds, seed)
     return read_ridge(features, labels, groups, folds)

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from PIL.Image import Image, Resampling
 from torch import Tensor
 
-from diagnostics.references.presets import UnknownReference
-from fixtures.datasets.dataset import ImageFile
-from fixtures.datasets.images import open_image
+from medprobe.diagnostics.references.presets import UnknownReference
+from medprobe.fixtures.datasets.dataset import ImageFile
+from medprobe.fixtures.datasets.images import open_image
 
 WEIGHTS = "model.safetensors"
 BATCH = 32

@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from diagnostics import store
-from diagnostics.measurement import Progress
-from diagnostics.probing import Reading, best, read
-from diagnostics.records import Reference
-from diagnostics.references import presets
-from diagnostics.settings import Settings
-from fixtures.datasets.dataset import ImageFile
-from fixtures.datasets.images import open_image
+from medprobe.diagnostics import store
+from medprobe.diagnostics.extraction.measurement import Progress
+from medprobe.diagnostics.probes.ridge import Reading, best, read
+from medprobe.diagnostics.records.report import Reference
+from medprobe.diagnostics.references import presets
+from medprobe.diagnostics.settings import Settings
+from medprobe.fixtures.datasets.dataset import ImageFile
+from medprobe.fixtures.datasets.images import open_image
 
 Ints = NDArray[np.int64]
 Found = tuple[Reading, Reference]
@@ -58,8 +58,8 @@ def read_reference(rows: Rows, settings: Settings, progress: Progress) -> Found:
 
 
 def _kmeans(network: str, rows: Rows, settings: Settings, progress: Progress) -> Found:
-    from diagnostics.attention_probe import read_attention
-    from diagnostics.references import kmeans
+    from medprobe.diagnostics.probes.attention import read_attention
+    from medprobe.diagnostics.references import kmeans
 
     progress("reading the reference", 0, 1)
     regions = kmeans_regions(rows.images, settings)
@@ -80,7 +80,7 @@ def _kmeans(network: str, rows: Rows, settings: Settings, progress: Progress) ->
 
 def kmeans_regions(images: Sequence[ImageFile], settings: Settings) -> NDArray[np.float32]:
     """[n_images, regions, filters] of the default reference, remembered, since the permutation null reads them too."""
-    from diagnostics.references import kmeans
+    from medprobe.diagnostics.references import kmeans
 
     def compute() -> dict[str, NDArray[np.float32]]:
         pixels = np.stack([kmeans.pixels(open_image(image)) for image in images])
@@ -91,7 +91,7 @@ def kmeans_regions(images: Sequence[ImageFile], settings: Settings) -> NDArray[n
 
 
 def _timm(network: str, rows: Rows, settings: Settings, progress: Progress) -> Found:
-    from diagnostics.references import networks, training
+    from medprobe.diagnostics.references import networks, training
 
     try:
         weights = networks.weights_at_hand(network, settings.offline)

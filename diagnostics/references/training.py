@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from diagnostics.probing import Reading
-from diagnostics.references.networks import Sight, device
-from diagnostics.scores import balanced_accuracy
+from medprobe.diagnostics.judgement.scores import balanced_accuracy
+from medprobe.diagnostics.probes.ridge import Reading
+from medprobe.diagnostics.references.networks import Sight, device
 
 Ints = NDArray[np.int64]
 Bytes = NDArray[np.uint8]

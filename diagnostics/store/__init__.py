@@ -4,12 +4,12 @@
 URL, `upkeep` lists, checks and removes.
 """
 
-from diagnostics.store.content import key
-from diagnostics.store.files import BrokenFile, StoreError
-from diagnostics.store.mirror import located, push
-from diagnostics.store.readings import holds, remembered
-from diagnostics.store.running import in_use
-from diagnostics.store.shards import Folder, Shard
+from medprobe.diagnostics.store.content import key
+from medprobe.diagnostics.store.files import BrokenFile, StoreError
+from medprobe.diagnostics.store.mirror import located, push
+from medprobe.diagnostics.store.readings import holds, remembered
+from medprobe.diagnostics.store.running import in_use
+from medprobe.diagnostics.store.shards import Folder, Shard
 
 __all__ = [
     "BrokenFile",

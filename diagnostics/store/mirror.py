@@ -15,8 +15,8 @@ import warnings
 from contextlib import suppress
 from pathlib import Path
 
-from diagnostics.store.files import BrokenFile, StoreError, arrays, settle
-from diagnostics.wording import holds_secret, masked
+from medprobe.diagnostics.outside_text import holds_secret, masked
+from medprobe.diagnostics.store.files import BrokenFile, StoreError, arrays, settle
 
 MARK = "mirror"
 FINISHED = re.compile(r"[0-9a-f]{32}/(?:[0-9a-f]{16}\.safetensors|about\.json)|readings/[0-9a-f]{32}\.safetensors")

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from diagnostics.store import mirror
-from diagnostics.store.files import BrokenFile, arrays, locked, set_aside, write
+from medprobe.diagnostics.store import mirror
+from medprobe.diagnostics.store.files import BrokenFile, arrays, locked, set_aside, write
 
 Arrays = dict[str, NDArray[Any]]
 READINGS = "readings"

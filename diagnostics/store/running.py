@@ -9,7 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from diagnostics.store.files import StoreError, locked
+from medprobe.diagnostics.store.files import StoreError, locked
 
 RUNNING = ".running"
 

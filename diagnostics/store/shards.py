@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from diagnostics.store import mirror
-from diagnostics.store.files import (
+from medprobe.diagnostics.store import mirror
+from medprobe.diagnostics.store.files import (
     SUMS,
     BrokenFile,
     StoreError,

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from diagnostics.store.content import NAME
-from diagnostics.store.files import SUMS, BrokenFile, arrays, metadata, set_aside
-from diagnostics.store.readings import READINGS
-from diagnostics.store.running import alone
-from diagnostics.store.shards import ABOUT, USES, Folder
+from medprobe.diagnostics.store.content import NAME
+from medprobe.diagnostics.store.files import SUMS, BrokenFile, arrays, metadata, set_aside
+from medprobe.diagnostics.store.readings import READINGS
+from medprobe.diagnostics.store.running import alone
+from medprobe.diagnostics.store.shards import ABOUT, USES, Folder
 
 LEFT = ("*.broken", ".draft.*")
 """What broken files and killed writers leave."""

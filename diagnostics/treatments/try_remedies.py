@@ -8,18 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from diagnostics import store
-from diagnostics.asking import ask, blank, images_at
-from diagnostics.evidence import Evidence
-from diagnostics.judging import ALPHA, Resamples, interval
-from diagnostics.last_link.calibration import calibrated
-from diagnostics.last_link.rewording import reversed_options
-from diagnostics.measurement import OPTIONS
-from diagnostics.readings import OPTIONS_LOCUS
-from diagnostics.records import Difference, RemedyName, Treatment, Treatments
-from diagnostics.treatments import remedies
-from fixtures.datasets.alterations import Noised
-from fixtures.datasets.dataset import ImageFile
+from medprobe.diagnostics import store
+from medprobe.diagnostics.evidence import Evidence
+from medprobe.diagnostics.extraction.ask_again import ask, blank, images_at
+from medprobe.diagnostics.extraction.measurement import OPTIONS
+from medprobe.diagnostics.judgement.verdicts import ALPHA, Resamples, interval
+from medprobe.diagnostics.last_link.calibration import calibrated
+from medprobe.diagnostics.last_link.rewording import reversed_options
+from medprobe.diagnostics.probes.reader import OPTIONS_LOCUS
+from medprobe.diagnostics.records.report import Difference, RemedyName, Treatment, Treatments
+from medprobe.diagnostics.treatments import remedies
+from medprobe.fixtures.datasets.dataset import ImageFile
+from medprobe.fixtures.datasets.lesions.alterations import Noised
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -105,7 +105,7 @@ def _try_all(evidence: Evidence, rows: Ints) -> Iterator[Tried]:
 
 def _guided(evidence: Evidence, own: Floats) -> Tried:
     def compute() -> dict[str, NDArray[np.float32]]:
-        from diagnostics.treatments.unseen import score_unseen
+        from medprobe.diagnostics.treatments.unseen import score_unseen
 
         return {"scores": score_unseen(evidence)}
 

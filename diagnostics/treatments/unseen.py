@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from diagnostics.evidence import Evidence
-from diagnostics.extraction import options_of, prefill, score_options
-from fixtures.models.chat import words
+from medprobe.diagnostics.evidence import Evidence
+from medprobe.diagnostics.extraction.extractor import options_of, prefill, score_options
+from medprobe.fixtures.models.chat import words
 
 
 @torch.inference_mode()

@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from diagnostics.extraction import Inputs, end_tokens
-from fixtures.models.answer_tokens import writings
-from fixtures.models.chat import conversation
-from fixtures.models.loading import LoadedModel
+from medprobe.diagnostics.extraction.extractor import Inputs, end_tokens
+from medprobe.fixtures.models.answer_tokens import writings
+from medprobe.fixtures.models.chat import conversation
+from medprobe.fixtures.models.loading import LoadedModel
 
 NO_TARGET = -100
 GROWING = ("attention_mask", "token_type_ids", "mm_token_type_ids")

@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from PIL.Image import Image
 from torch import Tensor, nn
 
-from diagnostics.extraction import Inputs, prepared, tower_exits
-from diagnostics.tuning.answered import answered, answers_of, negative_log_likelihood
-from diagnostics.tuning.plan import Plan, TuneError
-from fixtures.models.loading import LoadedModel
+from medprobe.diagnostics.extraction.extractor import Inputs, prepared, tower_exits
+from medprobe.diagnostics.tuning.answered import answered, answers_of, negative_log_likelihood
+from medprobe.diagnostics.tuning.plan import Plan, TuneError
+from medprobe.fixtures.models.loading import LoadedModel
 
 
 class Learner(nn.Module):

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fixtures.datasets import catalog
-from fixtures.datasets.dataset import Dataset, ImageFile
-from fixtures.datasets.manifest import DataError, load_manifest
-from fixtures.datasets.selection import draw, sample
+from medprobe.fixtures.datasets import catalog
+from medprobe.fixtures.datasets.dataset import Dataset, ImageFile
+from medprobe.fixtures.datasets.manifest import DataError, load_manifest
+from medprobe.fixtures.datasets.selection import draw, sample
 
 LEAST = 3
 """Held-out patients of a class, which a diagnosis needs for its folds."""

@@ -15,16 +15,16 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from diagnostics.ahead import ahead
-from diagnostics.store.files import settle
-from diagnostics.tuning import loss_curve, schedule
-from diagnostics.tuning.patients import Images, Sides, held_out_manifest, split
-from diagnostics.tuning.plan import Plan, TuneError
-from fixtures.datasets.dataset import Dataset, open_dataset
-from fixtures.datasets.images import UnreadableImage, open_image
-from fixtures.datasets.manifest import load_manifest
-from fixtures.models.fingerprint import fingerprint
-from fixtures.models.registry import ModelSpec
+from medprobe.diagnostics.extraction.ahead import ahead
+from medprobe.diagnostics.store.files import settle
+from medprobe.diagnostics.tuning import loss_curve, schedule
+from medprobe.diagnostics.tuning.patients import Images, Sides, held_out_manifest, split
+from medprobe.diagnostics.tuning.plan import Plan, TuneError
+from medprobe.fixtures.datasets.dataset import Dataset, open_dataset
+from medprobe.fixtures.datasets.images import UnreadableImage, open_image
+from medprobe.fixtures.datasets.manifest import load_manifest
+from medprobe.fixtures.models.fingerprint import fingerprint
+from medprobe.fixtures.models.registry import ModelSpec
 
 HELD_OUT, FACTS, STATES, HEAD = "held-out.toml", "tuning.json", "state", "head.safetensors"
 LOCK = ".lock"
@@ -125,9 +125,9 @@ def _train(
     import torch
     from accelerate.utils import set_seed
 
-    from diagnostics.tuning.learners import learner_of
-    from diagnostics.tuning.states import States
-    from fixtures.models.loading import load
+    from medprobe.diagnostics.tuning.learners import learner_of
+    from medprobe.diagnostics.tuning.states import States
+    from medprobe.fixtures.models.loading import load
 
     # Weights are read where this process computes; on the CPU `load` looks whether they fit.
     device = None if accelerator.device.type == "cpu" else str(accelerator.device)

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from diagnostics.tuning.learners import Learner
+from medprobe.diagnostics.tuning.learners import Learner
 
 DRAFT, STEP = "draft", "step-"
 TRAINED, LOSSES = "trained.safetensors", "losses.json"

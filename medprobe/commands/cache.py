@@ -17,11 +17,11 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from diagnostics.store.files import StoreError
-from diagnostics.store.mirror import located
-from diagnostics.store.upkeep import Item, chosen, items, remove, verify
-from diagnostics.typed import amount
-from diagnostics.wording import say
+from medprobe.diagnostics.outside_text import say
+from medprobe.diagnostics.store.files import StoreError
+from medprobe.diagnostics.store.mirror import located
+from medprobe.diagnostics.store.upkeep import Item, chosen, items, remove, verify
+from medprobe.diagnostics.typed import amount
 
 GB = 1e9
 DAY = 86400.0

@@ -19,12 +19,12 @@ from typing import NoReturn
 
 import pytest
 
-from diagnostics.wording import say
-from fixtures.models.registry import ModelError
 from medprobe.command import diagnose
-from plugins.call import adapter_folder, model_of
-from plugins.project import Alias, CallError, read
-from plugins.report.comparison import ComparisonError, compare
+from medprobe.diagnostics.outside_text import say
+from medprobe.fixtures.models.registry import ModelError
+from medprobe.plugins.call import adapter_folder, model_of
+from medprobe.plugins.project import Alias, CallError, read
+from medprobe.plugins.report.comparison import ComparisonError, compare
 
 SETTLED = ("--against", "--tuned-from", "--shard", "--plan", "--list-models")
 """Options that are given to the two runs here, or under which they would diagnose nothing."""

@@ -19,15 +19,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from diagnostics.tuning.plan import PARTS, Plan, TuneError
-from diagnostics.typed import above_zero, count, seed, share
-from diagnostics.wording import say
-from fixtures.datasets import catalog
-from fixtures.datasets.dataset import check_dataset
-from fixtures.datasets.manifest import DataError
-from fixtures.models.registry import ModelError, ModelSpec, read_modules
-from plugins.call import brought, model_of
-from plugins.project import CallError, Config, read
+from medprobe.diagnostics.outside_text import say
+from medprobe.diagnostics.tuning.plan import PARTS, Plan, TuneError
+from medprobe.diagnostics.typed import above_zero, count, seed, share
+from medprobe.fixtures.datasets import catalog
+from medprobe.fixtures.datasets.dataset import check_dataset
+from medprobe.fixtures.datasets.manifest import DataError
+from medprobe.fixtures.models.registry import ModelError, ModelSpec, read_modules
+from medprobe.plugins.call import brought, model_of
+from medprobe.plugins.project import CallError, Config, read
 
 STOPPED = 130
 """The exit code of a process that Ctrl-C ended."""
@@ -57,9 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (CallError, ModelError, DataError) as error:
         return _refused(error, 4)
     warnings.filterwarnings("ignore", category=FutureWarning)  # libraries among themselves
-    from diagnostics.tuning.run import Refused, tune
-    from fixtures.models.anatomy import AnatomyError
-    from fixtures.models.refusals import LoadError
+    from medprobe.diagnostics.tuning.run import Refused, tune
+    from medprobe.fixtures.models.anatomy import AnatomyError
+    from medprobe.fixtures.models.refusals import LoadError
 
     try:
         tuned = tune(call.model, call.manifest, call.out, call.plan, call.data_root, call.loading, _say)

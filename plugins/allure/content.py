@@ -5,13 +5,13 @@ from __future__ import annotations
 from html import escape
 from typing import NamedTuple
 
-from diagnostics.comparison_words import all_changes
-from diagnostics.headline import LAST, MODE_NAMES, claim, settled
-from diagnostics.outcome import COMPARED, gate_sentence
-from diagnostics.records import Diagnosis, Gate, Stage, VerdictValue
-from plugins.report.advice import next_steps
-from plugins.report.text import interval, percent, points, signed
-from plugins.report.words import links, span, verdict_sentence
+from medprobe.diagnostics.baselines.sentences import all_changes
+from medprobe.diagnostics.judgement.headline import LAST, MODE_NAMES, claim, settled
+from medprobe.diagnostics.judgement.outcome import COMPARED, gate_sentence
+from medprobe.diagnostics.records.report import Diagnosis, Gate, Stage, VerdictValue
+from medprobe.plugins.report.sections.advice import next_steps
+from medprobe.plugins.report.sections.sentences import links, span, verdict_sentence
+from medprobe.plugins.report.text import interval, percent, points, signed
 
 REGRESSION = "regression"
 STORIES: dict[str, str] = {**{str(mode): name for mode, name in MODE_NAMES.items()}, REGRESSION: REGRESSION}

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from diagnostics.records import Report
-from diagnostics.wording import masked
-from plugins.allure.content import STORIES
-from plugins.call import Call
-from plugins.report.files import write_text
+from medprobe.diagnostics.outside_text import masked
+from medprobe.diagnostics.records.report import Report
+from medprobe.plugins.allure.content import STORIES
+from medprobe.plugins.call import Call
+from medprobe.plugins.report.outputs.files import write_text
 
 HISTORY = "allure-history.jsonl"
 CATEGORIES: list[dict[str, Any]] = [

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from diagnostics.records import Diagnosis
-from plugins.allure import content
-from plugins.diagnosing import pair_of
-from plugins.options import CALL
-from plugins.reporting import REPORT
+from medprobe.diagnostics.records.report import Diagnosis
+from medprobe.plugins.allure import content
+from medprobe.plugins.options import CALL
+from medprobe.plugins.run.diagnosing import pair_of
+from medprobe.plugins.run.reporting import REPORT
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -38,7 +38,7 @@ class AllureReport:
         if isinstance(result, Diagnosis):
             import allure
 
-            from plugins.report.chart import curve_svg
+            from medprobe.plugins.report.pictures.chart import curve_svg
 
             if (svg := curve_svg(result)) is not None:
                 allure.attach(svg, "accuracy by layer", allure.attachment_type.SVG)
@@ -82,10 +82,10 @@ class AllureReport:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Follows the hook that makes the report, which comes first."""
         if not hasattr(session.config, "workerinput"):
-            from plugins.allure import beside
+            from medprobe.plugins.allure import files
 
             call, report = session.config.stash[CALL], session.config.stash.get(REPORT, None)
-            beside.write(self.folder, call, report, session.config.invocation_params.dir)
+            files.write(self.folder, call, report, session.config.invocation_params.dir)
 
 
 def _write(step: content.Step) -> None:

@@ -19,14 +19,15 @@ from urllib.parse import quote
 
 from pydantic import ValidationError
 
-from diagnostics.records import Report
-from diagnostics.wording import say
-from plugins.report import matrix, multiples
-from plugins.report.entries import Entry, cautions, lineage, merge
-from plugins.report.files import write_text
-from plugins.report.rendering import TEMPLATES, environment
-from plugins.report.table import csv_text, markdown_text, rows_of
-from plugins.report.view import folder_names
+from medprobe.diagnostics.outside_text import say
+from medprobe.diagnostics.records.report import Report
+from medprobe.plugins.report.entries import Entry, cautions, lineage, merge
+from medprobe.plugins.report.outputs import matrix
+from medprobe.plugins.report.outputs.files import write_text
+from medprobe.plugins.report.outputs.rendering import TEMPLATES, environment
+from medprobe.plugins.report.outputs.table import csv_text, markdown_text, rows_of
+from medprobe.plugins.report.pictures import curve_grid
+from medprobe.plugins.report.sections.page import folder_names
 
 FILES = ("comparison.html", "comparison.csv", "comparison.md", "curves.html")
 
@@ -74,7 +75,7 @@ def write(entries: list[Entry], folder: Path, notes: Sequence[str] = ()) -> list
         script_hash=b64encode(sha256(script.encode()).digest()).decode(),
     )
     rows = rows_of(entries, ordered)
-    curves = jinja.get_template("curves.html").render(**multiples.view(entries, ordered), notes=told)
+    curves = jinja.get_template("curves.html").render(**curve_grid.view(entries, ordered), notes=told)
     texts = (html, csv_text(rows), markdown_text(rows), curves)
     return [write_text(folder / name, text) for name, text in zip(FILES, texts, strict=True)]
 

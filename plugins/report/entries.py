@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from diagnostics.records import Diagnosis
-from fixtures.models.registry import registry
+from medprobe.diagnostics.records.report import Diagnosis
+from medprobe.fixtures.models.registry import registry
 
 QUESTION = {"data_fingerprint": "images", "prompt": "prompt", "probe": "probe"}
 """Settings without which two signals do not answer one question, with the word for each."""

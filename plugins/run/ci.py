@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from diagnostics.outcome import COMPARED, brief_outcome, gate_sentence
-from diagnostics.records import Diagnosis, Report
-from diagnostics.wording import one_line
-from plugins.call import Call
-from plugins.options import CALL
-from plugins.project import CONFIG
-from plugins.report.files import write_text
-from plugins.report.markdown import LIMIT, job_summary
-from plugins.report.terminal import diagnosis_lines
-from plugins.report.words import links
-from plugins.reporting import REPORT
+from medprobe.diagnostics.judgement.outcome import COMPARED, brief_outcome, gate_sentence
+from medprobe.diagnostics.outside_text import one_line
+from medprobe.diagnostics.records.report import Diagnosis, Report
+from medprobe.plugins.call import Call
+from medprobe.plugins.options import CALL
+from medprobe.plugins.project import CONFIG
+from medprobe.plugins.report.outputs.files import write_text
+from medprobe.plugins.report.outputs.markdown import LIMIT, job_summary
+from medprobe.plugins.report.outputs.terminal import diagnosis_lines
+from medprobe.plugins.report.sections.sentences import links
+from medprobe.plugins.run.reporting import REPORT
 
 COLOURS = {"pass": "brightgreen", "fail": "red", "inconclusive": "yellow", None: "lightgrey"}
 LONGEST = 4000

@@ -7,14 +7,14 @@ from typing import NoReturn
 
 import pytest
 
-from diagnostics.baseline import BaselineError
-from diagnostics.loader import Loader
-from diagnostics.records import Diagnosis, Predictions
-from diagnostics.wording import one_line
-from plugins.call import Call, Pair
-from plugins.options import CALL
-from plugins.progress import reported
-from plugins.report.files import write_text
+from medprobe.diagnostics.baselines.baseline import BaselineError
+from medprobe.diagnostics.extraction.model_on_demand import Loader
+from medprobe.diagnostics.outside_text import one_line
+from medprobe.diagnostics.records.report import Diagnosis, Predictions
+from medprobe.plugins.call import Call, Pair
+from medprobe.plugins.options import CALL
+from medprobe.plugins.report.outputs.files import write_text
+from medprobe.plugins.run.progress import reported
 
 LOADER = pytest.StashKey[Loader]()
 """Of the model that this process looked at last, so that a model is loaded once for all its data sets."""
@@ -73,7 +73,7 @@ def diagnosis(request: pytest.FixtureRequest) -> Diagnosis:
     loader = config.stash[LOADER]
     if settings.shard is not None:
         _extract_part(pair, loader, path)
-    from diagnostics.diagnosis import diagnose
+    from medprobe.diagnostics.diagnosis import diagnose
 
     with reported(path.parent, pair.id) as progress:
         result, predictions = diagnose(pair.model, pair.dataset.name, pair.dataset.manifest, settings, progress, loader)
@@ -94,8 +94,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 def _extract_part(pair: Pair, loader: Loader, path: Path) -> NoReturn:
     """Skip what would judge, once the store holds the part that `--shard` names."""
-    from diagnostics.diagnosis import sentence
-    from diagnostics.parts import extract_part
+    from medprobe.diagnostics.diagnosis import sentence
+    from medprobe.diagnostics.extraction.shard import extract_part
 
     name = f"{pair.model.name} on {pair.dataset.name}"
     with reported(path.parent, pair.id) as progress:
@@ -112,7 +112,7 @@ def _compared(call: Call, pair: Pair, result: Diagnosis, predictions: Prediction
     """The diagnosis with what the comparison with its baseline adds."""
     if pair not in call.baseline:
         return result
-    from diagnostics.regression import record
+    from medprobe.diagnostics.baselines.regression import record
 
     thresholds, names = call.settings.thresholds, (pair.model.name, pair.dataset.name)
     margins, drop = thresholds.margins(*names), thresholds.health_limits(*names).largest_drop

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from plugins.options import CALL, CHECKS
+from medprobe.plugins.options import CALL, CHECKS
 
 REGRESSION = "test_regression"
 

@@ -6,7 +6,7 @@ from collections.abc import Generator
 
 import pytest
 
-from diagnostics.wording import inert
+from medprobe.diagnostics.outside_text import inert
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)

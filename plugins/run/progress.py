@@ -16,9 +16,9 @@ from typing import Any, TextIO
 
 import pytest
 
-from diagnostics.wording import one_line
-from plugins.options import CALL
-from plugins.report.files import write_text
+from medprobe.diagnostics.outside_text import one_line
+from medprobe.plugins.options import CALL
+from medprobe.plugins.report.outputs.files import write_text
 
 INTERVAL = 0.25
 """Seconds between two looks at the files, and between two lines of one process."""

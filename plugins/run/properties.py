@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from diagnostics.headline import cause_value, settled
-from diagnostics.records import Diagnosis
-from diagnostics.wording import one_line
-from plugins.diagnosing import mode_of, pair_of
+from medprobe.diagnostics.judgement.headline import cause_value, settled
+from medprobe.diagnostics.outside_text import one_line
+from medprobe.diagnostics.records.report import Diagnosis
+from medprobe.plugins.run.diagnosing import mode_of, pair_of
 
 
 @pytest.hookimpl(tryfirst=True)

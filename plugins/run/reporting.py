@@ -16,19 +16,19 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from diagnostics import baseline
-from diagnostics.outcome import gate_verdicts
-from diagnostics.records import Diagnosis, Predictions, Report, worst
-from diagnostics.wording import masked, one_line
-from fixtures.datasets.dataset import ImageFile, open_dataset
-from fixtures.datasets.manifest import DataError
-from plugins.call import Call
-from plugins.diagnosing import SHARDED, handover_path
-from plugins.options import CALL
-from plugins.project import CONFIG
-from plugins.report.files import write_text
-from plugins.report.terminal import summary_lines, wrap
-from plugins.report.words import links
+from medprobe.diagnostics.baselines import baseline
+from medprobe.diagnostics.judgement.outcome import gate_verdicts
+from medprobe.diagnostics.outside_text import masked, one_line
+from medprobe.diagnostics.records.report import Diagnosis, Predictions, Report, worst
+from medprobe.fixtures.datasets.dataset import ImageFile, open_dataset
+from medprobe.fixtures.datasets.manifest import DataError
+from medprobe.plugins.call import Call
+from medprobe.plugins.options import CALL
+from medprobe.plugins.project import CONFIG
+from medprobe.plugins.report.outputs.files import write_text
+from medprobe.plugins.report.outputs.terminal import summary_lines, wrap
+from medprobe.plugins.report.sections.sentences import links
+from medprobe.plugins.run.diagnosing import SHARDED, handover_path
 
 REPORT = pytest.StashKey[Report]()
 PARTS = pytest.StashKey[list[str]]()
@@ -142,8 +142,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         outdated=_outdated(diagnoses, call),
         diagnoses=diagnoses,
     )
-    from plugins.report.files import write_report
-    from plugins.report.pages import write_pages
+    from medprobe.plugins.report.outputs.files import write_report
+    from medprobe.plugins.report.outputs.pages import write_pages
 
     try:
         with _alone(call, config.stash[STOOD]) as folder:
@@ -225,7 +225,7 @@ def _images(call: Call, report: Report) -> list[dict[str, ImageFile]]:
 
 def _keep_predictions(call: Call, report: Report, report_dir: Path) -> None:
     """Move the predictions beside the page of their diagnosis."""
-    from plugins.report.view import folder_names
+    from medprobe.plugins.report.sections.page import folder_names
 
     handed = {(pair.model.name, pair.dataset.name): handover_path(call, pair) for pair in call.pairs}
     for diagnosis, folder in zip(report.diagnoses, folder_names(report), strict=True):

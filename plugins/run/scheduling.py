@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from plugins.options import CALL
+from medprobe.plugins.options import CALL
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -30,7 +30,7 @@ def test_a_trained_stand_in_is_of_its_model_s_family() -> None:
 
 
 def test_no_patient_is_tuned_on_and_diagnosed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from fixtures.datasets.dataset import open_dataset
+    from medprobe.fixtures.datasets.dataset import open_dataset
 
     monkeypatch.setattr(curves, "DRAWN", {"drawn": 1.0})
     ((tuned, diagnosed),) = curves.data_sets(tmp_path, published=False).values()

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from benchmarks import tuning
-from diagnostics.records import Predictions
-from fixtures.phantoms import phantom_path
-from fixtures.phantoms.images import draw_dataset
+from medprobe.diagnostics.records.report import Predictions
+from medprobe.fixtures.phantoms import phantom_path
+from medprobe.fixtures.phantoms.images import draw_dataset
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNS = json.loads((ROOT / "benchmarks" / "tuning.json").read_text())["runs"]

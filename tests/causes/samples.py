@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from fixtures.phantoms import phantom_path
+from medprobe.fixtures.phantoms import phantom_path
 
 
 def renumbered(folder: Path) -> Path:
@@ -62,10 +62,10 @@ def says_something_else(folder: Path) -> Path:
     from PIL import Image
     from safetensors.torch import load_file, save_file
 
-    from fixtures.models.chat import inputs
-    from fixtures.models.loading import load
-    from fixtures.models.registry import resolve
-    from fixtures.phantoms.images import PROMPT
+    from medprobe.fixtures.models.chat import inputs
+    from medprobe.fixtures.models.loading import load
+    from medprobe.fixtures.models.registry import resolve
+    from medprobe.fixtures.phantoms.images import PROMPT
 
     loaded = load(resolve("phantom"))
     rng = np.random.default_rng(0)

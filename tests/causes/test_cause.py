@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from diagnostics.diagnosis import diagnose
-from diagnostics.records import STAGES, Diagnosis
-from diagnostics.settings import Settings
-from fixtures.models.registry import resolve
-from fixtures.phantoms import phantom_path
-from fixtures.phantoms.images import draw_dataset
+from medprobe.diagnostics.diagnosis import diagnose
+from medprobe.diagnostics.records.report import STAGES, Diagnosis
+from medprobe.diagnostics.settings import Settings
+from medprobe.fixtures.models.registry import resolve
+from medprobe.fixtures.phantoms import phantom_path
+from medprobe.fixtures.phantoms.images import draw_dataset
 from tests.causes.samples import edited, halved, renumbered, says_something_else
 
 
@@ -66,7 +66,7 @@ def test_identical_checkpoints_name_nothing(drawn, store):
 
 
 def test_a_second_run_reads_no_weights(drawn, store, monkeypatch):
-    from diagnostics.loader import Loader
+    from medprobe.diagnostics.extraction.model_on_demand import Loader
 
     first = diagnosed("phantom-llm", "phantom", drawn, store)
 
@@ -186,7 +186,7 @@ def test_another_architecture_is_said_and_the_second_checkpoint_measured_as_it_s
 
 
 def test_what_fails_while_swapping_is_a_reason(drawn, store, tmp_path, monkeypatch):
-    from diagnostics.causes.hybrids import Hybrids
+    from medprobe.diagnostics.causes.hybrids import Hybrids
 
     def fail(*_: Any) -> None:
         raise IndexError("index 7 is out of bounds for dimension 1 with size 4")
@@ -213,7 +213,7 @@ def test_what_fails_while_swapping_is_a_reason(drawn, store, tmp_path, monkeypat
 
 
 def test_an_input_that_cannot_be_brought_over_is_what_the_modules_do_not_explain(drawn, store, tmp_path, monkeypatch):
-    from fixtures.models import input_settings
+    from medprobe.fixtures.models import input_settings
 
     def refuse(*_: Any) -> None:
         raise input_settings.CannotAlter("the configuration of a model that is spread over devices cannot be changed")

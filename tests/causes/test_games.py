@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diagnostics.causes.games import Game, ends, whole, with_rest
-from diagnostics.causes.shapley import weights
-from diagnostics.records import PLACES, STAGES
+from medprobe.diagnostics.causes.games import Game, ends, whole, with_rest
+from medprobe.diagnostics.causes.shapley import weights
+from medprobe.diagnostics.records.report import PLACES, STAGES
 
 GAMES = [whole(PLACES), whole(STAGES), ends(PLACES), ends(STAGES), with_rest(whole(STAGES)), with_rest(ends(STAGES))]
 SIZES = {len(game.rows) for game in GAMES}

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from diagnostics.records import STAGES
+from medprobe.diagnostics.records.report import STAGES
 from tests.conftest import SMALL
 from tests.families import FAMILIES
 
@@ -27,14 +27,14 @@ def pictures() -> list[Image.Image]:
 
 
 def opened(folder: Path) -> Any:
-    from fixtures.models.loading import load
-    from fixtures.models.registry import resolve
+    from medprobe.fixtures.models.loading import load
+    from medprobe.fixtures.models.registry import resolve
 
     return load(resolve(str(folder)), dtype="float32")
 
 
 def plain_scores(loaded: Any) -> np.ndarray:
-    from diagnostics.extraction import Extractor
+    from medprobe.diagnostics.extraction.extractor import Extractor
 
     with Extractor(loaded, PROMPT, OPTIONS, max_new_tokens=1).hooked() as extractor:
         return extractor.read(pictures()).option_log_likelihoods
@@ -46,8 +46,8 @@ def same(one: np.ndarray, other: np.ndarray) -> None:
 
 
 def all_sixteen(anatomy: Any) -> list[tuple[int, ...]]:
-    from diagnostics.causes.pieces import depths
-    from diagnostics.causes.shapley import coalitions
+    from medprobe.diagnostics.causes.pieces import depths
+    from medprobe.diagnostics.causes.shapley import coalitions
 
     return [tuple(d * m for d, m in zip(depths(anatomy), members, strict=True)) for members in coalitions(4)]
 
@@ -82,7 +82,7 @@ def copied(original: Any, other: Any, stage: str) -> Any:
 
 class Pair:
     def __init__(self, folder: Path, other: Path) -> None:
-        from diagnostics.causes.hybrids import Hybrids
+        from medprobe.diagnostics.causes.hybrids import Hybrids
 
         self.folder = folder
         self.model, self.against = opened(folder), opened(other)
@@ -95,7 +95,7 @@ class Pair:
 
 @pytest.fixture(scope="module", params=[*FAMILIES, *(f"{family}, tied" for family in TIED)])
 def pair(request: pytest.FixtureRequest, checkpoints: dict[str, Path], tmp_path_factory: Any) -> Pair:
-    from fixtures.models.families import build_family
+    from medprobe.fixtures.phantoms.families.checkpoints import build_family
 
     family, _, tied = request.param.partition(", ")
     root = tmp_path_factory.mktemp("others")
@@ -126,7 +126,7 @@ def test_one_module_swapped_is_its_weights_copied(pair: Pair, stage: str) -> Non
 
 
 def test_what_hybrids_share_is_computed_once(pair: Pair) -> None:
-    from diagnostics.extraction import options_of
+    from medprobe.diagnostics.extraction.extractor import options_of
 
     anatomy = pair.model.anatomy
     inside = anatomy.connector.startswith(f"{anatomy.tower}.")
@@ -139,7 +139,7 @@ def test_what_hybrids_share_is_computed_once(pair: Pair) -> None:
 
 
 def test_every_weight_is_in_one_piece(pair: Pair) -> None:
-    from diagnostics.causes.pieces import depths, pieces
+    from medprobe.diagnostics.causes.pieces import depths, pieces
 
     model, anatomy = pair.model.model, pair.model.anatomy
     found = pieces(model, anatomy)
@@ -153,8 +153,8 @@ def test_a_prefix_of_layers_is_those_layers_copied(checkpoints: dict[str, Path],
     """Embeddings go with the first decoder layer."""
     import torch
 
-    from diagnostics.causes.hybrids import Hybrids
-    from fixtures.models.families import build_family
+    from medprobe.diagnostics.causes.hybrids import Hybrids
+    from medprobe.fixtures.phantoms.families.checkpoints import build_family
 
     model = opened(checkpoints["gemma3"])
     against = opened(build_family("gemma3", tmp_path / "other", seed=2, **SMALL))
@@ -173,10 +173,10 @@ def test_a_prefix_of_layers_is_those_layers_copied(checkpoints: dict[str, Path],
 def test_an_adapter_is_swapped_with_its_module(checkpoints: dict[str, Path], merge: bool) -> None:
     """A live adapter, as under quantisation, gives its layers more weights than those of the model without it."""
     peft = pytest.importorskip("peft")
-    from diagnostics.causes.hybrids import Hybrids
-    from diagnostics.causes.pieces import depths
-    from fixtures.models.anatomy import discover
-    from fixtures.models.kinship import require_kin
+    from medprobe.diagnostics.causes.hybrids import Hybrids
+    from medprobe.diagnostics.causes.pieces import depths
+    from medprobe.fixtures.models.anatomy import discover
+    from medprobe.fixtures.models.kinship import require_kin
 
     plain = opened(checkpoints["llava"])
     lora = peft.LoraConfig(r=2, target_modules=r".*language_model.*q_proj", init_lora_weights=False)

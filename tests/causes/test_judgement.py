@@ -7,10 +7,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from diagnostics.causes.games import Game, ends, whole, with_rest
-from diagnostics.causes.judgement import Finding, Signals, guilty_layer, judge
-from diagnostics.judging import Resamples
-from diagnostics.records import PLACES, STAGES, Prefix
+from medprobe.diagnostics.causes.games import Game, ends, whole, with_rest
+from medprobe.diagnostics.causes.judgement import Finding, Signals, guilty_layer, judge
+from medprobe.diagnostics.judgement.verdicts import Resamples
+from medprobe.diagnostics.records.report import PLACES, STAGES, Prefix
 
 N = 120
 LABELS = np.arange(N) % 2

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from fixtures.models.kinship import OtherArchitecture, config_difference, require_kin, visible_difference
-from fixtures.models.loading import load
-from fixtures.models.registry import ModelSpec, resolve
+from medprobe.fixtures.models.kinship import OtherArchitecture, config_difference, require_kin, visible_difference
+from medprobe.fixtures.models.loading import load
+from medprobe.fixtures.models.registry import ModelSpec, resolve
 from tests.causes.samples import renumbered
 
 
@@ -41,7 +41,7 @@ def test_other_words_under_the_same_numbers_are_refused(tmp_path):
 
 
 def test_numbers_without_weights_are_no_refusal(checkpoints):
-    from fixtures.models.input_settings import altered
+    from medprobe.fixtures.models.input_settings import altered
 
     for family, changes in (
         ("llava", {"config.vision_feature_layer": -2, "config.vision_feature_select_strategy": "full"}),

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diagnostics.causes.shapley import coalitions, weights
+from medprobe.diagnostics.causes.shapley import coalitions, weights
 
 N = 4
 SETS = coalitions(N)

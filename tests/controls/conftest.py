@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from diagnostics.evidence import Evidence, gather
-from diagnostics.settings import Settings
-from fixtures.datasets.dataset import open_dataset
-from fixtures.models.registry import resolve
-from fixtures.phantoms.images import draw_dataset
+from medprobe.diagnostics.evidence import Evidence, gather
+from medprobe.diagnostics.settings import Settings
+from medprobe.fixtures.datasets.dataset import open_dataset
+from medprobe.fixtures.models.registry import resolve
+from medprobe.fixtures.phantoms.images import draw_dataset
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from diagnostics.controls import control_task
-from diagnostics.evidence import Evidence
+from medprobe.diagnostics.controls import control_task
+from medprobe.diagnostics.evidence import Evidence
 
 
 def test_labels_are_the_patients_and_folds_part_patients() -> None:

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from diagnostics import folds
-from diagnostics.controls import battery, floors
-from diagnostics.evidence import Evidence
-from diagnostics.probing import read_ridge
-from diagnostics.scores import balanced_accuracy
-from fixtures.datasets import catalog
-from fixtures.datasets.dataset import open_dataset
-from fixtures.datasets.facts import FileFacts, file_facts
+from medprobe.diagnostics.controls import floors, run
+from medprobe.diagnostics.evidence import Evidence
+from medprobe.diagnostics.judgement.scores import balanced_accuracy
+from medprobe.diagnostics.probes import folds
+from medprobe.diagnostics.probes.ridge import read_ridge
+from medprobe.fixtures.datasets import catalog
+from medprobe.fixtures.datasets.dataset import open_dataset
+from medprobe.fixtures.datasets.facts import FileFacts, file_facts
 
 MANIFEST = """name = "sizes"
 modality = "scan"
@@ -90,17 +90,17 @@ def test_equal_files_tell_nothing(phantoms: Path, evidence_of: Callable[[Path], 
 def test_a_second_run_computes_nothing(
     phantoms: Path, evidence_of: Callable[[Path], Evidence], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = battery.run(evidence_of(phantoms))
+    first = run.run(evidence_of(phantoms))
 
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("computed again")
 
     evidence = evidence_of(phantoms)
-    monkeypatch.setattr("diagnostics.permutations.read_label_sets", refuse)
+    monkeypatch.setattr("medprobe.diagnostics.probes.permutations.read_label_sets", refuse)
     for module in ("floors", "control_task", "twin"):
-        monkeypatch.setattr(f"diagnostics.controls.{module}.read", refuse)
+        monkeypatch.setattr(f"medprobe.diagnostics.controls.{module}.read", refuse)
     monkeypatch.setattr(type(evidence.loader), "load", refuse)
-    assert battery.run(evidence) == first
+    assert run.run(evidence) == first
 
 
 def test_covid19_ct_hides_its_label_in_its_files() -> None:

@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from diagnostics import folds
-from diagnostics.controls.null import p_value, summarise
-from diagnostics.permutations import permuted_labels, scores_of
-from diagnostics.probing import read_label_sets
-from diagnostics.readings import exit_loci
-from diagnostics.scores import balanced_accuracy, signal
+from medprobe.diagnostics.controls.null import p_value, summarise
+from medprobe.diagnostics.judgement.scores import balanced_accuracy, signal
+from medprobe.diagnostics.probes import folds
+from medprobe.diagnostics.probes.permutations import permuted_labels, scores_of
+from medprobe.diagnostics.probes.reader import exit_loci
+from medprobe.diagnostics.probes.ridge import read_label_sets
 
 Ints = NDArray[np.int64]
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from diagnostics import diagnosis
-from diagnostics.evidence import gather
-from diagnostics.settings import Settings
-from fixtures.datasets.dataset import open_dataset
-from fixtures.models.registry import resolve
+from medprobe.diagnostics import diagnosis
+from medprobe.diagnostics.evidence import gather
+from medprobe.diagnostics.settings import Settings
+from medprobe.fixtures.datasets.dataset import open_dataset
+from medprobe.fixtures.models.registry import resolve
 
 
 @pytest.mark.parametrize("unit", ["patient", "image"])

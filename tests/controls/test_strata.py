@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from diagnostics.controls.strata import holding_two_classes, of_scores, signal_within
+from medprobe.diagnostics.controls.strata import holding_two_classes, of_scores, signal_within
 
 
 def test_by_hand() -> None:

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from diagnostics.controls import twin
-from diagnostics.evidence import Evidence
-from diagnostics.extraction import Extractor
-from fixtures.datasets.images import open_image
-from fixtures.models.loading import LoadedModel, load
-from fixtures.models.registry import resolve
+from medprobe.diagnostics.controls import twin
+from medprobe.diagnostics.evidence import Evidence
+from medprobe.diagnostics.extraction.extractor import Extractor
+from medprobe.fixtures.datasets.images import open_image
+from medprobe.fixtures.models.loading import LoadedModel, load
+from medprobe.fixtures.models.registry import resolve
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,9 @@ ANSWERS = ("normal", "benign", "malignant")
 
 @pytest.fixture(scope="module", params=["llava_clip", "gemma3", "qwen2_5_vl", "internvl"])
 def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    from fixtures.models.families import build_family
-    from fixtures.models.loading import load
-    from fixtures.models.registry import resolve
+    from medprobe.fixtures.models.loading import load
+    from medprobe.fixtures.models.registry import resolve
+    from medprobe.fixtures.phantoms.families.checkpoints import build_family
 
     folder = build_family(request.param, tmp_path_factory.mktemp("alternatives") / request.param, seed=1, **SMALL)
     return load(resolve(str(folder)), dtype="float32")
@@ -27,7 +27,7 @@ def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Two coloured pictures that are not square."""
-    from fixtures.datasets.dataset import ImageFile
+    from medprobe.fixtures.datasets.dataset import ImageFile
 
     folder = tmp_path_factory.mktemp("pictures")
     rng = np.random.default_rng(0)
@@ -40,9 +40,9 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def test_every_alternative_reaches_the_model_otherwise_and_gives_numbers(loaded, images):
-    from diagnostics.batches import Limit
-    from diagnostics.counterfactuals.alternatives import alternatives
-    from diagnostics.counterfactuals.asking import Asker, CannotAsk
+    from medprobe.diagnostics.counterfactuals.alternatives import alternatives
+    from medprobe.diagnostics.counterfactuals.answers import Asker, CannotAsk
+    from medprobe.diagnostics.extraction.batches import Limit
 
     asker = Asker(loaded, PROMPT, ANSWERS, Limit(8))
     own, refused = asker.seen(images), []
@@ -75,8 +75,8 @@ def _idle(loaded: Any) -> set[str]:
 
 
 def test_what_is_set_is_not_among_them(loaded):
-    from diagnostics.counterfactuals.alternatives import alternatives
-    from fixtures.models.input_settings import altered
+    from medprobe.diagnostics.counterfactuals.alternatives import alternatives
+    from medprobe.fixtures.models.input_settings import altered
 
     for one in alternatives(loaded):
         if one.picture is None and "chat_template" not in one.changes:
@@ -85,8 +85,8 @@ def test_what_is_set_is_not_among_them(loaded):
 
 
 def test_an_end_that_the_configuration_has_and_decoding_lacks_is_put_back(loaded):
-    from diagnostics.counterfactuals.alternatives import alternatives
-    from fixtures.models.input_settings import altered
+    from medprobe.diagnostics.counterfactuals.alternatives import alternatives
+    from medprobe.fixtures.models.input_settings import altered
 
     path = "generation_config.eos_token_id"
     for kept, told in (({path: None}, True), ({path: 7, "generation_config.no_repeat_ngram_size": 2}, False)):
@@ -98,8 +98,8 @@ def test_an_end_that_the_configuration_has_and_decoding_lacks_is_put_back(loaded
 
 
 def test_fewer_pixels_are_raised_fourfold_where_the_processor_counts_them(loaded):
-    from diagnostics.counterfactuals.alternatives import alternatives
-    from fixtures.models.input_settings import altered, settings
+    from medprobe.diagnostics.counterfactuals.alternatives import alternatives
+    from medprobe.fixtures.models.input_settings import altered, settings
 
     path = "image_processor.size.longest_edge"
     counts = f"{path.split('.')[0]}.merge_size" in settings(loaded) and path in settings(loaded)
@@ -109,10 +109,10 @@ def test_fewer_pixels_are_raised_fourfold_where_the_processor_counts_them(loaded
 
 
 def test_a_turn_is_written_back_as_it_was(loaded):
-    from diagnostics.counterfactuals.turns import literal, turns
-    from fixtures.models.chat import turn
-    from fixtures.models.conventions import QUESTION
-    from fixtures.models.input_settings import altered
+    from medprobe.diagnostics.counterfactuals.turns import literal, turns
+    from medprobe.fixtures.models.chat import turn
+    from medprobe.fixtures.models.conventions import QUESTION
+    from medprobe.fixtures.models.input_settings import altered
 
     made = altered(loaded, {"chat_template": literal(turn(loaded, QUESTION))})
     assert turn(made, 'Is "this"\nnormal?') == turn(loaded, 'Is "this"\nnormal?')
@@ -125,9 +125,9 @@ def test_a_turn_is_written_back_as_it_was(loaded):
 
 
 def test_a_system_line_of_the_template_can_be_left_out(loaded):
-    from diagnostics.counterfactuals.turns import turns
-    from fixtures.models.chat import turn
-    from fixtures.models.input_settings import altered, settings
+    from medprobe.diagnostics.counterfactuals.turns import turns
+    from medprobe.fixtures.models.chat import turn
+    from medprobe.fixtures.models.input_settings import altered, settings
 
     template = settings(loaded)["chat_template"]
     opening = "<start_of_turn>" if "<start_of_turn>" in template else "<|im_start|>"
@@ -144,9 +144,9 @@ def test_a_system_line_of_the_template_can_be_left_out(loaded):
 
 
 def test_a_template_without_generation_prompt_is_given_one(loaded):
-    from diagnostics.counterfactuals.turns import turns
-    from fixtures.models.chat import turn
-    from fixtures.models.input_settings import altered, settings
+    from medprobe.diagnostics.counterfactuals.turns import turns
+    from medprobe.fixtures.models.chat import turn
+    from medprobe.fixtures.models.input_settings import altered, settings
 
     template = settings(loaded)["chat_template"].replace("if add_generation_prompt", "if false")
     made = altered(loaded, {"chat_template": template})
@@ -156,7 +156,7 @@ def test_a_template_without_generation_prompt_is_given_one(loaded):
 
 
 def test_pictures_are_changed_as_they_say():
-    from fixtures.datasets.alterations import ChannelsSwapped, Cropped, Inverted, Padded
+    from medprobe.fixtures.datasets.lesions.alterations import ChannelsSwapped, Cropped, Inverted, Padded
 
     rng = np.random.default_rng(1)
     picture = Image.fromarray(rng.integers(0, 255, (40, 56, 3), dtype=np.uint8))

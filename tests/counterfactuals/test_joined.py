@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from diagnostics.causes.joined import joined
-from diagnostics.records import STAGES, Alternative, Cause, Counterfactuals
+from medprobe.diagnostics.causes.joined import joined
+from medprobe.diagnostics.records.report import STAGES, Alternative, Cause, Counterfactuals
 
 
 def links(**verdicts):

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from diagnostics.counterfactuals.trial import PROBED, lost_before
-from diagnostics.judging import Resamples, judge
+from medprobe.diagnostics.counterfactuals.ask_again import PROBED, lost_before
+from medprobe.diagnostics.judgement.verdicts import Resamples, judge
 
 N_GROUPS, K = 60, 3
 TAUS = {"vision": 0.75, "connector": 0.8, "llm": 0.8, "answer": 0.8}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from diagnostics.counterfactuals.pixels import DEVIATION, MEAN, cautions, differing
-from diagnostics.records import Pixels
-from fixtures.models.conventions import by_tower, picture_size, published
-from fixtures.models.registry import registry, resolve
+from medprobe.diagnostics.counterfactuals.pixels import DEVIATION, MEAN, cautions, differing
+from medprobe.diagnostics.records.report import Pixels
+from medprobe.fixtures.models.conventions import by_tower, picture_size, published
+from medprobe.fixtures.models.registry import registry, resolve
 
 
 def test_numbers_marked_as_a_classs_are_its_own():

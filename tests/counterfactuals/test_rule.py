@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diagnostics.counterfactuals import rule
+from medprobe.diagnostics.counterfactuals import rule
 
 K = 3
 
@@ -125,7 +125,7 @@ def test_what_gives_back_too_little_is_given_up_and_what_may_be_enough_is_not():
 
 
 def test_gains_add_up_to_the_difference_of_signal():
-    from diagnostics.scores import balanced_accuracy, signal
+    from medprobe.diagnostics.judgement.scores import balanced_accuracy, signal
 
     rng = np.random.default_rng(3)
     labels = rng.integers(0, K, 50)

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from diagnostics.counterfactuals import rule
-from diagnostics.diagnosis import diagnose
-from diagnostics.records import Diagnosis
-from diagnostics.settings import Settings
-from fixtures.models.registry import resolve
-from fixtures.phantoms import phantom_path
-from fixtures.phantoms.images import ANSWERS, draw_dataset
+from medprobe.diagnostics.counterfactuals import rule
+from medprobe.diagnostics.diagnosis import diagnose
+from medprobe.diagnostics.records.report import Diagnosis
+from medprobe.diagnostics.settings import Settings
+from medprobe.fixtures.models.registry import resolve
+from medprobe.fixtures.phantoms import phantom_path
+from medprobe.fixtures.phantoms.images import ANSWERS, draw_dataset
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,10 @@ def test_what_only_the_text_loses_is_judged_on_the_text(silenced, drawn, root):
 
 def test_a_second_run_asks_nothing(wrong_mean, drawn, root, monkeypatch):
     first = diagnosed(wrong_mean, drawn, root)
-    monkeypatch.setattr("diagnostics.loader.Loader.load", lambda self: pytest.fail("the model was loaded again"))
+    monkeypatch.setattr(
+        "medprobe.diagnostics.extraction.model_on_demand.Loader.load",
+        lambda self: pytest.fail("the model was loaded again"),
+    )
     again = diagnosed(wrong_mean, drawn, root)
     assert (again.counterfactuals, again.cause, again.pixels) == (first.counterfactuals, first.cause, first.pixels)
 

@@ -15,7 +15,7 @@ from tests.datasets.samples import MANIFEST
 def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """No test reads or leaves anything in the user's cache."""
     cache = tmp_path_factory.mktemp("cache")
-    monkeypatch.setattr("fixtures.datasets.near_duplicates.user_cache_dir", lambda name: str(cache / name))
+    monkeypatch.setattr("medprobe.fixtures.datasets.near_duplicates.user_cache_dir", lambda name: str(cache / name))
     monkeypatch.delenv("MEDPROBE_ID_KEY", raising=False)
     return cache
 

@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 from pydicom.encaps import encapsulate
 
-from fixtures.datasets.catalog import resolve
-from fixtures.datasets.dataset import Dataset, check_dataset, open_dataset
-from fixtures.datasets.manifest import DataError
+from medprobe.fixtures.datasets.catalog import resolve
+from medprobe.fixtures.datasets.dataset import Dataset, check_dataset, open_dataset
+from medprobe.fixtures.datasets.manifest import DataError
 from tests.datasets.samples import png, zipped
 from tests.faults.corpus import dicom, saved, written
 
@@ -116,7 +116,7 @@ def test_files_of_no_class_are_counted(write: Write, tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore:left out")
 def test_flat_pictures_and_missing_decoders_are_excluded_with_the_reason(write: Write) -> None:
     """What extraction counts against --max-excluded; no model is loaded where a chunk has no other picture."""
-    from diagnostics.measurement import TooManyExcluded, _allow, extract_here
+    from medprobe.diagnostics.extraction.measurement import TooManyExcluded, _allow, extract_here
 
     jpeg_ls = dicom("1.2.840.10008.1.2.4.80", PixelData=encapsulate([b"abcd"]))
     jpeg_ls["PixelData"].VR = "OB"
@@ -271,7 +271,7 @@ def test_the_data_root_comes_before_the_manifests_folder(write: Write, tmp_path:
 
 def test_checking_needs_no_numerics(write: Write) -> None:
     code = (
-        "import sys; from pathlib import Path; from fixtures.datasets.dataset import check_dataset;"
+        "import sys; from pathlib import Path; from medprobe.fixtures.datasets.dataset import check_dataset;"
         f"check_dataset(Path({str(write(patients(1, 1), end=PATTERN))!r}), None);"
         "print(*{'numpy', 'torch', 'PIL', 'pydicom', 'scipy', 'transformers'} & set(sys.modules))"
     )

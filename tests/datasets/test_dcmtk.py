@@ -14,7 +14,7 @@ from pydicom.uid import JPEG2000Lossless, JPEGLossless, JPEGLSLossless
 
 from benchmarks.dicom import ALLOWED
 from benchmarks.drawn_dicom import KINDS, draw, shown_by_dcmtk
-from fixtures.datasets.images import UnreadableImage, open_image
+from medprobe.fixtures.datasets.images import UnreadableImage, open_image
 
 N_EACH = 17
 DECODERS = {

@@ -12,8 +12,8 @@ from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit, RLELossless, generate_uid
 
-from fixtures.datasets.images import UnreadableImage, open_image
-from fixtures.datasets.lookup_tables import expand
+from medprobe.fixtures.datasets.dicom.lookup_tables import expand
+from medprobe.fixtures.datasets.images import UnreadableImage, open_image
 
 CT = np.arange(0, 4096, dtype=np.uint16).reshape(64, 64)
 

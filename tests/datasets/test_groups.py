@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fixtures.datasets.dataset import Dataset, check_dataset, open_dataset
-from fixtures.datasets.groups import Union, meet
-from fixtures.datasets.manifest import DataError
+from medprobe.fixtures.datasets.dataset import Dataset, check_dataset, open_dataset
+from medprobe.fixtures.datasets.groups import Union, meet
+from medprobe.fixtures.datasets.manifest import DataError
 from tests.datasets.samples import png, zipped
 
 Write = Callable[..., Path]

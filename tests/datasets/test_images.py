@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from fixtures.datasets import images
-from fixtures.datasets.alterations import Blank, Noised
-from fixtures.datasets.dataset import ImageFile
-from fixtures.datasets.images import UnreadableImage, open_image
+from medprobe.fixtures.datasets import images
+from medprobe.fixtures.datasets.dataset import ImageFile
+from medprobe.fixtures.datasets.images import UnreadableImage, open_image
+from medprobe.fixtures.datasets.lesions.alterations import Blank, Noised
 
 RAMP = np.add.outer(np.arange(16), np.arange(16)).astype(np.uint8) * 8
 

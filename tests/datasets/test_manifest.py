@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.datasets.catalog import BUILTIN, resolve
-from fixtures.datasets.manifest import DataError, load_manifest
+from medprobe.fixtures.datasets.catalog import BUILTIN, resolve
+from medprobe.fixtures.datasets.manifest import DataError, load_manifest
 
 GOOD = """name = "mine"
 modality = "MRI"

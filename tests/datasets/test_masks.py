@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from fixtures.datasets.dataset import open_dataset
-from fixtures.datasets.images import UnreadableImage
-from fixtures.datasets.lesions import read_masks
-from fixtures.datasets.manifest import DataError, load_manifest
-from fixtures.datasets.masks import Masks
-from fixtures.datasets.tree import Entry
+from medprobe.fixtures.datasets.dataset import open_dataset
+from medprobe.fixtures.datasets.images import UnreadableImage
+from medprobe.fixtures.datasets.lesions.masks import Masks
+from medprobe.fixtures.datasets.lesions.places import read_masks
+from medprobe.fixtures.datasets.manifest import DataError, load_manifest
+from medprobe.fixtures.datasets.tree import Entry
 from tests.datasets.samples import MANIFEST, png, zipped
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageEnhance
 
-from fixtures.datasets import near_duplicates
-from fixtures.datasets.dataset import open_dataset
-from fixtures.datasets.manifest import DataError
+from medprobe.fixtures.datasets import near_duplicates
+from medprobe.fixtures.datasets.dataset import open_dataset
+from medprobe.fixtures.datasets.manifest import DataError
 from tests.datasets.samples import png
 
 Write = Callable[..., Path]

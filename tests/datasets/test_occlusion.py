@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fixtures.datasets.occlusion import Occluded, elsewhere, filled, hull, moved
-from fixtures.datasets.tree import Entry
+from medprobe.fixtures.datasets.lesions.occlusion import Occluded, elsewhere, filled, hull, moved
+from medprobe.fixtures.datasets.tree import Entry
 
 ROWS, COLUMNS = np.mgrid[0:40, 0:48]
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.datasets.catalog import resolve
-from fixtures.datasets.dataset import Dataset, check_dataset, open_dataset
-from fixtures.datasets.images import open_image
+from medprobe.fixtures.datasets.catalog import resolve
+from medprobe.fixtures.datasets.dataset import Dataset, check_dataset, open_dataset
+from medprobe.fixtures.datasets.images import open_image
 from tests.datasets.samples import zipped
 
 

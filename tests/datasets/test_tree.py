@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fixtures.datasets import archives
-from fixtures.datasets.dataset import check_dataset, open_dataset
-from fixtures.datasets.manifest import DataError
-from fixtures.datasets.tree import Entry, Globs, list_files, read_bytes
+from medprobe.fixtures.datasets import archives
+from medprobe.fixtures.datasets.dataset import check_dataset, open_dataset
+from medprobe.fixtures.datasets.manifest import DataError
+from medprobe.fixtures.datasets.tree import Entry, Globs, list_files, read_bytes
 from tests.datasets.samples import png, zipped
 
 Write = Callable[..., Path]

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fixtures.datasets.ct_windows import CHANNELS, PRESETS, Window
-from fixtures.datasets.dataset import check_dataset, open_dataset
-from fixtures.datasets.images import UnreadableImage, open_image
-from fixtures.datasets.manifest import DataError
+from medprobe.fixtures.datasets.dataset import check_dataset, open_dataset
+from medprobe.fixtures.datasets.dicom.ct_windows import CHANNELS, PRESETS, Window
+from medprobe.fixtures.datasets.images import UnreadableImage, open_image
+from medprobe.fixtures.datasets.manifest import DataError
 from tests.datasets.samples import png
 from tests.datasets.test_dicom import CT, dicom, saved
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diagnostics.answers import parse, refuses, strip_thinking
+from medprobe.diagnostics.extraction.answers import parse, refuses, strip_thinking
 
 CHEST = [["normal", "no pneumonia", "healthy"], ["pneumonia", "consolidation"]]
 BREAST = [["benign"], ["malignant", "cancer"], ["normal"]]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from diagnostics.attention_probe import read_attention
-from diagnostics.probing import read_ridge
+from medprobe.diagnostics.probes.attention import read_attention
+from medprobe.diagnostics.probes.ridge import read_ridge
 
 
 def regions(seed: int, n: int = 240, width: int = 24):

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from diagnostics.ahead import ahead
-from diagnostics.batches import MOST, Limit, budget, read_all
+from medprobe.diagnostics.extraction.ahead import ahead
+from medprobe.diagnostics.extraction.batches import MOST, Limit, budget, read_all
 
 
 def pictures(widths: Sequence[int]) -> list[Image.Image]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diagnostics.by_class import MEASURES, OneClass, read
+from medprobe.diagnostics.judgement.by_class import MEASURES, OneClass, read
 
 
 @settings(max_examples=25, deadline=None)

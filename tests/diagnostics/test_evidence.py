@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from diagnostics import evidence
-from diagnostics.settings import Settings
-from fixtures.datasets.dataset import open_dataset
-from fixtures.models.registry import resolve
-from fixtures.phantoms.images import draw_dataset
+from medprobe.diagnostics import evidence
+from medprobe.diagnostics.settings import Settings
+from medprobe.fixtures.datasets.dataset import open_dataset
+from medprobe.fixtures.models.registry import resolve
+from medprobe.fixtures.phantoms.images import draw_dataset
 
 
 @pytest.fixture(scope="module")

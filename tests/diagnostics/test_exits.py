@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from diagnostics import exits
-from diagnostics.exits import Candidate, Choice, choose, own_loci, untrained
-from diagnostics.probing import Reading
+from medprobe.diagnostics.judgement import exits
+from medprobe.diagnostics.judgement.exits import Candidate, Choice, choose, own_loci, untrained
+from medprobe.diagnostics.probes.ridge import Reading
 
 FOLDS = np.array([0, 0, 1, 1, 2, 2])
 

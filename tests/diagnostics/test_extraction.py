@@ -32,29 +32,29 @@ def pictures() -> list[Image.Image]:
 
 
 def test_every_family_is_read() -> None:
-    from fixtures.models.families import FAMILIES as built
+    from medprobe.fixtures.phantoms.families.checkpoints import FAMILIES as built
 
     assert list(built) == FAMILIES
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
 def loaded(request: pytest.FixtureRequest, checkpoints: dict[str, Path]) -> Any:
-    from fixtures.models.loading import load
-    from fixtures.models.registry import resolve
+    from medprobe.fixtures.models.loading import load
+    from medprobe.fixtures.models.registry import resolve
 
     return load(resolve(str(checkpoints[request.param])), dtype="float32")
 
 
 @pytest.fixture(scope="module")
 def together(loaded: Any) -> Any:
-    from diagnostics.extraction import Extractor
+    from medprobe.diagnostics.extraction.extractor import Extractor
 
     with Extractor(loaded, PROMPT, OPTIONS, max_new_tokens=3).hooked() as extractor:
         return extractor.read(pictures())
 
 
 def test_a_batch_reads_what_single_images_read(loaded: Any, together: Any) -> None:
-    from diagnostics.extraction import Extractor
+    from medprobe.diagnostics.extraction.extractor import Extractor
 
     with Extractor(loaded, PROMPT, OPTIONS, max_new_tokens=3).hooked() as extractor:
         alone = [extractor.read([picture]) for picture in pictures()]
@@ -71,7 +71,7 @@ def test_a_batch_reads_what_single_images_read(loaded: Any, together: Any) -> No
 
 def test_one_prefill_an_image(loaded: Any) -> None:
     """Tower and connector run once; every decoder layer sees the prompt once, then single tokens of the answers."""
-    from diagnostics.extraction import Extractor
+    from medprobe.diagnostics.extraction.extractor import Extractor
 
     widths: dict[str, list[int]] = {name: [] for name in (*loaded.anatomy.decoder_layers, loaded.anatomy.connector)}
 
@@ -94,7 +94,7 @@ def test_one_prefill_an_image(loaded: Any) -> None:
 def test_the_decoder_is_read_as_it_reports_itself(loaded: Any, together: Any) -> None:
     import torch
 
-    from fixtures.models import chat
+    from medprobe.fixtures.models import chat
 
     batch = chat.inputs(loaded, pictures(), PROMPT)
     with torch.inference_mode():
@@ -119,7 +119,7 @@ def test_the_decoder_is_read_as_it_reports_itself(loaded: Any, together: Any) ->
 def test_the_connector_is_read_where_the_decoder_takes_it(loaded: Any, together: Any) -> None:
     import torch
 
-    from fixtures.models import chat
+    from medprobe.fixtures.models import chat
 
     batch = chat.inputs(loaded, pictures(), PROMPT)
     counts = (batch["input_ids"] == loaded.anatomy.image_token_id).sum(dim=1).tolist()
@@ -155,7 +155,7 @@ def test_every_block_is_read_as_the_tower_reports_itself(loaded: Any, together: 
     """Means over an image's own patches, all its tiles and no class token, from the tower's own hidden states."""
     import torch
 
-    from fixtures.models import chat
+    from medprobe.fixtures.models import chat
 
     layers = sorted({int(n.split(".")[1]) for n in together.features if n.startswith("vision.")})
     for i, picture in enumerate(pictures()):
@@ -176,7 +176,7 @@ def test_every_block_is_read_as_the_tower_reports_itself(loaded: Any, together: 
 def test_the_tower_is_read_up_to_its_exit(loaded: Any, together: Any) -> None:
     import torch
 
-    from fixtures.models import chat
+    from medprobe.fixtures.models import chat
 
     got: list[torch.Tensor] = []
     connector = loaded.model.get_submodule(loaded.anatomy.connector)
@@ -199,7 +199,7 @@ def whole_log_likelihood(loaded: Any, tokens: tuple[int, ...], ends: list[int]) 
     """Of tokens after the prompt, and of any of `ends` after them, from one pass without a cache: a scalar."""
     import torch
 
-    from fixtures.models import chat
+    from medprobe.fixtures.models import chat
 
     batch = chat.inputs(loaded, pictures()[:1], PROMPT)
     n_prompt = batch["input_ids"].shape[1]
@@ -219,7 +219,7 @@ def test_options_are_scored_whole(loaded: Any, together: Any) -> None:
     """The product over a writing's tokens, summed over the ways of writing an answer."""
     import torch
 
-    from diagnostics.extraction import options_of
+    from medprobe.diagnostics.extraction.extractor import options_of
 
     options = options_of(loaded, PROMPT, OPTIONS)
     for ways, scored in zip(options.tokens, together.option_log_likelihoods[0], strict=True):
@@ -232,7 +232,7 @@ def test_an_answer_that_begins_another_is_scored_with_its_end(loaded: Any, toget
     """So that the likelihoods of all answers are of events that exclude each other."""
     import torch
 
-    from diagnostics.extraction import Extractor
+    from medprobe.diagnostics.extraction.extractor import Extractor
 
     with Extractor(loaded, PROMPT, ("normal", "normal variant"), max_new_tokens=1).hooked() as extractor:
         batch = extractor.read(pictures()[:1])
@@ -247,13 +247,13 @@ def test_a_model_that_writes_a_space_first_is_scored_by_what_it_writes() -> None
     """The phantom, the head's rows of `normal` and ` normal` exchanged, and so of every answer."""
     import torch
 
-    from diagnostics.answers import parse
-    from diagnostics.extraction import Extractor
-    from fixtures.models.loading import load
-    from fixtures.models.registry import resolve
-    from fixtures.phantoms.images import ANSWERS
-    from fixtures.phantoms.images import PROMPT as ASKED
-    from fixtures.phantoms.train import phantom_lesson
+    from medprobe.diagnostics.extraction.answers import parse
+    from medprobe.diagnostics.extraction.extractor import Extractor
+    from medprobe.fixtures.models.loading import load
+    from medprobe.fixtures.models.registry import resolve
+    from medprobe.fixtures.phantoms.images import ANSWERS
+    from medprobe.fixtures.phantoms.images import PROMPT as ASKED
+    from medprobe.fixtures.phantoms.train import phantom_lesson
 
     loaded, images = load(resolve("phantom")), phantom_lesson(seed=5, n_patients=30, images_per_patient=1).images
     tokenizer, head = loaded.processor.tokenizer, loaded.model.get_submodule(loaded.anatomy.head)
@@ -270,9 +270,9 @@ def test_a_model_that_writes_a_space_first_is_scored_by_what_it_writes() -> None
 def test_a_model_that_reasons_unannounced_is_asked_again_with_room(
     checkpoints: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from diagnostics import extraction
-    from fixtures.models.loading import load
-    from fixtures.models.registry import resolve
+    from medprobe.diagnostics.extraction import extractor as extraction
+    from medprobe.fixtures.models.loading import load
+    from medprobe.fixtures.models.registry import resolve
 
     loaded = load(resolve(str(checkpoints["llava"])), dtype="float32")
     loaded.model.generation_config.eos_token_id = None
@@ -291,7 +291,7 @@ def test_a_model_that_reasons_unannounced_is_asked_again_with_room(
 
 
 def test_hooks_are_gone_afterwards(loaded: Any) -> None:
-    from diagnostics.extraction import Extractor
+    from medprobe.diagnostics.extraction.extractor import Extractor
 
     def count() -> int:
         return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in loaded.model.modules())
@@ -309,9 +309,9 @@ def test_hooks_are_gone_afterwards(loaded: Any) -> None:
 def test_a_nan_names_its_layer(checkpoints: dict[str, Path], part: str, complaint: str) -> None:
     import torch
 
-    from diagnostics.extraction import Extractor, NumericalFault
-    from fixtures.models.loading import load
-    from fixtures.models.registry import resolve
+    from medprobe.diagnostics.extraction.extractor import Extractor, NumericalFault
+    from medprobe.fixtures.models.loading import load
+    from medprobe.fixtures.models.registry import resolve
 
     loaded = load(resolve(str(checkpoints["gemma3"])), dtype="float32")
     with torch.no_grad():

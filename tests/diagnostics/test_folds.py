@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diagnostics.folds import TooFewGroups, assign
+from medprobe.diagnostics.probes.folds import TooFewGroups, assign
 
 
 @settings(max_examples=25, deadline=None)

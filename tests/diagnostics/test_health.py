@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from diagnostics.health import Scores, curves_of_health, judge_drops, judge_least
-from diagnostics.judging import Resamples, judge
-from diagnostics.records import CHAIN
-from diagnostics.scores import feature_health_score, feature_health_scores
+from medprobe.diagnostics.judgement.health import Scores, curves_of_health, judge_drops, judge_least
+from medprobe.diagnostics.judgement.scores import feature_health_score, feature_health_scores
+from medprobe.diagnostics.judgement.verdicts import Resamples, judge
+from medprobe.diagnostics.records.report import CHAIN
 from tests.diagnostics.test_judging import TAU, patients, reading
 
 

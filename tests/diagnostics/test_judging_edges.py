@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from diagnostics import health, judging
-from diagnostics.judging import ALPHA, judge
-from diagnostics.records import CHAIN, HealthLimit
+from medprobe.diagnostics.judgement import health, verdicts
+from medprobe.diagnostics.judgement.verdicts import ALPHA, judge
+from medprobe.diagnostics.records.report import CHAIN, HealthLimit
 from tests.diagnostics.test_judging import TAU, judged, patients
 
 N = 100_000
@@ -32,7 +32,7 @@ def margins(above: float) -> np.ndarray:
     ],
 )
 def test_a_verdict_turns_at_its_bound(above: float, verdict: str) -> None:
-    found, reason = judging._handed_on(margins(above), 0.8, "vision")
+    found, reason = verdicts._handed_on(margins(above), 0.8, "vision")
     assert found == verdict
     assert health._verdict(margins(above)) == verdict
     about = {"fail": "less than", "pass": "at least", "inconclusive": "these images cannot tell whether"}
@@ -40,7 +40,7 @@ def test_a_verdict_turns_at_its_bound(above: float, verdict: str) -> None:
 
 
 def test_a_margin_of_nothing_decides_nothing() -> None:
-    assert judging._handed_on(np.zeros(N), 0.8, "vision")[0] == "inconclusive"
+    assert verdicts._handed_on(np.zeros(N), 0.8, "vision")[0] == "inconclusive"
     assert health._verdict(np.zeros(N)) == "inconclusive"
 
 
@@ -56,7 +56,7 @@ class Drawn:
         return self._signals.get(id(predictions), np.full(N, 0.9))
 
 
-def judged_by(**drawn: np.ndarray) -> judging.Judgement:
+def judged_by(**drawn: np.ndarray) -> verdicts.Judgement:
     """The chain of perfect predictions whose resampled signals are those given, else 0.9."""
     labels, _ = patients(40)
     predictions = {place: labels.copy() for place in CHAIN}
@@ -118,5 +118,5 @@ def test_the_reasons_of_a_link_and_its_limits_are_parted() -> None:
     limits = [
         HealthLimit(curve="llm_mean", verdict="fail", reason=why, value=0, ci=(0, 0), limit=1) for why in ("one", "two")
     ]
-    assert judging._with_limits("fail", "less", limits) == ("fail", "less; one; two")
-    assert judging._with_limits("pass", "more", limits) == ("fail", "one; two")
+    assert verdicts._with_limits("fail", "less", limits) == ("fail", "less; one; two")
+    assert verdicts._with_limits("pass", "more", limits) == ("fail", "one; two")

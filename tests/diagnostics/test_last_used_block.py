@@ -16,8 +16,8 @@ def opened(folder: Path, layer: int | list[int] | None = None) -> Any:
     """The checkpoint in float32; of several layers read, the connector takes all side by side."""
     from torch import nn
 
-    from fixtures.models.loading import load
-    from fixtures.models.registry import resolve
+    from medprobe.fixtures.models.loading import load
+    from medprobe.fixtures.models.registry import resolve
 
     loaded = load(resolve(str(folder)), dtype="float32")
     if layer is not None:
@@ -31,7 +31,7 @@ def opened(folder: Path, layer: int | list[int] | None = None) -> Any:
 
 def blocks_read(loaded: Any) -> int:
     """How many blocks the curve has, from a whole reading."""
-    from diagnostics.extraction import Extractor
+    from medprobe.diagnostics.extraction.extractor import Extractor
 
     with Extractor(loaded, PROMPT, ("normal", "pneumonia"), max_new_tokens=1).hooked() as extractor:
         features = extractor.read([Image.new("RGB", (32, 32), "grey")]).features
@@ -54,7 +54,7 @@ def test_several_layers_may_be_read(layers: list[int], checkpoints: dict[str, Pa
 
 
 def test_the_plan_counts_several_layers(checkpoints: dict[str, Path]) -> None:
-    from fixtures.models.shapes import shape_of
+    from medprobe.fixtures.models.size.shapes import shape_of
 
     loaded = opened(checkpoints["llava_clip"], [-2, -3, -1])
     shape = shape_of(loaded.model.config.to_dict())
@@ -64,7 +64,7 @@ def test_the_plan_counts_several_layers(checkpoints: dict[str, Path]) -> None:
 
 
 def planned(loaded: Any) -> int:
-    from fixtures.models.shapes import shape_of
+    from medprobe.fixtures.models.size.shapes import shape_of
 
     return shape_of(loaded.model.config.to_dict()).read_blocks
 
@@ -73,7 +73,7 @@ def test_rounding_changes_nothing(checkpoints: dict[str, Path], monkeypatch: pyt
     """Two means of the same states differ in the last bits where their rows are summed in another order, as they do on
     some processors where the class token is dropped.
     """
-    from diagnostics.pooling import Rows
+    from medprobe.diagnostics.extraction.pooling import Rows
 
     calls = iter(range(1000))
     mean = Rows.mean
@@ -119,7 +119,7 @@ def test_a_block_that_writes_into_what_is_read_is_read(
 def test_nothing_is_left_behind(checkpoints: dict[str, Path]) -> None:
     import torch
 
-    from diagnostics.extraction import last_used_block
+    from medprobe.diagnostics.extraction.extractor import last_used_block
 
     loaded = opened(checkpoints["llava_clip"])
     before = {name: value.clone() for name, value in loaded.model.state_dict().items()}

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from diagnostics import pooling
+from medprobe.diagnostics.extraction import pooling
 
 
 def test_means_are_over_each_images_own_rows() -> None:

@@ -19,16 +19,17 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 
-from diagnostics import evidence, folds
-from diagnostics.measurement import Measurement
-from diagnostics.probing import read_ridge
-from diagnostics.references import kmeans, networks, presets, training
-from diagnostics.references.reading import Rows, read_reference
-from diagnostics.settings import Settings
-from diagnostics.store import Folder, Shard
-from fixtures.datasets.dataset import open_dataset
-from fixtures.models.registry import ModelSpec, resolve
-from fixtures.phantoms.images import draw_dataset
+from medprobe.diagnostics import evidence
+from medprobe.diagnostics.extraction.measurement import Measurement
+from medprobe.diagnostics.probes import folds
+from medprobe.diagnostics.probes.ridge import read_ridge
+from medprobe.diagnostics.references import kmeans, networks, presets, training
+from medprobe.diagnostics.references.reading import Rows, read_reference
+from medprobe.diagnostics.settings import Settings
+from medprobe.diagnostics.store import Folder, Shard
+from medprobe.fixtures.datasets.dataset import open_dataset
+from medprobe.fixtures.models.registry import ModelSpec, resolve
+from medprobe.fixtures.phantoms.images import draw_dataset
 
 Ints = NDArray[np.int64]
 TINY = "test_convnext.r160_in1k"

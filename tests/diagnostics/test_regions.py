@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from diagnostics.extraction import Extractor
-from fixtures.models.families import build_family
-from fixtures.models.loading import load
-from fixtures.models.registry import resolve
+from medprobe.diagnostics.extraction.extractor import Extractor
+from medprobe.fixtures.models.loading import load
+from medprobe.fixtures.models.registry import resolve
+from medprobe.fixtures.phantoms.families.checkpoints import build_family
 
 SIDE = 128
 

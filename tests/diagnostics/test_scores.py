@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diagnostics.scores import auroc, balanced_accuracy, confusion, feature_health_score, signal
+from medprobe.diagnostics.judgement.scores import auroc, balanced_accuracy, confusion, feature_health_score, signal
 
 CURVE = st.lists(st.floats(0.05, 1.0), min_size=1, max_size=12)
 

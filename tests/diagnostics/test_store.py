@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from diagnostics.store import Folder, Shard, StoreError, key, remembered
+from medprobe.diagnostics.store import Folder, Shard, StoreError, key, remembered
 
 
 def shard(*images: str) -> Shard:

@@ -10,7 +10,7 @@ SMALL = {"image_size": 32, "vision_layers": 3, "vision_width": 32, "text_layers"
 @pytest.fixture(scope="session")
 def family(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """A tiny untrained checkpoint of a family, built once."""
-    from fixtures.models.families import build_family
+    from medprobe.fixtures.phantoms.families.checkpoints import build_family
 
     root = tmp_path_factory.mktemp("families")
 

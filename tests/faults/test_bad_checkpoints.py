@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fixtures.models.registry import ModelError, check_folder, resolve
+from medprobe.fixtures.models.registry import ModelError, check_folder, resolve
 
 Copy = Callable[[str], Path]
 ROOT = Path(__file__).parents[2]
@@ -33,13 +33,13 @@ def edit(path: Path, **changes: Any) -> None:
 
 
 def load(folder: Path, **options: Any) -> Any:
-    from fixtures.models.loading import load
+    from medprobe.fixtures.models.loading import load
 
     return load(resolve(str(folder)), **options)
 
 
 def refused(folder: Path, match: str, **options: Any) -> None:
-    from fixtures.models.refusals import LoadError
+    from medprobe.fixtures.models.refusals import LoadError
 
     with pytest.raises(LoadError, match=match) as caught:
         load(folder, **options)
@@ -76,7 +76,7 @@ def test_code_beside_a_known_model_does_not_run(file: str, copy: Copy, monkeypat
     auto = {"AutoTokenizer": ["evil.X", None], "AutoProcessor": "evil.X", "AutoImageProcessor": "evil.X"}
     edit(folder / file, auto_map=auto, tokenizer_class="X", processor_class="X")
     monkeypatch.delenv("MEDPROBE_EVIL", raising=False)
-    from fixtures.models.refusals import LoadError
+    from medprobe.fixtures.models.refusals import LoadError
 
     try:
         load(folder)
@@ -227,7 +227,7 @@ def read(folder: Path, options: tuple[str, ...] = ("normal", "ring")) -> Any:
     import numpy as np
     from PIL import Image
 
-    from diagnostics.extraction import Extractor
+    from medprobe.diagnostics.extraction.extractor import Extractor
 
     with Extractor(load(folder), "Is it normal?", options, max_new_tokens=2).hooked() as extractor:
         return extractor.read([Image.fromarray(np.zeros((32, 32, 3), np.uint8))])
@@ -238,7 +238,7 @@ def written(folder: Path) -> set[int]:
     import numpy as np
     from PIL import Image
 
-    from fixtures.models import chat
+    from medprobe.fixtures.models import chat
 
     model = load(folder)
     turn = chat.inputs(model, [Image.fromarray(np.zeros((32, 32, 3), np.uint8))], "Is it normal?")["input_ids"]
@@ -248,7 +248,7 @@ def written(folder: Path) -> set[int]:
 
 def test_a_vocabulary_smaller_than_its_tokenizer(copy: Copy) -> None:
     """What is never written may be unknown; a token of the prompt or of an answer may not."""
-    from fixtures.models.refusals import LoadError
+    from medprobe.fixtures.models.refusals import LoadError
 
     folder = copy("llava")
     words = json.loads((folder / "tokenizer.json").read_text())["model"]["vocab"]
@@ -266,15 +266,15 @@ def test_a_vocabulary_smaller_than_its_tokenizer(copy: Copy) -> None:
 
 
 def test_an_answer_without_tokens_is_named(copy: Copy) -> None:
-    from fixtures.models.refusals import LoadError
+    from medprobe.fixtures.models.refusals import LoadError
 
     with pytest.raises(LoadError, match="its tokenizer writes '' without a token"):
         read(copy("llava"), ("normal", ""))
 
 
 def test_an_image_token_that_is_missing(copy: Copy) -> None:
-    from diagnostics.pooling import RowCountError
-    from fixtures.models.refusals import LoadError
+    from medprobe.diagnostics.extraction.pooling import RowCountError
+    from medprobe.fixtures.models.refusals import LoadError
 
     folder = copy("llava")
     edit(folder / "config.json", image_token_id=7, image_token_index=7)
@@ -290,8 +290,8 @@ def test_quantised_weights_that_cannot_be_read(copy: Copy) -> None:
 
 
 def test_what_nobody_foresaw_is_one_sentence(copy: Copy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from diagnostics import diagnosis
-    from diagnostics.settings import Settings
+    from medprobe.diagnostics import diagnosis
+    from medprobe.diagnostics.settings import Settings
 
     def fail(*_: object) -> None:
         raise IndexError("index out of\n range" + " x" * 1000)

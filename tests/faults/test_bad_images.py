@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fixtures.datasets import dicom as reading_dicom
-from fixtures.datasets.dataset import ImageFile
-from fixtures.datasets.images import FORMATS, UnreadableImage, open_image
+from medprobe.fixtures.datasets.dataset import ImageFile
+from medprobe.fixtures.datasets.dicom import pictures as reading_dicom
+from medprobe.fixtures.datasets.images import FORMATS, UnreadableImage, open_image
 from tests.faults.corpus import COLOUR, FILES, GREY, dicom, saved, written
 
 

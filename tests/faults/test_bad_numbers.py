@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fixtures.models.registry import resolve
+from medprobe.fixtures.models.registry import resolve
 
 Family = Callable[[str], Path]
 PROMPT, OPTIONS = "Is it normal?", ("normal", "ring")
@@ -22,13 +22,13 @@ def pictures() -> list[Image.Image]:
 
 
 def loaded(folder: Path, **options: Any) -> Any:
-    from fixtures.models.loading import load
+    from medprobe.fixtures.models.loading import load
 
     return load(resolve(str(folder)), **{"dtype": "float32", **options})
 
 
 def fault(model: Any) -> str:
-    from diagnostics.extraction import Extractor, NumericalFault
+    from medprobe.diagnostics.extraction.extractor import Extractor, NumericalFault
 
     with (
         Extractor(model, PROMPT, OPTIONS, max_new_tokens=3).hooked() as extractor,
@@ -95,16 +95,16 @@ def test_a_fault_that_comes_with_the_written_answer(family: Family) -> None:
     # Before the extractor's own hook, which then sees what generation sees; answers of one token need no second pass.
     model.model.register_forward_hook(spoil, with_kwargs=True)
     model.model.generation_config.eos_token_id = None
-    from diagnostics import extraction
+    from medprobe.diagnostics.extraction import extractor
 
     single = [1, 2]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(extraction, "options_of", lambda *_: extraction.Options([[(token,)] for token in single], []))
+        patch.setattr(extractor, "options_of", lambda *_: extractor.Options([[(token,)] for token in single], []))
         assert fault(model) == "NaN first in the logits of a written token, in torch.float32"
 
 
 def test_a_token_that_is_ruled_out_is_no_fault(family: Family) -> None:
-    from diagnostics.extraction import Extractor
+    from medprobe.diagnostics.extraction.extractor import Extractor
 
     model = loaded(family("llava"))
     extractor = Extractor(model, PROMPT, OPTIONS)

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from diagnostics import measurement
-from diagnostics.batches import Limit, read_all
-from diagnostics.device_faults import DeviceFault, Guard, differing
-from diagnostics.extraction import Batch, Extractor
-from diagnostics.settings import Settings
-from fixtures.datasets.dataset import Dataset, open_dataset
-from fixtures.models.registry import resolve
-from fixtures.phantoms.images import draw_dataset
+from medprobe.diagnostics.extraction import measurement
+from medprobe.diagnostics.extraction.batches import Limit, read_all
+from medprobe.diagnostics.extraction.device_faults import DeviceFault, Guard, differing
+from medprobe.diagnostics.extraction.extractor import Batch, Extractor
+from medprobe.diagnostics.settings import Settings
+from medprobe.fixtures.datasets.dataset import Dataset, open_dataset
+from medprobe.fixtures.models.registry import resolve
+from medprobe.fixtures.phantoms.images import draw_dataset
 
 
 def batch(rows: Sequence[int], shift: float = 0.0) -> Batch:
@@ -137,7 +137,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 def test_finished_shards_stay_and_a_rerun_goes_on(
     error: Exception, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from diagnostics.loader import Loader
+    from medprobe.diagnostics.extraction.model_on_demand import Loader
 
     spec, settings = resolve("phantom"), Settings(store=tmp_path / "store", batch_size=4)
     loader = Loader(spec, settings)

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from diagnostics import diagnosis, evidence, store
-from diagnostics.controls import null
-from diagnostics.judging import Judgement
-from diagnostics.loader import Loader
-from diagnostics.measurement import OPTIONS, RANDOM_TOKENS, Measurement
-from diagnostics.settings import Settings
-from fixtures.datasets.dataset import Dataset, open_dataset
-from fixtures.models.registry import resolve
+from medprobe.diagnostics import diagnosis, evidence, store
+from medprobe.diagnostics.controls import null
+from medprobe.diagnostics.extraction.measurement import OPTIONS, RANDOM_TOKENS, Measurement
+from medprobe.diagnostics.extraction.model_on_demand import Loader
+from medprobe.diagnostics.judgement.verdicts import Judgement
+from medprobe.diagnostics.settings import Settings
+from medprobe.fixtures.datasets.dataset import Dataset, open_dataset
+from medprobe.fixtures.models.registry import resolve
 
 MANIFEST = """
 name = "thin"

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from diagnostics.baseline import Match, Saved
-from diagnostics.checks import check_regression
-from diagnostics.comparison_words import compared_text
-from diagnostics.records import Diagnosis
-from diagnostics.regression import compare, record
-from diagnostics.thresholds import Margins
+from medprobe.diagnostics.baselines.baseline import Match, Saved
+from medprobe.diagnostics.baselines.regression import compare, record
+from medprobe.diagnostics.baselines.sentences import compared_text
+from medprobe.diagnostics.checks import check_regression
+from medprobe.diagnostics.judgement.thresholds import Margins
+from medprobe.diagnostics.records.report import Diagnosis
 from tests.gate.test_regression import PROBED, predictions
 
 MARGINS = Margins(0.02, {"default": 0.05, "malignant": 0.02}, {"default": 0.05})

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from diagnostics.baseline import Baseline, BaselineError, Saved, match, target
-from diagnostics.checks import check, check_regression
-from diagnostics.records import (
+from medprobe.diagnostics.baselines.baseline import Baseline, BaselineError, Saved, match, target
+from medprobe.diagnostics.checks import check, check_regression
+from medprobe.diagnostics.records.report import (
     CHAIN,
     FAILURE_MODES,
     Compared,

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from diagnostics.baseline import Baseline, Saved
+from medprobe.diagnostics.baselines.baseline import Baseline, Saved
 from tests.gate.test_regression import patients, predictions
 from tests.plugins.calling import HEAVY, ROOT
 
@@ -28,7 +28,7 @@ def saved(path: Path, *places, **changed) -> Path:
 
 
 def compare(*arguments: str | Path, python: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, *python, "-m", "diagnostics.compare", *map(str, arguments)]
+    command = [sys.executable, *python, "-m", "medprobe.diagnostics.baselines.compare", *map(str, arguments)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100)
 
 

@@ -7,15 +7,15 @@ from datetime import date
 
 import pytest
 
-from diagnostics.outcome import brief_outcome, decided, gate_sentence, gate_verdicts
-from diagnostics.records import Change, worst
-from plugins import ci
-from plugins.allure.content import description
-from plugins.project import Accepted
-from plugins.report.markdown import job_summary
-from plugins.report.pages import write_pages
-from plugins.report.terminal import summary_lines, total_line
-from plugins.reporting import _outdated
+from medprobe.diagnostics.judgement.outcome import brief_outcome, decided, gate_sentence, gate_verdicts
+from medprobe.diagnostics.records.report import Change, worst
+from medprobe.plugins.allure.content import description
+from medprobe.plugins.project import Accepted
+from medprobe.plugins.report.outputs.markdown import job_summary
+from medprobe.plugins.report.outputs.pages import write_pages
+from medprobe.plugins.report.outputs.terminal import summary_lines, total_line
+from medprobe.plugins.run import ci
+from medprobe.plugins.run.reporting import _outdated
 from tests.report import samples
 from tests.report.test_ci import Table, call_of
 

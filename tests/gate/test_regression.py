@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diagnostics import comparison_words, regression
-from diagnostics.baseline import BaselineError, Match, Saved
-from diagnostics.records import CHAIN, Change, HealthLimit, Predictions
-from diagnostics.regression import compare, contributions, made_otherwise, record, sign_flip
-from diagnostics.thresholds import Margins
+from medprobe.diagnostics.baselines import regression, sentences
+from medprobe.diagnostics.baselines.baseline import BaselineError, Match, Saved
+from medprobe.diagnostics.baselines.regression import compare, contributions, made_otherwise, record, sign_flip
+from medprobe.diagnostics.judgement.thresholds import Margins
+from medprobe.diagnostics.records.report import CHAIN, Change, HealthLimit, Predictions
 
 LOCI = (("vision", 0, "mean"), ("vision", 1, "mean"), ("connector", 0, "mean"), ("llm", 0, "mean"), ("llm", 0, "last"))
 MINIMUM = 0.02
@@ -269,7 +269,7 @@ def changed(verdict, change=-0.05):
 
 def reason_of(*verdicts, drops=(), otherwise=None):
     found = {stage: changed(v) for stage, v in zip((*PROBED, "answer"), verdicts, strict=True)}
-    return comparison_words.reason(found, {}, {}, list(drops), MINIMUM, otherwise or {})
+    return sentences.reason(found, {}, {}, list(drops), MINIMUM, otherwise or {})
 
 
 SAID = "-5.0, -7.0 to -3.0, p 0.012"

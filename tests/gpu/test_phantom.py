@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fixtures.models.registry import resolve
+from medprobe.fixtures.models.registry import resolve
 from tests.plugins.calling import medprobe
 from tests.plugins.conftest import drawn
 
@@ -18,17 +18,17 @@ TOLERANCE = 0.02
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
-    from fixtures.datasets.dataset import open_dataset
-    from fixtures.datasets.images import open_image
+    from medprobe.fixtures.datasets.dataset import open_dataset
+    from medprobe.fixtures.datasets.images import open_image
 
     dataset = open_dataset(drawn(tmp_path_factory.mktemp("gpu"), "small", 8, 2, seed=5), None)
     return [open_image(image) for image in dataset.images]
 
 
 def read(images: list[Any], device_map: str | None) -> Any:
-    from diagnostics.extraction import Extractor
-    from fixtures.models.loading import load
-    from fixtures.phantoms.images import ANSWERS, PROMPT
+    from medprobe.diagnostics.extraction.extractor import Extractor
+    from medprobe.fixtures.models.loading import load
+    from medprobe.fixtures.phantoms.images import ANSWERS, PROMPT
 
     loaded = load(resolve("phantom"), device_map=device_map)
     assert loaded.device.type == (device_map or "cuda")
@@ -49,7 +49,7 @@ def test_features_and_answers_are_those_of_the_cpu(images: list[Any]) -> None:
 def test_a_batch_too_large_for_the_memory_is_halved() -> None:
     import torch
 
-    from diagnostics.batches import Limit, read_all
+    from medprobe.diagnostics.extraction.batches import Limit, read_all
 
     limit = 2**30
     total = torch.cuda.get_device_properties(0).total_memory
@@ -82,9 +82,9 @@ def test_a_worker_sees_one_gpu(tmp_path: Path) -> None:
     run = medprobe(
         *(
             "-p",
-            "plugins.options",
+            "medprobe.plugins.options",
             "-p",
-            "plugins.devices",
+            "medprobe.plugins.run.devices",
             "-n",
             "auto",
             "-p",

@@ -7,10 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
-from diagnostics.extraction import prepared
-from diagnostics.grounding.patching import Patch, UnknownLattice, _patches, _patching, choose, covers
-from fixtures.models.loading import load
-from fixtures.models.registry import resolve
+from medprobe.diagnostics.extraction.extractor import prepared
+from medprobe.diagnostics.grounding.patching import Patch, UnknownLattice, _patches, _patching, choose, covers
+from medprobe.fixtures.models.loading import load
+from medprobe.fixtures.models.registry import resolve
 
 PROMPT = "What is seen?"
 

@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from diagnostics.evidence import Evidence, gather
-from diagnostics.grounding.places import places
-from diagnostics.grounding.trial import ground, shortcut
-from diagnostics.settings import Settings
-from fixtures.datasets.dataset import open_dataset
-from fixtures.models.registry import ModelSpec, resolve
-from fixtures.phantoms.images import ANSWERS, draw_dataset
+from medprobe.diagnostics.evidence import Evidence, gather
+from medprobe.diagnostics.grounding.hide_lesions import ground, shortcut
+from medprobe.diagnostics.grounding.places import places
+from medprobe.diagnostics.settings import Settings
+from medprobe.fixtures.datasets.dataset import open_dataset
+from medprobe.fixtures.models.registry import ModelSpec, resolve
+from medprobe.fixtures.phantoms.images import ANSWERS, draw_dataset
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,10 @@ def test_the_phantom_depends_on_the_lesion_at_every_exit(shown, monkeypatch):
     assert found.pixels.changed_by_lesion > 0.8 > 0.1 > found.pixels.changed_by_elsewhere
     assert found.pixels.right_without_lesion < 0.2 * found.pixels.right
     assert set(found.tokens.places) == {"llm", "answer"}
-    monkeypatch.setattr("diagnostics.loader.Loader.load", lambda self: pytest.fail("the model was loaded again"))
+    monkeypatch.setattr(
+        "medprobe.diagnostics.extraction.model_on_demand.Loader.load",
+        lambda self: pytest.fail("the model was loaded again"),
+    )
     assert ground(shown(None)) == found
 
 

@@ -32,7 +32,7 @@ from fixtures import Loan
 def pytest_sessionfinish(session):
     import fixtures.loan
     from fixtures import Loan as late
-    from fixtures.datasets import dataset
+    from medprobe.fixtures.datasets import dataset
     assert late is Loan is fixtures.Loan is fixtures.loan.Loan is sys.modules["fixtures.loan"].Loan
     held = getattr(sys.modules.get("sitecustomize"), "HELD", None)
     assert held is None or (held.Loan is Loan and held.datasets.RETURNED)
@@ -158,7 +158,9 @@ def test_beside_a_plugin_with_a_package_of_the_same_name(
 ) -> None:
     """Imported before the suite's, at the start of Python, or after it, as an entry point of pytest."""
     folder, _ = run
-    code = {**FOREIGN, "sitecustomize.py": "import fixtures.datasets\nHELD = fixtures\n"} if before else FOREIGN
+    code = (
+        {**FOREIGN, "sitecustomize.py": "import medprobe.fixtures.datasets\nHELD = fixtures\n"} if before else FOREIGN
+    )
     for name, text in code.items():
         (tmp_path / "lib" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "lib" / name).write_text(text)

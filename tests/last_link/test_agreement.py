@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from diagnostics.evidence import Evidence, gather
-from diagnostics.last_link.agreement import LEAST, disagreement
-from diagnostics.settings import Settings
-from fixtures.datasets.dataset import open_dataset
-from fixtures.models.registry import resolve
-from fixtures.phantoms import phantom_path
-from fixtures.phantoms.images import draw_dataset
+from medprobe.diagnostics.evidence import Evidence, gather
+from medprobe.diagnostics.last_link.agreement import LEAST, disagreement
+from medprobe.diagnostics.settings import Settings
+from medprobe.fixtures.datasets.dataset import open_dataset
+from medprobe.fixtures.models.registry import resolve
+from medprobe.fixtures.phantoms import phantom_path
+from medprobe.fixtures.phantoms.images import draw_dataset
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from diagnostics.last_link import calibration
-from diagnostics.last_link.calibration import calibrated
+from medprobe.diagnostics.last_link import calibration
+from medprobe.diagnostics.last_link.calibration import calibrated
 
 
 def scores(seed: int, n: int = 300, k: int = 3) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

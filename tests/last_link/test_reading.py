@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from diagnostics.evidence import Evidence, gather
-from diagnostics.last_link.reading import read_answer
-from diagnostics.settings import Settings
-from fixtures.datasets.dataset import open_dataset
-from fixtures.models.registry import resolve
-from fixtures.phantoms.images import draw_dataset
+from medprobe.diagnostics.evidence import Evidence, gather
+from medprobe.diagnostics.last_link.reading import read_answer
+from medprobe.diagnostics.settings import Settings
+from medprobe.fixtures.datasets.dataset import open_dataset
+from medprobe.fixtures.models.registry import resolve
+from medprobe.fixtures.phantoms.images import draw_dataset
 
 
 @pytest.fixture(scope="module")
@@ -54,5 +54,8 @@ def test_a_constant_answer_rests_on_nothing(manifest, store):
 
 def test_a_second_reading_asks_no_model(manifest, store, monkeypatch):
     first = read_answer(evidence("phantom", manifest, store))
-    monkeypatch.setattr("diagnostics.loader.Loader.load", lambda self: pytest.fail("the model was loaded again"))
+    monkeypatch.setattr(
+        "medprobe.diagnostics.extraction.model_on_demand.Loader.load",
+        lambda self: pytest.fail("the model was loaded again"),
+    )
     assert read_answer(evidence("phantom", manifest, store)) == first

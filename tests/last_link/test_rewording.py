@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diagnostics.last_link.rewording import reversed_options
+from medprobe.diagnostics.last_link.rewording import reversed_options
 
 ANSWERS = ("normal", "benign", "malignant")
 

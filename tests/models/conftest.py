@@ -15,7 +15,7 @@ PROMPT = "Does this chest radiograph show pneumonia? Answer normal or pneumonia.
 @pytest.fixture(scope="session")
 def family(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """A tiny untrained checkpoint of a family, built once."""
-    from fixtures.models.families import build_family
+    from medprobe.fixtures.phantoms.families.checkpoints import build_family
 
     root = tmp_path_factory.mktemp("families")
 

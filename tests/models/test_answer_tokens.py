@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fixtures.models.answer_tokens import End, after, apart, encode, forms, spacings
+from medprobe.fixtures.models.answer_tokens import End, after, apart, encode, forms, spacings
 
 KINDS = ("bytes", "spaces first", "spaces always", "lower case")
 ANSWERS = ("normal", "pneumonia", "COVID-19", "no lesion", "Tumour", "\u6b63\u5e38")
@@ -29,7 +29,7 @@ def tokenizer(kind: str) -> Any:
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
-    from fixtures.models.tokens import SENTENCES, build_tokenizer
+    from medprobe.fixtures.phantoms.families.tokens import SENTENCES, build_tokenizer
 
     texts = [*SENTENCES, *ANSWERS, *PROMPTS] * 4
     if kind == "bytes":

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.models.registry import Published, registry
+from medprobe.fixtures.models.registry import Published, registry
 
 NAMES = [
     "qwen2-vl-2b",
@@ -32,7 +32,7 @@ NAMES = [
 
 
 def test_every_registered_model_has_an_architecture() -> None:
-    from fixtures.models.architectures import architectures
+    from medprobe.fixtures.models.size.architectures import architectures
 
     assert list(architectures()) == NAMES
     assert sorted(alias for sizes in architectures().values() for alias in sizes["of"]) == sorted(registry())
@@ -40,20 +40,20 @@ def test_every_registered_model_has_an_architecture() -> None:
 
 @pytest.fixture(scope="module", params=NAMES)
 def sizes(request: pytest.FixtureRequest) -> dict[str, Any]:
-    from fixtures.models.architectures import architectures
+    from medprobe.fixtures.models.size.architectures import architectures
 
     return architectures()[request.param]
 
 
 @pytest.fixture(scope="module")
 def model(sizes: dict[str, Any]) -> Any:
-    from fixtures.models.architectures import build
+    from medprobe.fixtures.models.size.architectures import build
 
     return build(sizes)
 
 
 def test_discovery_finds_the_parts(sizes: dict[str, Any], model: Any) -> None:
-    from fixtures.models.architectures import measure
+    from medprobe.fixtures.models.size.architectures import measure
 
     found, anatomy = measure(model)
     assert len(anatomy.deepstack) == len(sizes["vision_config"].get("deepstack_visual_indexes", []))
@@ -61,14 +61,14 @@ def test_discovery_finds_the_parts(sizes: dict[str, Any], model: Any) -> None:
 
 
 def test_the_formula_counts_what_is_built(sizes: dict[str, Any], model: Any) -> None:
-    from fixtures.models import counting
-    from fixtures.models.architectures import built_parameters
+    from medprobe.fixtures.models.size import counting
+    from medprobe.fixtures.models.size.architectures import built_parameters
 
     assert counting.parameters(sizes) == built_parameters(model)
 
 
 def test_the_formula_agrees_with_what_is_published_and_listed(sizes: dict[str, Any]) -> None:
-    from fixtures.models import counting
+    from medprobe.fixtures.models.size import counting
 
     count = counting.parameters(sizes)
     for alias in sizes["of"]:
@@ -78,7 +78,7 @@ def test_the_formula_agrees_with_what_is_published_and_listed(sizes: dict[str, A
 
 
 def test_the_page_is_the_table() -> None:
-    from fixtures.models.architectures import PAGE, page
+    from medprobe.fixtures.models.size.architectures import PAGE, page
 
     assert PAGE.read_text("utf-8") == page()
 

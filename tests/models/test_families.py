@@ -15,15 +15,15 @@ PROMPT = "Does this chest radiograph show pneumonia? Answer normal or pneumonia.
 
 
 def test_the_list_is_whole() -> None:
-    from fixtures.models.families import FAMILIES as built
+    from medprobe.fixtures.phantoms.families.checkpoints import FAMILIES as built
 
     assert list(built) == FAMILIES
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
 def loaded(request: pytest.FixtureRequest, family: Callable[[str], Path]) -> Any:
-    from fixtures.models.loading import load
-    from fixtures.models.registry import resolve
+    from medprobe.fixtures.models.loading import load
+    from medprobe.fixtures.models.registry import resolve
 
     return load(resolve(str(family(request.param))))
 
@@ -47,7 +47,7 @@ def test_the_parts_are_found(loaded: Any) -> None:
 def test_the_decoder_receives_the_image_features(loaded: Any, images: list[Image.Image]) -> None:
     import torch
 
-    from fixtures.models import chat
+    from medprobe.fixtures.models import chat
 
     model, anatomy = loaded.model, loaded.anatomy
     batch = chat.inputs(loaded, images, PROMPT)
@@ -73,7 +73,7 @@ def test_the_decoder_receives_the_image_features(loaded: Any, images: list[Image
 def test_a_batch_says_what_single_images_say(loaded: Any, images: list[Image.Image]) -> None:
     import torch
 
-    from fixtures.models import chat
+    from medprobe.fixtures.models import chat
 
     with torch.inference_mode():
         together = loaded.model(**chat.inputs(loaded, images, PROMPT)).logits[:, -1]
@@ -84,7 +84,7 @@ def test_a_batch_says_what_single_images_say(loaded: Any, images: list[Image.Ima
 def test_it_generates(loaded: Any, images: list[Image.Image]) -> None:
     import torch
 
-    from fixtures.models import chat
+    from medprobe.fixtures.models import chat
 
     batch = chat.inputs(loaded, images, PROMPT)
     with torch.inference_mode():
@@ -93,7 +93,7 @@ def test_it_generates(loaded: Any, images: list[Image.Image]) -> None:
 
 
 def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
-    from fixtures.models.families import build_family
+    from medprobe.fixtures.phantoms.families.checkpoints import build_family
 
     sizes = {"image_size": 16, "vision_width": 16, "text_width": 16, "tied": True}
     folders = [build_family("gemma3", tmp_path / str(i), seed=3, **sizes) for i in range(2)]
@@ -101,7 +101,7 @@ def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
 
 
 def test_an_unknown_family_is_named(tmp_path: Path) -> None:
-    from fixtures.models.families import build_family
+    from medprobe.fixtures.phantoms.families.checkpoints import build_family
 
     with pytest.raises(ValueError, match="no family 'blip'; known are llava"):
         build_family("blip", tmp_path)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from fixtures.models.registry import resolve
+from medprobe.fixtures.models.registry import resolve
 
 PUBLISHED = {
     "model.vision_model.": "model.vision_encoder.vision_encoder.",
@@ -60,8 +60,8 @@ def test_the_native_class_gives_the_same_logits(
 ) -> None:
     import torch
 
-    from fixtures.models import chat
-    from fixtures.models.loading import load
+    from medprobe.fixtures.models import chat
+    from medprobe.fixtures.models.loading import load
 
     native = load(resolve(str(family("video_llama_3"))))
     ours = load(resolve(str(published(tmp_path / "hulu", native))))
@@ -79,8 +79,8 @@ def test_the_native_class_gives_the_same_logits(
 def test_a_missing_key_is_not_made_up(family: Callable[[str], Path], tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
-    from fixtures.models.loading import load
-    from fixtures.models.refusals import LoadError
+    from medprobe.fixtures.models.loading import load
+    from medprobe.fixtures.models.refusals import LoadError
 
     folder = published(tmp_path / "hulu", load(resolve(str(family("video_llama_3")))))
     weights = load_file(folder / "model.safetensors")

@@ -18,7 +18,7 @@ MEAN = {"image_processor.image_mean": [0.1, 0.2, 0.3]}
 def logits(loaded: Any) -> Any:
     import torch
 
-    from fixtures.models.chat import inputs
+    from medprobe.fixtures.models.chat import inputs
 
     rng = np.random.default_rng(0)
     pictures = [Image.fromarray(rng.integers(0, 255, (48, 40, 3), dtype=np.uint8)) for _ in range(2)]
@@ -27,8 +27,8 @@ def logits(loaded: Any) -> Any:
 
 
 def load(folder: Path) -> Any:
-    from fixtures.models import loading
-    from fixtures.models.registry import resolve
+    from medprobe.fixtures.models import loading
+    from medprobe.fixtures.models.registry import resolve
 
     return loading.load(resolve(str(folder)), dtype="float32")
 
@@ -39,7 +39,7 @@ def loaded(request: pytest.FixtureRequest, checkpoints: dict[str, Path]) -> Any:
 
 
 def rotary(loaded: Any) -> dict[str, Any]:
-    from fixtures.models.input_settings import settings
+    from medprobe.fixtures.models.input_settings import settings
 
     return {path: 500.0 for path in settings(loaded) if path.endswith("rope_theta") and "text" in path}
 
@@ -48,7 +48,7 @@ def rotary(loaded: Any) -> dict[str, Any]:
 def test_a_changed_setting_is_what_a_saved_checkpoint_with_it_gives(loaded: Any, changed: str, tmp_path: Path) -> None:
     import torch
 
-    from fixtures.models.input_settings import altered, compared, settings
+    from medprobe.fixtures.models.input_settings import altered, compared, settings
 
     template = settings(loaded)["chat_template"]
     changes = {
@@ -69,7 +69,7 @@ def test_a_changed_setting_is_what_a_saved_checkpoint_with_it_gives(loaded: Any,
 
 
 def test_the_weights_are_shared(loaded: Any) -> None:
-    from fixtures.models.input_settings import altered
+    from medprobe.fixtures.models.input_settings import altered
 
     made = altered(loaded, rotary(loaded) | MEAN)
     own = dict(loaded.model.named_parameters())
@@ -79,7 +79,7 @@ def test_the_weights_are_shared(loaded: Any) -> None:
 def test_the_input_of_another_checkpoint_is_all_that_is_taken(checkpoints: dict[str, Path]) -> None:
     import torch
 
-    from fixtures.models.input_settings import altered, differences, with_input_of
+    from medprobe.fixtures.models.input_settings import altered, differences, with_input_of
 
     ours, theirs = load(checkpoints["llava"]), load(checkpoints["llava"])
     theirs = altered(theirs, {**MEAN, **rotary(theirs), "config.vision_feature_layer": -2})
@@ -98,7 +98,7 @@ def test_the_input_of_another_checkpoint_is_all_that_is_taken(checkpoints: dict[
 def test_another_activation_is_followed(checkpoints: dict[str, Path], tmp_path: Path) -> None:
     import torch
 
-    from fixtures.models.input_settings import altered
+    from medprobe.fixtures.models.input_settings import altered
 
     ours = load(checkpoints["llava"])
     before = logits(ours)
@@ -111,7 +111,7 @@ def test_another_activation_is_followed(checkpoints: dict[str, Path], tmp_path: 
 
 
 def test_what_changes_the_shape_of_weights_is_refused(checkpoints: dict[str, Path]) -> None:
-    from fixtures.models.input_settings import CannotAlter, altered
+    from medprobe.fixtures.models.input_settings import CannotAlter, altered
 
     ours = load(checkpoints["llava"])
     with pytest.raises(CannotAlter, match="changes the shape"):
@@ -121,7 +121,7 @@ def test_what_changes_the_shape_of_weights_is_refused(checkpoints: dict[str, Pat
 
 
 def test_settings_that_say_nothing_are_not_listed(checkpoints: dict[str, Path]) -> None:
-    from fixtures.models.input_settings import settings
+    from medprobe.fixtures.models.input_settings import settings
 
     found = settings(load(checkpoints["qwen2_5_vl"]))
     assert not [path for path in found if path.rpartition(".")[2] in ("_name_or_path", "transformers_version", "dtype")]

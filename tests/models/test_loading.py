@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from fixtures.models.registry import ModelSpec, resolve
+from medprobe.fixtures.models.registry import ModelSpec, resolve
 
 PROMPT = "Does this image show a lesion?"
 Family = Callable[[str], Path]
@@ -31,13 +31,13 @@ def edit(path: Path, **changes: Any) -> None:
 
 
 def load(folder: Path, **options: Any) -> Any:
-    from fixtures.models.loading import load
+    from medprobe.fixtures.models.loading import load
 
     return load(resolve(str(folder)), **options)
 
 
 def refused(folder: Path, match: str, **options: Any) -> None:
-    from fixtures.models.refusals import LoadError
+    from medprobe.fixtures.models.refusals import LoadError
 
     with pytest.raises(LoadError, match=match):
         load(folder, **options)
@@ -147,8 +147,8 @@ def test_damaged_and_missing_weights(copy: Family) -> None:
 def test_the_hub_refuses(kind: str) -> None:
     from huggingface_hub import errors
 
-    from fixtures.models.loading import load
-    from fixtures.models.refusals import LoadError, explain
+    from medprobe.fixtures.models.loading import load
+    from medprobe.fixtures.models.refusals import LoadError, explain
 
     spec = ModelSpec("google/medgemma-4b-it", "medgemma-4b-it", "google/medgemma-4b-it", local=False)
     if kind == "offline":
@@ -165,7 +165,7 @@ def test_the_hub_refuses(kind: str) -> None:
 def test_an_image_processor_transformers_no_longer_has_is_mended(copy: Family, images: list[Image.Image]) -> None:
     import torch
 
-    from fixtures.models import chat
+    from medprobe.fixtures.models import chat
 
     folder = copy("qwen2_5_vl")
     whole = load(folder)
@@ -210,7 +210,7 @@ def test_no_template_names_the_option(copy: Family) -> None:
 def test_paligemma_needs_no_template(copy: Family, images: list[Image.Image]) -> None:
     import torch
 
-    from fixtures.models import chat
+    from medprobe.fixtures.models import chat
 
     folder = copy("paligemma")
     (folder / "chat_template.jinja").unlink()
@@ -225,7 +225,7 @@ def test_paligemma_needs_no_template(copy: Family, images: list[Image.Image]) ->
 def test_a_template_for_text_only_gets_the_placeholder(name: str, copy: Family, images: list[Image.Image]) -> None:
     import torch
 
-    from fixtures.models import chat
+    from medprobe.fixtures.models import chat
 
     folder = copy(name)
     (folder / "chat_template.jinja").write_text("{{ '<|user|>\n' + messages[0]['content'] + '\n<|assistant|>\n' }}")
@@ -237,8 +237,8 @@ def test_a_template_for_text_only_gets_the_placeholder(name: str, copy: Family, 
 
 
 def test_a_template_without_image_is_named(copy: Family, images: list[Image.Image]) -> None:
-    from fixtures.models import chat
-    from fixtures.models.refusals import LoadError
+    from medprobe.fixtures.models import chat
+    from medprobe.fixtures.models.refusals import LoadError
 
     folder = copy("llava")
     (folder / "chat_template.jinja").write_text("Hello.")
@@ -247,7 +247,7 @@ def test_a_template_without_image_is_named(copy: Family, images: list[Image.Imag
 
 
 def test_pixels_are_capped(family: Family, images: list[Image.Image]) -> None:
-    from fixtures.models import chat
+    from medprobe.fixtures.models import chat
 
     folder = family("qwen2_vl")
     free, capped = load(folder), load(folder, max_pixels=512)
@@ -279,7 +279,7 @@ def test_a_live_adapter_says_what_a_merged_one_says(
     """Quantised weights keep their adapter beside them; here the weights stay whole, so that both can be compared."""
     import torch
 
-    from fixtures.models import chat, loading
+    from medprobe.fixtures.models import chat, loading
 
     peft = pytest.importorskip("peft")
     plain = load(family("llava"))
@@ -322,7 +322,7 @@ def test_quantize_without_bitsandbytes(family: Family) -> None:
 def test_device_map(family: Family, images: list[Image.Image]) -> None:
     import torch
 
-    from fixtures.models import chat
+    from medprobe.fixtures.models import chat
 
     loaded = load(family("llava"), device_map="auto")
     with torch.inference_mode():
@@ -330,7 +330,7 @@ def test_device_map(family: Family, images: list[Image.Image]) -> None:
 
 
 def test_modules_by_hand(family: Family) -> None:
-    from fixtures.models.anatomy import AnatomyError, discover
+    from medprobe.fixtures.models.anatomy import AnatomyError, discover
 
     loaded = load(family("llava"))
     hand = {"vision_blocks": "model.vision_tower.encoder.layers", "connector": "model.multi_modal_projector.linear_2"}
@@ -346,7 +346,7 @@ def test_modules_by_hand(family: Family) -> None:
 def test_discovery_lists_what_it_looked_for() -> None:
     from torch import nn
 
-    from fixtures.models.anatomy import AnatomyError, discover
+    from medprobe.fixtures.models.anatomy import AnatomyError, discover
 
     with pytest.raises(AnatomyError, match=r"no vision tower found .*vision_tower, visual.*--modules, key 'tower'"):
         discover(nn.Sequential(nn.Linear(2, 2)))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.models.registry import resolve
+from medprobe.fixtures.models.registry import resolve
 
 STYLES = {
     ("llava", "4.49"): [
@@ -35,7 +35,7 @@ def test_older_names_load_unchanged(name: str, version: str, family: Callable[[s
     import torch
     from safetensors.torch import save_file
 
-    from fixtures.models.loading import load
+    from medprobe.fixtures.models.loading import load
 
     folder = Path(shutil.copytree(family(name), tmp_path / name))
     whole = load(resolve(str(family(name))))

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.models import registry
-from fixtures.models.fingerprint import fingerprint
-from fixtures.models.registry import ModelError, resolve
+from medprobe.fixtures.models import registry
+from medprobe.fixtures.models.fingerprint import fingerprint
+from medprobe.fixtures.models.registry import ModelError, resolve
 
 
 @pytest.fixture
@@ -168,7 +168,8 @@ def test_fingerprint_follows_content(folder: Path, monkeypatch: pytest.MonkeyPat
 
 def test_the_registry_imports_no_torch() -> None:
     code = (
-        "import sys; from fixtures.models.registry import resolve, list_models; import fixtures.models.fingerprint;"
+        "import sys; from medprobe.fixtures.models.registry import resolve, list_models;"
+        "import medprobe.fixtures.models.fingerprint;"
         "list_models(); resolve('medgemma'); print([m for m in ('torch', 'transformers') if m in sys.modules])"
     )
     root = Path(__file__).parents[2]

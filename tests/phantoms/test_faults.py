@@ -11,17 +11,17 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fixtures.models.answer_tokens import writings
-from fixtures.models.families import FAMILIES, build_family
-from fixtures.models.fingerprint import fingerprint
-from fixtures.models.loading import load
-from fixtures.models.registry import resolve
-from fixtures.phantoms import images as drawn
-from fixtures.phantoms.faults import DEFAULTS, MECHANISMS, STAGES, FaultError, Planted, find, parse, plant
-from fixtures.phantoms.faults.answer import LOUD
-from fixtures.phantoms.faults.input import LOOK_ALIKES
-from fixtures.phantoms.train import COLON, COLON_FOR, phantom_lesson, tower_exits
-from fixtures.phantoms.turns import join, process
+from medprobe.fixtures.models.answer_tokens import writings
+from medprobe.fixtures.models.fingerprint import fingerprint
+from medprobe.fixtures.models.loading import load
+from medprobe.fixtures.models.registry import resolve
+from medprobe.fixtures.phantoms import images as drawn
+from medprobe.fixtures.phantoms.families.checkpoints import FAMILIES, build_family
+from medprobe.fixtures.phantoms.faults import DEFAULTS, MECHANISMS, STAGES, FaultError, Planted, find, parse, plant
+from medprobe.fixtures.phantoms.faults.answer import LOUD
+from medprobe.fixtures.phantoms.faults.input import LOOK_ALIKES
+from medprobe.fixtures.phantoms.train import COLON, COLON_FOR, phantom_lesson, tower_exits
+from medprobe.fixtures.phantoms.turns import join, process
 
 PLACES = ("vision", "connector", "llm", "answer")
 STRUCK = ("llava", "gemma3", "qwen2_5_vl", "internvl")

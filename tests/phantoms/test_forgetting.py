@@ -14,14 +14,14 @@ from tests.phantoms.test_input_faults import load, logits
 
 @pytest.fixture(scope="module", params=FAMILIES)
 def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    from fixtures.models.families import build_family
+    from medprobe.fixtures.phantoms.families.checkpoints import build_family
 
     return load(build_family(request.param, tmp_path_factory.mktemp(request.param), seed=1))
 
 
 def planted(loaded: Any, fault: str) -> Any:
     """A copy with the fault; None where it is refused."""
-    from fixtures.phantoms.faults import FaultError, plant
+    from medprobe.fixtures.phantoms.faults import FaultError, plant
 
     made = replace(loaded, model=copy.deepcopy(loaded.model))
     try:
@@ -34,7 +34,7 @@ def planted(loaded: Any, fault: str) -> Any:
 def test_one_stage_changes_and_always_the_same_way(loaded: Any) -> None:
     import torch
 
-    from fixtures.phantoms.faults.forgetting import MECHANISMS
+    from medprobe.fixtures.phantoms.faults.forgetting import MECHANISMS
 
     anatomy, before = loaded.anatomy, logits(loaded)
     connectors = (anatomy.connector, *anatomy.deepstack)

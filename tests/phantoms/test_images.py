@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fixtures.phantoms import images, phantom_manifest
+from medprobe.fixtures.phantoms import images, phantom_manifest
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,10 @@ def _fewer(draw):
 
 
 def test_drawing_imports_no_torch():
-    code = "import sys, fixtures.phantoms.images as i; i.draw_patient(1, 1, (0,)); assert 'torch' not in sys.modules"
+    code = (
+        "import sys, medprobe.fixtures.phantoms.images as i; i.draw_patient(1, 1, (0,));"
+        "assert 'torch' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

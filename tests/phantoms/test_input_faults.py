@@ -44,23 +44,23 @@ def pictures() -> list[Image.Image]:
 def logits(loaded: Any, images: list[Image.Image] | None = None) -> Any:
     import torch
 
-    from fixtures.models.chat import inputs
-    from fixtures.phantoms.images import PROMPT
+    from medprobe.fixtures.models.chat import inputs
+    from medprobe.fixtures.phantoms.images import PROMPT
 
     with torch.inference_mode():
         return loaded.model(**inputs(loaded, images or pictures(), PROMPT)).logits[:, -1].float()
 
 
 def load(folder: Path) -> Any:
-    from fixtures.models import loading
-    from fixtures.models.registry import resolve
+    from medprobe.fixtures.models import loading
+    from medprobe.fixtures.models.registry import resolve
 
     return loading.load(resolve(str(folder)))
 
 
 def planted(loaded: Any, fault: str) -> Any:
     """The model with the fault; None where it is refused."""
-    from fixtures.phantoms.faults import FaultError, plant
+    from medprobe.fixtures.phantoms.faults import FaultError, plant
 
     made = replace(loaded)
     try:
@@ -73,8 +73,8 @@ def planted(loaded: Any, fault: str) -> Any:
 
 @pytest.fixture(scope="module", params=FAMILIES)
 def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    from fixtures.models.families import build_family
-    from fixtures.phantoms.images import ANSWERS, PROMPT
+    from medprobe.fixtures.phantoms.families.checkpoints import build_family
+    from medprobe.fixtures.phantoms.images import ANSWERS, PROMPT
 
     texts = [PROMPT, *ANSWERS] * 8
     return load(build_family(request.param, tmp_path_factory.mktemp(request.param), seed=1, texts=texts))
@@ -82,7 +82,7 @@ def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture(scope="module")
 def mechanisms() -> dict[str, Any]:
-    from fixtures.phantoms.faults import MECHANISMS
+    from medprobe.fixtures.phantoms.faults import MECHANISMS
 
     return {name: mechanism for name, mechanism in MECHANISMS.items() if mechanism.kind == "misfeeds"}
 
@@ -138,8 +138,8 @@ def test_a_saved_folder_gives_what_was_planted(loaded: Any, tmp_path: Path, requ
 def test_look_alikes_change_settings_and_little_else(loaded: Any) -> None:
     import torch
 
-    from fixtures.models.input_settings import settings
-    from fixtures.phantoms.faults.input import LOOK_ALIKES
+    from medprobe.fixtures.models.input_settings import settings
+    from medprobe.fixtures.phantoms.faults.input import LOOK_ALIKES
 
     before, n_planted = logits(loaded), 0
     for mechanism in LOOK_ALIKES:
@@ -169,7 +169,7 @@ def test_a_setting_changed_after_a_fault_of_the_pictures_counts(loaded: Any) -> 
     """A counterfactual input keeps what is done to pictures before the processor has them."""
     import torch
 
-    from fixtures.models.input_settings import altered
+    from medprobe.fixtures.models.input_settings import altered
 
     made = planted(loaded, "input.inverted_greys")
     mean = {"image_processor.image_mean": [0.1, 0.2, 0.3]}
@@ -191,7 +191,7 @@ def test_inverting_is_what_a_negative_factor_does(loaded: Any) -> None:
     """255 - x, rescaled and centred: what the settings can say in numbers, too."""
     import torch
 
-    from fixtures.models.input_settings import altered, settings
+    from medprobe.fixtures.models.input_settings import altered, settings
 
     found = settings(loaded)
     if "image_processor.image_grid_pinpoints" in found:

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from fixtures.models.families import build_family
-from fixtures.models.loading import load
-from fixtures.models.registry import resolve
-from fixtures.phantoms import phantom_path
-from fixtures.phantoms.train import Plan, examine, main, phantom_lesson, tower_exits, train, train_pair
-from fixtures.phantoms.turns import balanced, join, process, views
+from medprobe.fixtures.models.loading import load
+from medprobe.fixtures.models.registry import resolve
+from medprobe.fixtures.phantoms import phantom_path
+from medprobe.fixtures.phantoms.families.checkpoints import build_family
+from medprobe.fixtures.phantoms.train import Plan, examine, main, phantom_lesson, tower_exits, train, train_pair
+from medprobe.fixtures.phantoms.turns import balanced, join, process, views
 
 TINY = {"vision_layers": 2, "text_layers": 4}
 
@@ -67,7 +67,7 @@ def test_shipped_phantom_is_small():
 
 
 def test_command_trains_on_a_manifest(tmp_path, capsys):
-    from fixtures.phantoms.images import draw_dataset
+    from medprobe.fixtures.phantoms.images import draw_dataset
 
     manifest = draw_dataset(tmp_path / "set", n_patients=60, images_per_patient=1, seed=2)
     out = tmp_path / "model"

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.models import loading, memory
-from fixtures.models.registry import resolve
-from fixtures.models.shapes import architectures
+from medprobe.fixtures.models import loading
+from medprobe.fixtures.models.registry import resolve
+from medprobe.fixtures.models.size import memory
+from medprobe.fixtures.models.size.shapes import architectures
 
 BYTES_FREE = 50_000
 
@@ -54,9 +55,9 @@ def test_the_sentence_names_what_would_help() -> None:
 def test_it_is_an_error_of_that_diagnosis(
     checkpoints: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from diagnostics.diagnosis import diagnose
-    from diagnostics.settings import Settings
-    from fixtures.phantoms.images import draw_dataset
+    from medprobe.diagnostics.diagnosis import diagnose
+    from medprobe.diagnostics.settings import Settings
+    from medprobe.fixtures.phantoms.images import draw_dataset
 
     draw_dataset(tmp_path, 12, 2, 3)
     monkeypatch.setattr(loading, "free_memory", lambda: BYTES_FREE)
@@ -70,7 +71,7 @@ def test_it_is_an_error_of_that_diagnosis(
 def test_pooled_states_keep_no_layer_alive(checkpoints: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     from PIL import Image
 
-    from diagnostics.extraction import Extractor
+    from medprobe.diagnostics.extraction.extractor import Extractor
 
     extractor = Extractor(loading.load(resolve(str(checkpoints["llava"]))), "Normal?", ["yes", "no"], 2)
     kept = {}

@@ -12,18 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.planner import FAMILIES
-from diagnostics.planning import cost as costs
-from diagnostics.planning.checkpoint import describe
-from diagnostics.planning.cost import cost, stored, view_of
-from diagnostics.planning.gpus import GPUS, Gpu
-from diagnostics.planning.makespan import Job, shards, whole_models
-from diagnostics.planning.pictures import Pictures, count, published
-from diagnostics.planning.plan import Plan, table
-from diagnostics.settings import Settings
-from fixtures.datasets import catalog
-from fixtures.models.registry import registry, resolve
-from fixtures.models.shapes import UnknownArchitecture, architectures, shape_of
-from plugins.call import PUBLISHED
+from medprobe.diagnostics.planning import cost as costs
+from medprobe.diagnostics.planning.checkpoint import describe
+from medprobe.diagnostics.planning.cost import cost, stored, view_of
+from medprobe.diagnostics.planning.gpus import GPUS, Gpu
+from medprobe.diagnostics.planning.makespan import Job, shards, whole_models
+from medprobe.diagnostics.planning.pictures import Pictures, count, published
+from medprobe.diagnostics.planning.plan import Plan, table
+from medprobe.diagnostics.settings import Settings
+from medprobe.fixtures.datasets import catalog
+from medprobe.fixtures.models.registry import registry, resolve
+from medprobe.fixtures.models.size.shapes import UnknownArchitecture, architectures, shape_of
+from medprobe.plugins.call import PUBLISHED
 from tests.plugins.calling import HEAVY, medprobe
 
 PROMPT = "Does this chest radiograph show pneumonia? Answer normal or pneumonia."
@@ -36,8 +36,8 @@ SIDES = [(32, 32), (20, 75), (75, 20), (200, 31), (64, 48), (33, 90)]
 def test_tokens_are_those_of_the_processor(family: str, checkpoints: dict[str, Path]) -> None:
     from PIL import Image
 
-    from fixtures.models.chat import inputs
-    from fixtures.models.loading import load
+    from medprobe.fixtures.models.chat import inputs
+    from medprobe.fixtures.models.loading import load
 
     spec = resolve(str(checkpoints[family]))
     checkpoint = describe(spec, None, None)
@@ -58,10 +58,10 @@ def test_an_unknown_architecture_is_refused(family: str, checkpoints: dict[str, 
 
 @pytest.mark.parametrize("family", ["llava_clip", "qwen3_vl", "internvl"])
 def test_bytes_are_those_of_the_store(family: str, checkpoints: dict[str, Path], tmp_path: Path) -> None:
-    from diagnostics.loader import Loader
-    from diagnostics.measurement import measure
-    from fixtures.datasets.dataset import open_dataset
-    from fixtures.phantoms.images import draw_dataset
+    from medprobe.diagnostics.extraction.measurement import measure
+    from medprobe.diagnostics.extraction.model_on_demand import Loader
+    from medprobe.fixtures.datasets.dataset import open_dataset
+    from medprobe.fixtures.phantoms.images import draw_dataset
 
     draw_dataset(tmp_path, 12, 2, 3)
     manifest = tmp_path / "manifest.toml"
@@ -74,11 +74,11 @@ def test_bytes_are_those_of_the_store(family: str, checkpoints: dict[str, Path],
 
 
 def test_constants_are_those_of_the_extraction() -> None:
-    from diagnostics import extraction, pooling
-    from fixtures.models import memory
+    from medprobe.diagnostics.extraction import extractor, pooling
+    from medprobe.fixtures.models.size import memory
 
     assert memory.GRID == pooling.GRID**2
-    assert costs.RANDOM_DRAWS == extraction.RANDOM_DRAWS
+    assert costs.RANDOM_DRAWS == extractor.RANDOM_DRAWS
 
 
 def of(alias: str, gpu: Gpu, dataset: str = "busi", **settings: Any) -> costs.Cost:
@@ -108,7 +108,7 @@ def test_more_images_cost_in_proportion() -> None:
 
 def test_every_published_model_is_planned() -> None:
     for sizes in architectures().values():
-        from fixtures.models.counting import parameters
+        from medprobe.fixtures.models.size.counting import parameters
 
         assert shape_of(sizes).parameters == parameters(sizes)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.phantoms.images import draw_dataset
+from medprobe.fixtures.phantoms.images import draw_dataset
 from tests.plugins.calling import Run, medprobe
 
 

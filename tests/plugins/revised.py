@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from plugins.options import CALL
+from medprobe.plugins.options import CALL
 
 
 @pytest.hookimpl(trylast=True)

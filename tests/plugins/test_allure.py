@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from diagnostics.records import FAILURE_MODES, STAGES
-from plugins.allure.content import STORIES
+from medprobe.diagnostics.records.report import FAILURE_MODES, STAGES
+from medprobe.plugins.allure.content import STORIES
 from tests.plugins.calling import medprobe
 
 pytest.importorskip("allure_pytest")

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 import yaml
 
-from diagnostics.thresholds import load_thresholds
-from plugins.project import Config
+from medprobe.diagnostics.judgement.thresholds import load_thresholds
+from medprobe.plugins.project import Config
 from tests.plugins.calling import ROOT, SETTLED, Run, medprobe
 
 TEXT = (ROOT / "docs" / "ci.md").read_text("utf-8")

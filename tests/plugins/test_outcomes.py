@@ -11,8 +11,8 @@ from datetime import date, timedelta
 import jsonschema
 import pytest
 
-from diagnostics import rejudge
-from diagnostics.records import FAILURE_MODES
+from medprobe.diagnostics import rejudge
+from medprobe.diagnostics.records.report import FAILURE_MODES
 from tests.plugins.calling import ROOT, medprobe
 
 MODES = set(FAILURE_MODES.values())

@@ -8,12 +8,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from diagnostics.loader import Loader
-from diagnostics.settings import Settings
-from fixtures.models.registry import resolve
-from medprobe.pair import calls, main
-from plugins.diagnosing import LOADER, pytest_unconfigure
-from plugins.report.comparison import load
+from medprobe.commands.pair import calls, main
+from medprobe.diagnostics.extraction.model_on_demand import Loader
+from medprobe.diagnostics.settings import Settings
+from medprobe.fixtures.models.registry import resolve
+from medprobe.plugins.report.comparison import load
+from medprobe.plugins.run.diagnosing import LOADER, pytest_unconfigure
 from tests.plugins.calling import medprobe
 
 
@@ -21,7 +21,7 @@ def broken_and_mended(folder: Path) -> tuple[Path, Path]:
     """A checkpoint whose connector is destroyed, and an adapter that brings the sound one."""
     import peft
 
-    from fixtures.models.loading import load as load_model
+    from medprobe.fixtures.models.loading import load as load_model
 
     broken = load_model(resolve("phantom-connector"))
     broken.model.save_pretrained(folder / "broken")

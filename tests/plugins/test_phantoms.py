@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from diagnostics.records import FAILURE_MODES
+from medprobe.diagnostics.records.report import FAILURE_MODES
 from tests.plugins.calling import Run, medprobe
 from tests.plugins.conftest import drawn
 

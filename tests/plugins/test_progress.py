@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from plugins import progress
-from plugins.progress import Lines, lines, reported
+from medprobe.plugins.run import progress
+from medprobe.plugins.run.progress import Lines, lines, reported
 from tests.plugins.calling import ROOT
 
 ROW = re.compile(r"\x1b\[B\r([^\x1b]+)")
@@ -102,8 +102,8 @@ def on_a_terminal(arguments: list[str], folder: Path, cwd: Path = ROOT) -> tuple
 
 WORK = """
 import time
-from plugins.options import CALL
-from plugins.progress import reported
+from medprobe.plugins.options import CALL
+from medprobe.plugins.run.progress import reported
 
 def test_work(request):
     folder = request.config.stash[CALL].handover

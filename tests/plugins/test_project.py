@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.phantoms import phantom_path
-from plugins import call, project
-from plugins.options import OPTIONS
-from plugins.project import CallError, Config
+from medprobe.fixtures.phantoms import phantom_path
+from medprobe.plugins import call, project
+from medprobe.plugins.options import OPTIONS
+from medprobe.plugins.project import CallError, Config
 from tests.plugins.calling import ROOT, medprobe
 
 TEXT = (ROOT / "docs" / "project.md").read_text("utf-8")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.phantoms import phantom_path
+from medprobe.fixtures.phantoms import phantom_path
 from tests.plugins.calling import HEAVY, medprobe
 
 IMPORTS = ("-X", "importtime")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.phantoms import phantom_path
+from medprobe.fixtures.phantoms import phantom_path
 from tests.plugins.calling import ROOT, medprobe
 
 Call = Callable[[Path], list[str | Path]]

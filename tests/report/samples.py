@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any, Literal
 
-from diagnostics.outcome import gate_verdicts
-from diagnostics.records import (
+from medprobe.diagnostics.judgement.outcome import gate_verdicts
+from medprobe.diagnostics.records.report import (
     FAILURE_MODES,
     PLACES,
     STAGES,
@@ -716,8 +716,8 @@ def everything() -> Report:
 
 
 if __name__ == "__main__":
-    from plugins.report.files import write_report
-    from plugins.report.pages import write_pages
+    from medprobe.plugins.report.outputs.files import write_report
+    from medprobe.plugins.report.outputs.pages import write_pages
 
     write_report(everything(), sys.argv[1])
     write_pages(everything(), sys.argv[1], [None, predictions(), *[None] * 6])

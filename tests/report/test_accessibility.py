@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from plugins.report.pages import write_pages
-from plugins.report.rendering import TEMPLATES
-from plugins.report.svg import ROLES
+from medprobe.plugins.report.outputs.pages import write_pages
+from medprobe.plugins.report.outputs.rendering import TEMPLATES
+from medprobe.plugins.report.pictures.svg import ROLES
 from tests.report import samples
 from tests.report.test_thumbnails import files
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diagnostics.checks import check, check_regression
-from diagnostics.records import FAILURE_MODES
-from plugins.allure.beside import CATEGORIES, executor, properties, settings
-from plugins.allure.content import MEANINGS, REGRESSION, description, steps
+from medprobe.diagnostics.checks import check, check_regression
+from medprobe.diagnostics.records.report import FAILURE_MODES
+from medprobe.plugins.allure.content import MEANINGS, REGRESSION, description, steps
+from medprobe.plugins.allure.files import CATEGORIES, executor, properties, settings
 from tests.report import samples
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import io
 
-from plugins.properties import found
-from plugins.report.entries import Entry, lineage
-from plugins.report.pages import write_pages
-from plugins.report.table import csv_text, rows_of
-from plugins.report.terminal import summary_lines
+from medprobe.plugins.report.entries import Entry, lineage
+from medprobe.plugins.report.outputs.pages import write_pages
+from medprobe.plugins.report.outputs.table import csv_text, rows_of
+from medprobe.plugins.report.outputs.terminal import summary_lines
+from medprobe.plugins.run.properties import found
 from tests.report import samples
 
 

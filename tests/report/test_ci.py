@@ -13,12 +13,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from diagnostics.records import Diagnosis, Report
-from plugins import ci
-from plugins.call import Call
-from plugins.project import Accepted
-from plugins.report.markdown import COLUMNS, LIMIT, LONGEST, job_summary
-from plugins.report.terminal import one_line, summary_lines
+from medprobe.diagnostics.records.report import Diagnosis, Report
+from medprobe.plugins.call import Call
+from medprobe.plugins.project import Accepted
+from medprobe.plugins.report.outputs.markdown import COLUMNS, LIMIT, LONGEST, job_summary
+from medprobe.plugins.report.outputs.terminal import one_line, summary_lines
+from medprobe.plugins.run import ci
 from tests.report import samples
 
 EVIL = (

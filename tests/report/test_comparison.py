@@ -16,14 +16,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diagnostics.records import Diagnosis
-from fixtures.models.registry import registry
-from plugins.report.comparison import main
-from plugins.report.entries import Checkpoint, Entry, cautions, lineage, merge
-from plugins.report.files import write_report
-from plugins.report.matrix import view
-from plugins.report.pages import write_pages
-from plugins.report.table import csv_text, rows_of
+from medprobe.diagnostics.records.report import Diagnosis
+from medprobe.fixtures.models.registry import registry
+from medprobe.plugins.report.comparison import main
+from medprobe.plugins.report.entries import Checkpoint, Entry, cautions, lineage, merge
+from medprobe.plugins.report.outputs.files import write_report
+from medprobe.plugins.report.outputs.matrix import view
+from medprobe.plugins.report.outputs.pages import write_pages
+from medprobe.plugins.report.outputs.table import csv_text, rows_of
 from tests.report import samples
 from tests.report.test_report import Page
 
@@ -279,7 +279,7 @@ def test_rows_are_in_the_order_of_checkpoints_and_data_sets() -> None:
 def test_it_loads_no_model_library(tmp_path: Path) -> None:
     path = saved(tmp_path, named("m"))
     code = (
-        "import sys; from plugins.report.comparison import main\n"
+        "import sys; from medprobe.plugins.report.comparison import main\n"
         f"assert main([{path!r}, '--out', {str(tmp_path)!r}]) == 0\n"
         "heavy = {'torch', 'transformers', 'sklearn', 'scipy', 'matplotlib', 'numpy'} & set(sys.modules)\n"
         "assert not heavy, heavy"

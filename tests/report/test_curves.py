@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diagnostics.records import Diagnosis
-from fixtures.models.registry import registry
-from plugins.report.comparison import main
-from plugins.report.entries import Checkpoint, Entry, Row, lineage
-from plugins.report.files import write_report
-from plugins.report.multiples import HEIGHT, SPANS, TOP, pairs, view
+from medprobe.diagnostics.records.report import Diagnosis
+from medprobe.fixtures.models.registry import registry
+from medprobe.plugins.report.comparison import main
+from medprobe.plugins.report.entries import Checkpoint, Entry, Row, lineage
+from medprobe.plugins.report.outputs.files import write_report
+from medprobe.plugins.report.pictures.curve_grid import HEIGHT, SPANS, TOP, pairs, view
 from tests.report import samples
 from tests.report.test_report import Page
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from diagnostics.records import Grounding
-from plugins.report import grounding
+from medprobe.diagnostics.records.report import Grounding
+from medprobe.plugins.report.sections import grounding
 from tests.report.samples import hidden
 
 

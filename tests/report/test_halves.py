@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from plugins.report.halves import halves, halves_svg, halves_text
+from medprobe.plugins.report.pictures.perception import halves, halves_svg, halves_text
 from tests.report import samples
 
 

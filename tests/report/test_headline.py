@@ -11,23 +11,32 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jinja2 import Environment
 
-from diagnostics.checks import check
-from diagnostics.headline import MODE_NAMES, cause_text, headline
-from diagnostics.records import FAILURE_MODES, PLACES, STAGES, Cause, Diagnosis, Key, Pixels, VerdictValue
-from diagnostics.wording import LONGEST, brief, briefs
-from plugins import ci
-from plugins.allure.content import description
-from plugins.properties import found
-from plugins.report import view
-from plugins.report.advice import next_steps
-from plugins.report.entries import Entry, lineage
-from plugins.report.inputs import far_off
-from plugins.report.markdown import job_summary
-from plugins.report.pages import write_pages
-from plugins.report.rendering import environment
-from plugins.report.table import csv_text, markdown_text, rows_of
-from plugins.report.terminal import summary_lines
-from plugins.report.words import verdict_sentence
+from medprobe.diagnostics.checks import check
+from medprobe.diagnostics.judgement.headline import MODE_NAMES, cause_text, headline
+from medprobe.diagnostics.outside_text import LONGEST, brief, briefs
+from medprobe.diagnostics.records.report import (
+    FAILURE_MODES,
+    PLACES,
+    STAGES,
+    Cause,
+    Diagnosis,
+    Key,
+    Pixels,
+    VerdictValue,
+)
+from medprobe.plugins.allure.content import description
+from medprobe.plugins.report.entries import Entry, lineage
+from medprobe.plugins.report.outputs.markdown import job_summary
+from medprobe.plugins.report.outputs.pages import write_pages
+from medprobe.plugins.report.outputs.rendering import environment
+from medprobe.plugins.report.outputs.table import csv_text, markdown_text, rows_of
+from medprobe.plugins.report.outputs.terminal import summary_lines
+from medprobe.plugins.report.sections import page
+from medprobe.plugins.report.sections.advice import next_steps
+from medprobe.plugins.report.sections.inputs import far_off
+from medprobe.plugins.report.sections.sentences import verdict_sentence
+from medprobe.plugins.run import ci
+from medprobe.plugins.run.properties import found
 from tests.report import samples
 from tests.report.test_ci import call_of
 from tests.report.test_report import Page
@@ -110,10 +119,10 @@ def headlines(diagnosis: Diagnosis, jinja: Environment) -> dict[str, str]:
     """What each output says of the verdict, without the table of links and the sections below it."""
     report, entries = samples.report(diagnosis), [Entry(diagnosis)]
     lines = rows_of(entries, lineage(entries))
-    page = jinja.get_template("diagnosis.html").render(
-        view.page(diagnosis, None), suite=[], command="", curve=None, waterfall=None, halves=None, thumbnails={}
+    text = jinja.get_template("diagnosis.html").render(
+        page.page(diagnosis, None), suite=[], command="", curve=None, waterfall=None, halves=None, thumbnails={}
     )
-    box = re.search(r'<section class="verdict.*?</section>', page, re.DOTALL)
+    box = re.search(r'<section class="verdict.*?</section>', text, re.DOTALL)
     assert box is not None
     return {
         **{f"terminal {v}": "\n".join(summary_lines(report, 4000, v)) for v in (-1, 0, 1)},

@@ -15,16 +15,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diagnostics.records import Chain, Diagnosis, Excluded, Report
-from plugins.report.advice import next_steps
-from plugins.report.chart import curve_svg
-from plugins.report.files import report_json, write_report, write_text
-from plugins.report.pages import write_pages
-from plugins.report.schema import SCHEMA_PATH, schema_json
-from plugins.report.terminal import summary_lines
-from plugins.report.view import folder_names
-from plugins.report.waterfall import steps, waterfall_svg
-from plugins.report.words import verdict_sentence
+from medprobe.diagnostics.records.report import Chain, Diagnosis, Excluded, Report
+from medprobe.plugins.report.outputs.files import report_json, write_report, write_text
+from medprobe.plugins.report.outputs.pages import write_pages
+from medprobe.plugins.report.outputs.schema import SCHEMA_PATH, schema_json
+from medprobe.plugins.report.outputs.terminal import summary_lines
+from medprobe.plugins.report.pictures.chart import curve_svg
+from medprobe.plugins.report.pictures.waterfall import steps, waterfall_svg
+from medprobe.plugins.report.sections.advice import next_steps
+from medprobe.plugins.report.sections.page import folder_names
+from medprobe.plugins.report.sections.sentences import verdict_sentence
 from tests.report import samples
 
 SAMPLES = {
@@ -248,7 +248,9 @@ def test_verdict_is_one_sentence(name: str, snapshot: Any) -> None:
 
 
 def test_schema_is_published_as_the_records_are() -> None:
-    assert SCHEMA_PATH.read_text(encoding="utf-8") == schema_json(), "run python -m plugins.report.schema"
+    assert SCHEMA_PATH.read_text(encoding="utf-8") == schema_json(), (
+        "run python -m medprobe.plugins.report.outputs.schema"
+    )
 
 
 def test_report_json_validates(tmp_path: Path) -> None:
@@ -290,11 +292,11 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
 
 def test_writing_json_and_the_summary_loads_nothing_heavy() -> None:
     code = (
-        "import sys, plugins.report.files, plugins.report.terminal, plugins.report.pages\n"
+        "import sys\nfrom medprobe.plugins.report.outputs import files, pages, terminal\n"
         "heavy = {'torch', 'transformers', 'sklearn', 'scipy', 'matplotlib', 'jinja2', 'numpy'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=SCHEMA_PATH.parents[1])
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=SCHEMA_PATH.parents[2])
 
 
 @given(st.lists(st.floats(-0.2, 1), min_size=5, max_size=5), st.sampled_from(["pass", "fail", "inconclusive"]))

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from diagnostics.records import Predictions
-from fixtures.datasets.dataset import ImageFile
-from plugins.report.pages import LARGEST, write_pages
+from medprobe.diagnostics.records.report import Predictions
+from medprobe.fixtures.datasets.dataset import ImageFile
+from medprobe.plugins.report.outputs.pages import LARGEST, write_pages
 from tests.report import samples
 
 NAME = "Doe, Jane"
@@ -58,7 +58,7 @@ def test_a_thumbnail_holds_the_picture_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize("limit", [LARGEST, 1_000_000])
 def test_a_page_with_images_stays_under_its_limit(limit: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the 200 images listed all are shown, or as many as fit."""
-    monkeypatch.setattr("plugins.report.pages.LARGEST", limit)
+    monkeypatch.setattr("medprobe.plugins.report.outputs.pages.LARGEST", limit)
     read = samples.all_lost(300)
     page = write_pages(samples.report(samples.deep()), tmp_path, [read], [files(read, tmp_path)])[1]
     n = len(shown(page.read_text("utf-8")))

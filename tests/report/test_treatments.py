@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from diagnostics.records import Difference, RemedyName, Treatment, Treatments
-from plugins.report.treatments import MEANS, NAMES, SHORT, best, rows, sentence
+from medprobe.diagnostics.records.report import Difference, RemedyName, Treatment, Treatments
+from medprobe.plugins.report.sections.treatments import MEANS, NAMES, SHORT, best, rows, sentence
 
 
 def trial(name: RemedyName, change: float, helps: bool = True) -> Treatment:

@@ -8,12 +8,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from diagnostics import cluster
-from diagnostics.cluster import ClusterError, places
-from diagnostics.spread import spread
-from plugins import call
-from plugins.call import CallError, Config
-from plugins.options import OPTIONS
+from medprobe.diagnostics.extraction import cluster
+from medprobe.diagnostics.extraction.cluster import ClusterError, places
+from medprobe.diagnostics.extraction.ray_tasks import spread
+from medprobe.plugins import call
+from medprobe.plugins.call import CallError, Config
+from medprobe.plugins.options import OPTIONS
 from tests.plugins.calling import medprobe
 from tests.scale.watching import equal
 
@@ -137,14 +137,14 @@ def test_all_actors_lost_is_one_sentence():
 
 def test_a_task_whose_cluster_has_no_processor_is_one_sentence(monkeypatch):
     ray = FakeTasks(0)
-    monkeypatch.setattr("diagnostics.spread.connect", lambda: ray)
+    monkeypatch.setattr("medprobe.diagnostics.extraction.ray_tasks.connect", lambda: ray)
     with pytest.raises(ClusterError, match="no node of the Ray cluster has a CPU"):
         list(spread([("a", lambda: 1)]))
 
 
 def test_no_more_tasks_are_taken_than_there_are_processors(monkeypatch):
     ray = FakeTasks(2)
-    monkeypatch.setattr("diagnostics.spread.connect", lambda: ray)
+    monkeypatch.setattr("medprobe.diagnostics.extraction.ray_tasks.connect", lambda: ray)
     taken: list[int] = []
     tasks = ((i, lambda i=i: taken.append(len(ray.running)) or i * i) for i in range(5))
     assert dict(spread(tasks)) == {i: i * i for i in range(5)}
@@ -152,7 +152,7 @@ def test_no_more_tasks_are_taken_than_there_are_processors(monkeypatch):
 
 
 def test_what_a_task_raises_is_raised_here(monkeypatch):
-    monkeypatch.setattr("diagnostics.spread.connect", lambda: FakeTasks(1))
+    monkeypatch.setattr("medprobe.diagnostics.extraction.ray_tasks.connect", lambda: FakeTasks(1))
     with pytest.raises(ZeroDivisionError):
         list(spread([("a", lambda: 1 / 0)]))
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plugins import devices
-from plugins.devices import listed_devices, shares, visible
+from medprobe.plugins.run import devices
+from medprobe.plugins.run.devices import listed_devices, shares, visible
 from tests.plugins.calling import medprobe
 
 LISTED = """\
@@ -122,7 +122,17 @@ def test_each_worker_has_its_own_gpu_and_its_successor_has_the_same(tmp_path: Pa
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     (tmp_path / "seen").mkdir()
     run = medprobe(
-        *("-p", "plugins.options", "-p", "plugins.devices", "-n", "2", "-p", "no:cacheprovider", *files),
+        *(
+            "-p",
+            "medprobe.plugins.options",
+            "-p",
+            "medprobe.plugins.run.devices",
+            "-n",
+            "2",
+            "-p",
+            "no:cacheprovider",
+            *files,
+        ),
         report_dir=tmp_path / "reports",
         cwd=tmp_path,
         FOLDER=str(tmp_path / "seen"),

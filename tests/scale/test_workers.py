@@ -7,13 +7,13 @@ import json
 import jsonschema
 import pytest
 
-from diagnostics import measurement
-from diagnostics.loader import Loader
-from diagnostics.parts import extract_part
-from diagnostics.records import FAILURE_MODES
-from diagnostics.settings import Settings
-from diagnostics.store import Folder
-from fixtures.models.registry import resolve
+from medprobe.diagnostics.extraction import measurement
+from medprobe.diagnostics.extraction.model_on_demand import Loader
+from medprobe.diagnostics.extraction.shard import extract_part
+from medprobe.diagnostics.records.report import FAILURE_MODES
+from medprobe.diagnostics.settings import Settings
+from medprobe.diagnostics.store import Folder
+from medprobe.fixtures.models.registry import resolve
 from tests.plugins.calling import ROOT
 from tests.plugins.conftest import drawn
 from tests.scale.watching import equal

@@ -15,11 +15,11 @@ import pytest
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
-    from diagnostics import engine, loader, measurement, spread
+    from medprobe.diagnostics.extraction import engine, measurement, model_on_demand, ray_tasks
 
     measurement.SHARD = 8
     told = Path(os.environ["WATCHED"])
-    extract, load, whole = engine.extract_here, loader.Loader.load, spread.spread
+    extract, load, whole = engine.extract_here, model_on_demand.Loader.load, ray_tasks.spread
 
     def tell(line: str) -> None:
         with told.open("a", encoding="utf-8") as file:
@@ -44,6 +44,6 @@ def pytest_configure(config: pytest.Config) -> None:
             tell(f"{name} spread")
             yield name, given
 
-    spread.spread = told_of
+    ray_tasks.spread = told_of
     engine.extract_here = extract_here
-    loader.Loader.load = first_load
+    model_on_demand.Loader.load = first_load

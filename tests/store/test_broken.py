@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from diagnostics.store import BrokenFile, Folder, Shard, remembered
-from diagnostics.store.files import arrays
+from medprobe.diagnostics.store import BrokenFile, Folder, Shard, remembered
+from medprobe.diagnostics.store.files import arrays
 
 IMAGES = ["a", "b"]
 

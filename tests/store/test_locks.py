@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from diagnostics.store import Folder, StoreError, in_use
-from diagnostics.store.running import RUNNING, alive, alone
+from medprobe.diagnostics.store import Folder, StoreError, in_use
+from medprobe.diagnostics.store.running import RUNNING, alive, alone
 
 HOLD = """
 import sys
 from pathlib import Path
-from diagnostics.store import Folder, in_use
+from medprobe.diagnostics.store import Folder, in_use
 root = Path(sys.argv[1])
 folder = Folder(root, "a")
 with in_use(root), folder.lock():

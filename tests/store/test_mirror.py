@@ -9,7 +9,7 @@ import fsspec
 import numpy as np
 import pytest
 
-from diagnostics.store import Folder, Shard, StoreError, key, located, mirror, push, remembered
+from medprobe.diagnostics.store import Folder, Shard, StoreError, key, located, mirror, push, remembered
 
 URL = "memory://bucket/store"
 EXTRACTION, READING = key(features=1), key(reading=1)

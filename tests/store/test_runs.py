@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from benchmarks import kills
-from fixtures.phantoms.images import draw_dataset
+from medprobe.fixtures.phantoms.images import draw_dataset
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from diagnostics.store import Folder, Shard, in_use, key, remembered
-from diagnostics.store.__main__ import main
-from diagnostics.store.upkeep import items
+from medprobe.commands.cache import main
+from medprobe.diagnostics.store import Folder, Shard, in_use, key, remembered
+from medprobe.diagnostics.store.upkeep import items
 
 DAY = 86400
 

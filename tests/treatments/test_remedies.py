@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from diagnostics.treatments import remedies
+from medprobe.diagnostics.treatments import remedies
 
 SCORES = arrays(np.float64, (6, 3), elements=st.floats(-30, 0))
 

@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from diagnostics.asking import ask, blank
-from diagnostics.evidence import Evidence, gather
-from diagnostics.settings import Settings
-from diagnostics.treatments.trial import treat
-from fixtures.datasets.alterations import Noised
-from fixtures.datasets.dataset import open_dataset
-from fixtures.datasets.images import open_image
-from fixtures.models.registry import ModelSpec, resolve
-from fixtures.phantoms.images import draw_dataset
+from medprobe.diagnostics.evidence import Evidence, gather
+from medprobe.diagnostics.extraction.ask_again import ask, blank
+from medprobe.diagnostics.settings import Settings
+from medprobe.diagnostics.treatments.try_remedies import treat
+from medprobe.fixtures.datasets.dataset import open_dataset
+from medprobe.fixtures.datasets.images import open_image
+from medprobe.fixtures.datasets.lesions.alterations import Noised
+from medprobe.fixtures.models.registry import ModelSpec, resolve
+from medprobe.fixtures.phantoms.images import draw_dataset
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,10 @@ def test_what_the_llm_drops_is_read_before_it(shown):
 
 def test_a_second_trial_asks_no_model(shown, monkeypatch):
     first = treat(shown("answer.biased"))
-    monkeypatch.setattr("diagnostics.loader.Loader.load", lambda self: pytest.fail("the model was loaded again"))
+    monkeypatch.setattr(
+        "medprobe.diagnostics.extraction.model_on_demand.Loader.load",
+        lambda self: pytest.fail("the model was loaded again"),
+    )
     assert treat(shown("answer.biased")) == first
 
 

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from diagnostics.loader import ChangedWeights, Loader
-from diagnostics.measurement import OPTIONS, RANDOM_TOKENS, measure
-from diagnostics.settings import Settings
-from diagnostics.store import Folder, Shard
-from fixtures.datasets.dataset import ChangedImage, open_dataset
-from fixtures.datasets.images import open_image
-from fixtures.models import fingerprint as known
-from fixtures.models.registry import resolve
+from medprobe.diagnostics.extraction.measurement import OPTIONS, RANDOM_TOKENS, measure
+from medprobe.diagnostics.extraction.model_on_demand import ChangedWeights, Loader
+from medprobe.diagnostics.settings import Settings
+from medprobe.diagnostics.store import Folder, Shard
+from medprobe.fixtures.datasets.dataset import ChangedImage, open_dataset
+from medprobe.fixtures.datasets.images import open_image
+from medprobe.fixtures.models import fingerprint as known
+from medprobe.fixtures.models.registry import resolve
 from tests.datasets.samples import MANIFEST
 
 LARGE = 3 * known.SMALL

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from fixtures.phantoms.images import draw_dataset
+from medprobe.fixtures.phantoms.images import draw_dataset
 from tests.conftest import SMALL
 from tests.plugins.calling import Run, medprobe
 
@@ -68,12 +68,12 @@ def decided(scores: NDArray[Any], others: NDArray[Any]) -> float:
 
 @pytest.mark.parametrize("model", ["phantom", "phantom-connector"])
 def test_the_batch_size_decides_nothing(model: str, small: Path, tmp_path: Path) -> None:
-    from diagnostics.diagnosis import judgement_of
-    from diagnostics.evidence import gather
-    from diagnostics.measurement import OPTIONS
-    from diagnostics.settings import Settings
-    from fixtures.datasets.dataset import open_dataset
-    from fixtures.models.registry import resolve
+    from medprobe.diagnostics.diagnosis import judgement_of
+    from medprobe.diagnostics.evidence import gather
+    from medprobe.diagnostics.extraction.measurement import OPTIONS
+    from medprobe.diagnostics.settings import Settings
+    from medprobe.fixtures.datasets.dataset import open_dataset
+    from medprobe.fixtures.models.registry import resolve
 
     dataset = open_dataset(small, None)
     found = [
@@ -101,12 +101,12 @@ def test_the_batch_size_decides_nothing(model: str, small: Path, tmp_path: Path)
 
 @pytest.mark.parametrize("family", MIXED)
 def test_neither_does_it_where_images_of_many_sizes_are_padded_packed_or_tiled(family: str, tmp_path: Path) -> None:
-    from diagnostics.batches import Limit, read_all
-    from diagnostics.extraction import Extractor
-    from diagnostics.probing import read
-    from fixtures.models.families import build_family
-    from fixtures.models.loading import load
-    from fixtures.models.registry import resolve
+    from medprobe.diagnostics.extraction.batches import Limit, read_all
+    from medprobe.diagnostics.extraction.extractor import Extractor
+    from medprobe.diagnostics.probes.ridge import read
+    from medprobe.fixtures.models.loading import load
+    from medprobe.fixtures.models.registry import resolve
+    from medprobe.fixtures.phantoms.families.checkpoints import build_family
 
     rng = np.random.default_rng(0)
     n = 20

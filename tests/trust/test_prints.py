@@ -8,22 +8,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from diagnostics import compare
-from diagnostics.judging import Resamples, interval
-from diagnostics.store import StoreError, located
-from diagnostics.wording import HIDDEN, masked, say
+from medprobe.diagnostics.baselines import compare
+from medprobe.diagnostics.judgement.verdicts import Resamples, interval
+from medprobe.diagnostics.outside_text import HIDDEN, masked, say
+from medprobe.diagnostics.store import StoreError, located
 from tests.gate.test_compare import FALLEN, LABELS, saved
 from tests.plugins.calling import ROOT
 
 BARE = {
-    "diagnostics/wording.py",  # `say` itself
+    "diagnostics/outside_text.py",  # `say` itself
     "medprobe/command.py",  # its own usage and version
-    "medprobe/pair.py",  # what a run said, which went through the mask there
+    "medprobe/commands/pair.py",  # what a run said, which went through the mask there
     "plugins/options.py",  # tables of names the project chose
     "plugins/plan.py",  # a table of numbers, and a path to be copied
-    "plugins/tuning.py",  # a command to be copied
+    "medprobe/commands/tune.py",  # a command to be copied
     "plugins/report/comparison.py",  # a path to be copied
-    "plugins/report/schema.py",  # a path to be copied
+    "plugins/report/outputs/schema.py",  # a path to be copied
 }
 """Files with a bare `print`, and why it shows nothing from outside."""
 

@@ -15,11 +15,11 @@ import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from fixtures.datasets import find
-from fixtures.models.registry import resolve
-from fixtures.phantoms import phantom_path
-from fixtures.phantoms.images import draw_dataset
-from plugins.report.rendering import TEMPLATES
+from medprobe.commands import find
+from medprobe.fixtures.models.registry import resolve
+from medprobe.fixtures.phantoms import phantom_path
+from medprobe.fixtures.phantoms.images import draw_dataset
+from medprobe.plugins.report.outputs.rendering import TEMPLATES
 from tests.plugins.calling import ROOT, Run, medprobe
 from tests.trust import shown
 

@@ -11,16 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from diagnostics.records import Diagnosis, Report
-from diagnostics.wording import HIDDEN, inert, masked, one_line
-from plugins.allure.beside import properties
-from plugins.allure.content import description
-from plugins.report import comparison
-from plugins.report.entries import Entry
-from plugins.report.markdown import job_summary
-from plugins.report.pages import write_pages
-from plugins.report.rendering import TEMPLATES
-from plugins.report.terminal import summary_lines
+from medprobe.diagnostics.outside_text import HIDDEN, inert, masked, one_line
+from medprobe.diagnostics.records.report import Diagnosis, Report
+from medprobe.plugins.allure.content import description
+from medprobe.plugins.allure.files import properties
+from medprobe.plugins.report import comparison
+from medprobe.plugins.report.entries import Entry
+from medprobe.plugins.report.outputs.markdown import job_summary
+from medprobe.plugins.report.outputs.pages import write_pages
+from medprobe.plugins.report.outputs.rendering import TEMPLATES
+from medprobe.plugins.report.outputs.terminal import summary_lines
 from tests.report import samples
 from tests.trust import shown
 

@@ -11,14 +11,14 @@ from types import SimpleNamespace
 import pytest
 from filelock import FileLock, Timeout
 
-from diagnostics.records import Diagnosis
-from diagnostics.settings import Settings
-from fixtures.models.registry import resolve
-from plugins.call import Call, DatasetSpec, Pair
-from plugins.diagnosing import handover_path
-from plugins.options import CALL, _run, pytest_configure_node
-from plugins.report.files import write_text
-from plugins.reporting import DAY, _alone, _clear, _collect, _standing, _sweep
+from medprobe.diagnostics.records.report import Diagnosis
+from medprobe.diagnostics.settings import Settings
+from medprobe.fixtures.models.registry import resolve
+from medprobe.plugins.call import Call, DatasetSpec, Pair
+from medprobe.plugins.options import CALL, _run, pytest_configure_node
+from medprobe.plugins.report.outputs.files import write_text
+from medprobe.plugins.run.diagnosing import handover_path
+from medprobe.plugins.run.reporting import DAY, _alone, _clear, _collect, _standing, _sweep
 
 
 @pytest.fixture

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from diagnostics import compare
-from diagnostics.store.__main__ import main as cache
-from diagnostics.thresholds import ThresholdError, checked_effect, load_thresholds
-from diagnostics.typed import above_zero, amount, count, seed, share
-from plugins import options, tuning
+from medprobe.commands import tune
+from medprobe.commands.cache import main as cache
+from medprobe.diagnostics.baselines import compare
+from medprobe.diagnostics.judgement.thresholds import ThresholdError, checked_effect, load_thresholds
+from medprobe.diagnostics.typed import above_zero, amount, count, seed, share
+from medprobe.plugins import options
 from tests.gate.test_compare import FALLEN, LABELS, saved
 
 
@@ -112,7 +113,7 @@ def test_the_largest_seed_works() -> None:
 
 def test_no_option_takes_a_bare_number() -> None:
     kinds = {settings.get("type") for _, settings in options.OPTIONS}
-    kinds |= {action.type for action in tuning._parser()._actions}
+    kinds |= {action.type for action in tune._parser()._actions}
     assert not kinds & {int, float}
     with pytest.raises(SystemExit):
         cache(["prune", "--older-than", "nan"])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.phantoms.images import draw_dataset
+from medprobe.fixtures.phantoms.images import draw_dataset
 
 TEXTS = ["Does this scan show a lesion? Answer normal, benign or malignant.", "normal", "benign", "malignant"]
 
@@ -21,7 +21,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """An untrained checkpoint of a family, which can write the answers."""
-    from fixtures.models.families import build_family
+    from medprobe.fixtures.phantoms.families.checkpoints import build_family
     from tests.conftest import SMALL
 
     root, built = tmp_path_factory.mktemp("tiny"), {}

@@ -11,12 +11,12 @@ import pytest
 import torch
 from PIL import Image
 
-from diagnostics.extraction import Options, end_tokens, prefill, prepared, score_options
-from diagnostics.tuning.answered import NO_TARGET, answered, answers_of, negative_log_likelihood
-from diagnostics.tuning.learners import learner_of
-from diagnostics.tuning.plan import Plan
-from fixtures.models.loading import LoadedModel, load
-from fixtures.models.registry import resolve
+from medprobe.diagnostics.extraction.extractor import Options, end_tokens, prefill, prepared, score_options
+from medprobe.diagnostics.tuning.answered import NO_TARGET, answered, answers_of, negative_log_likelihood
+from medprobe.diagnostics.tuning.learners import learner_of
+from medprobe.diagnostics.tuning.plan import Plan
+from medprobe.fixtures.models.loading import LoadedModel, load
+from medprobe.fixtures.models.registry import resolve
 from tests.tuning.conftest import TEXTS
 
 PROMPT, ANSWERS = TEXTS[0], ["normal", "malignant tumour"]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from plugins import tuning
+from medprobe.commands import tune
 from tests.plugins.calling import HEAVY, ROOT, SETTLED
 
 GOOD = ["--model", "phantom", "--dataset", "phantom"]
@@ -36,7 +36,7 @@ def test_wrong_call_is_refused_in_one_sentence(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     call, says = WRONG[wrong]
-    assert tuning.main([str(word) for word in call(tmp_path)]) == 4
+    assert tune.main([str(word) for word in call(tmp_path)]) == 4
     said = capsys.readouterr()
     assert says.format(folder=tmp_path) in said.err
     assert said.err.count("\n") == 1
@@ -48,12 +48,12 @@ def test_without_peft_a_sentence_says_how_to_install_it(
 ) -> None:
     monkeypatch.setitem(sys.modules, "peft", None)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "peft" else object())
-    assert tuning.main([*GOOD, "--out", str(tmp_path)]) == 4
+    assert tune.main([*GOOD, "--out", str(tmp_path)]) == 4
     assert capsys.readouterr().err == "tuning needs the package peft: pip install '.[tune]'\n"
 
 
 def test_a_wrong_call_imports_nothing_heavy(tmp_path: Path) -> None:
-    code = "import sys; from plugins import tuning; code = tuning.main(sys.argv[1:]); assert code == 4; " + (
+    code = "import sys; from medprobe.commands import tune; code = tune.main(sys.argv[1:]); assert code == 4; " + (
         f"assert not {set(HEAVY) | {'peft', 'accelerate'}!r} & set(sys.modules)"
     )
     call = [sys.executable, "-c", code, "--model", "nowhere", "--dataset", "phantom", "--out", str(tmp_path)]

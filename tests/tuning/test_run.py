@@ -12,14 +12,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from diagnostics.diagnosis import diagnose
-from diagnostics.settings import Settings
-from diagnostics.tuning.plan import Plan, TuneError
-from diagnostics.tuning.run import FACTS, HELD_OUT, STATES, Refused, Tuned, tune
-from diagnostics.tuning.schedule import passes, rows_of
-from fixtures.datasets.manifest import DataError
-from fixtures.models.loading import load
-from fixtures.models.registry import resolve
+from medprobe.diagnostics.diagnosis import diagnose
+from medprobe.diagnostics.settings import Settings
+from medprobe.diagnostics.tuning.plan import Plan, TuneError
+from medprobe.diagnostics.tuning.run import FACTS, HELD_OUT, STATES, Refused, Tuned, tune
+from medprobe.diagnostics.tuning.schedule import passes, rows_of
+from medprobe.fixtures.datasets.manifest import DataError
+from medprobe.fixtures.models.loading import load
+from medprobe.fixtures.models.registry import resolve
 
 PLAN = Plan(epochs=2, batch=8, micro_batch=4, rate=3e-3, rank=4, save_every=2, checkpointing=False)
 Tiny = Callable[[str], Path]
@@ -203,7 +203,7 @@ def test_too_little_memory_is_one_sentence(
     def forward(*_: object) -> None:
         raise torch.OutOfMemoryError
 
-    monkeypatch.setattr("diagnostics.tuning.learners.AnswerLearner.forward", forward)
+    monkeypatch.setattr("medprobe.diagnostics.tuning.learners.AnswerLearner.forward", forward)
     with pytest.raises(TuneError, match="give a smaller --micro-batch than 4"):
         run(tiny("llava"), drawn, tmp_path)
 

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from diagnostics.records import Report
+from medprobe.diagnostics.records.report import Report
 
 FREE = ("settings", "timing")
 """Fields of a diagnosis whose keys no record orders."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 
-from diagnostics.headline import cause_text, headline
-from diagnostics.outcome import gate_sentence
-from diagnostics.records import CHAIN, Diagnosis, Gate, Report
-from diagnostics.wording import one_line
-from plugins.report.terminal import total_line
-from plugins.report.text import shown
-from plugins.report.words import undecided_lines, verdict_word
+from medprobe.diagnostics.judgement.headline import cause_text, headline
+from medprobe.diagnostics.judgement.outcome import gate_sentence
+from medprobe.diagnostics.outside_text import one_line
+from medprobe.diagnostics.records.report import CHAIN, Diagnosis, Gate, Report
+from medprobe.plugins.report.outputs.terminal import total_line
+from medprobe.plugins.report.sections.sentences import undecided_lines, verdict_word
+from medprobe.plugins.report.text import shown
 
 LIMIT = 1024 * 1024
 """Bytes that GitHub takes of a step's summary; a longer one is dropped whole."""

@@ -7,13 +7,23 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from diagnostics.headline import BECAUSE, headline, kind
-from diagnostics.records import CHAIN, Diagnosis
-from plugins.report.entries import Checkpoint, Entry, Row, asked_otherwise
-from plugins.report.table import BLANK, FIRST_NUMBER, HEAD, HEALTH, cells, datasets_of, health_scores, rows_of, signals
-from plugins.report.text import joined, number, plural, shown, signed
-from plugins.report.waterfall import steps
-from plugins.report.words import PLACE_NAMES, links, verdict_word
+from medprobe.diagnostics.judgement.headline import BECAUSE, headline, kind
+from medprobe.diagnostics.records.report import CHAIN, Diagnosis
+from medprobe.plugins.report.entries import Checkpoint, Entry, Row, asked_otherwise
+from medprobe.plugins.report.outputs.table import (
+    BLANK,
+    FIRST_NUMBER,
+    HEAD,
+    HEALTH,
+    cells,
+    datasets_of,
+    health_scores,
+    rows_of,
+    signals,
+)
+from medprobe.plugins.report.pictures.waterfall import steps
+from medprobe.plugins.report.sections.sentences import PLACE_NAMES, links, verdict_word
+from medprobe.plugins.report.text import joined, number, plural, shown, signed
 
 HEIGHT, STEP, WIDTH = 36, 15, 12
 """Of the pictures, their steps and bars, in units of the drawing."""

@@ -7,19 +7,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from diagnostics.outcome import decided
-from diagnostics.records import CHAIN, Predictions, Report
-from plugins.report import comparison, thumbnails, view
-from plugins.report.chart import curve_svg, ringed
-from plugins.report.entries import Entry
-from plugins.report.files import write_text
-from plugins.report.halves import halves_svg, halves_text
-from plugins.report.rendering import environment
-from plugins.report.svg import inline
-from plugins.report.waterfall import waterfall_svg
+from medprobe.diagnostics.judgement.outcome import decided
+from medprobe.diagnostics.records.report import CHAIN, Predictions, Report
+from medprobe.plugins.report import comparison
+from medprobe.plugins.report.entries import Entry
+from medprobe.plugins.report.outputs.files import write_text
+from medprobe.plugins.report.outputs.rendering import environment
+from medprobe.plugins.report.pictures import thumbnails
+from medprobe.plugins.report.pictures.chart import curve_svg, ringed
+from medprobe.plugins.report.pictures.perception import halves_svg, halves_text
+from medprobe.plugins.report.pictures.svg import inline
+from medprobe.plugins.report.pictures.waterfall import waterfall_svg
+from medprobe.plugins.report.sections import page
 
 if TYPE_CHECKING:
-    from fixtures.datasets.dataset import ImageFile
+    from medprobe.fixtures.datasets.dataset import ImageFile
 
 LARGEST = 2_000_000
 """Bytes up to which a page takes thumbnails."""
@@ -41,16 +43,16 @@ def write_pages(
 
     folder, jinja = Path(report_dir), environment()
     template = jinja.get_template("diagnosis.html")
-    names = view.folder_names(report)
-    suite = view.flat({k: v for k, v in report.suite.items() if k != "command"}, missing=view.NOT_GIVEN)
+    names = page.folder_names(report)
+    suite = page.flat({k: v for k, v in report.suite.items() if k != "command"}, missing=page.NOT_GIVEN)
     written = []
     read = predictions or [None] * len(names)
     files = images or [{}] * len(names)
     for diagnosis, name, of, found in zip(report.diagnoses, names, read, files, strict=True):
         pictures: dict[str, Markup | None] = {}
         for kind, svg, words in (
-            ("curve", curve_svg(diagnosis), view.curve_text(diagnosis)),
-            ("waterfall", waterfall_svg(diagnosis), view.chain_text(diagnosis)),
+            ("curve", curve_svg(diagnosis), page.curve_text(diagnosis)),
+            ("waterfall", waterfall_svg(diagnosis), page.chain_text(diagnosis)),
             ("halves", halves_svg(diagnosis), halves_text(diagnosis)),
         ):
             pictures[kind] = None
@@ -58,7 +60,7 @@ def write_pages(
                 write_text(folder / name / f"{kind}.svg", svg)
                 title = f"{kind.capitalize()} of {diagnosis.model} on {diagnosis.dataset}"
                 pictures[kind] = Markup(inline(svg, kind, title, words))
-        shown = view.page(diagnosis, of, report.gate) | {
+        shown = page.page(diagnosis, of, report.gate) | {
             **pictures,
             "halves_text": halves_text(diagnosis),
             "ringed": ringed(diagnosis),
@@ -73,7 +75,7 @@ def write_pages(
             html = template.render(shown | {"thumbnails": thumbnails.fitting([found[i] for i in listed], room)})
         written.append(write_text(folder / name / "index.html", html))
     hrefs = [f"{quote(name)}/index.html" for name in names]
-    rows = [(view.overview(d, report.gate), href) for d, href in zip(report.diagnoses, hrefs, strict=True)]
+    rows = [(page.overview(d, report.gate), href) for d, href in zip(report.diagnoses, hrefs, strict=True)]
     index = jinja.get_template("index.html").render(
         rows=rows,
         report=report,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from plugins.report import text, view
+from medprobe.plugins.report import text
+from medprobe.plugins.report.sections import page
 
-TEMPLATES = Path(__file__).parent / "templates"
+TEMPLATES = Path(__file__).resolve().parents[1] / "templates"
 
 
 def environment() -> Any:
@@ -26,7 +27,7 @@ def environment() -> Any:
         "share": text.percent,
         "number": text.number,
         "interval": text.interval,
-        "plain": view.plain,
+        "plain": page.plain,
     }
-    found.globals |= {"MARKS": view.MARKS, "MISSING": text.MISSING}
+    found.globals |= {"MARKS": page.MARKS, "MISSING": text.MISSING}
     return found

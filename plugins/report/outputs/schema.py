@@ -1,14 +1,17 @@
-"""The published JSON schema of `report.json`: `python -m plugins.report.schema` writes it from the records."""
+"""The published JSON schema of `report.json`, made from the records.
+
+python -m medprobe.plugins.report.outputs.schema    # writes it anew
+"""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-from diagnostics.records import Report
-from plugins.report.files import write_text
+from medprobe.diagnostics.records.report import Report
+from medprobe.plugins.report.outputs.files import write_text
 
-SCHEMA_PATH = Path(__file__).resolve().parents[2] / "docs" / "report.schema.json"
+SCHEMA_PATH = Path(__file__).resolve().parents[3] / "docs" / "report.schema.json"
 
 
 def schema_json() -> str:

@@ -6,13 +6,13 @@ import csv
 import io
 from dataclasses import dataclass
 
-from diagnostics.headline import cause_value, headline, settled
-from diagnostics.records import CHAIN, Diagnosis, Health
-from diagnostics.wording import one_line
-from plugins.report.entries import Checkpoint, Entry, Row
-from plugins.report.markdown import MENTION, STRUCTURE
-from plugins.report.text import known, number, shown
-from plugins.report.words import verdict_word
+from medprobe.diagnostics.judgement.headline import cause_value, headline, settled
+from medprobe.diagnostics.outside_text import one_line
+from medprobe.diagnostics.records.report import CHAIN, Diagnosis, Health
+from medprobe.plugins.report.entries import Checkpoint, Entry, Row
+from medprobe.plugins.report.outputs.markdown import MENTION, STRUCTURE
+from medprobe.plugins.report.sections.sentences import verdict_word
+from medprobe.plugins.report.text import known, number, shown
 
 BLANK = "\N{EN DASH}"
 HEALTH = {

@@ -6,16 +6,16 @@ import textwrap
 import unicodedata
 from collections import Counter
 
-from diagnostics.comparison_words import compared_text
-from diagnostics.headline import cause_text, headline
-from diagnostics.outcome import decided
-from diagnostics.records import CHAIN, Diagnosis, Report
-from diagnostics.wording import one_line
-from plugins.report import grounding, treatments
-from plugins.report.controls import minimum_loss_sentence
-from plugins.report.text import MINUS, interval, percent, plural, points, shown
-from plugins.report.waterfall import steps
-from plugins.report.words import links, span, undecided_lines, verdict_word, weakest
+from medprobe.diagnostics.baselines.sentences import compared_text
+from medprobe.diagnostics.judgement.headline import cause_text, headline
+from medprobe.diagnostics.judgement.outcome import decided
+from medprobe.diagnostics.outside_text import one_line
+from medprobe.diagnostics.records.report import CHAIN, Diagnosis, Report
+from medprobe.plugins.report.pictures.waterfall import steps
+from medprobe.plugins.report.sections import grounding, treatments
+from medprobe.plugins.report.sections.controls import minimum_loss_sentence
+from medprobe.plugins.report.sections.sentences import links, span, undecided_lines, verdict_word, weakest
+from medprobe.plugins.report.text import MINUS, interval, percent, plural, points, shown
 
 FLAG = "*"
 

@@ -5,10 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from diagnostics.records import Accuracy, Controls, Curves, Diagnosis, Layer, Stage
-from plugins.report.svg import GRID, GROUND, INK, LAST, LOST, MEAN, MUTED, PANEL, REFERENCE, STYLE, svg_text
-from plugins.report.text import known, percent
-from plugins.report.words import links, weakest
+from medprobe.diagnostics.records.report import Accuracy, Controls, Curves, Diagnosis, Layer, Stage
+from medprobe.plugins.report.pictures.svg import (
+    GRID,
+    GROUND,
+    INK,
+    LAST,
+    LOST,
+    MEAN,
+    MUTED,
+    PANEL,
+    REFERENCE,
+    STYLE,
+    svg_text,
+)
+from medprobe.plugins.report.sections.sentences import links, weakest
+from medprobe.plugins.report.text import known, percent
 
 TOP = 1.015
 SERIES: tuple[tuple[Stage, str, str, str, str, str, str], ...] = (

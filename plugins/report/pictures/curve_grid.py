@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from diagnostics.records import Diagnosis, Layer
-from plugins.report.entries import Checkpoint, Entry, Row, asked_otherwise
-from plugins.report.table import datasets_of
-from plugins.report.text import interval, joined, known, percent, plural, points, shown, signed
-from plugins.report.words import verdict_word
+from medprobe.diagnostics.records.report import Diagnosis, Layer
+from medprobe.plugins.report.entries import Checkpoint, Entry, Row, asked_otherwise
+from medprobe.plugins.report.outputs.table import datasets_of
+from medprobe.plugins.report.sections.sentences import verdict_word
+from medprobe.plugins.report.text import interval, joined, known, percent, plural, points, shown, signed
 
 WIDTH, TOP, HEIGHT = 322, 4, 78
 """Of a picture, the head of its scale and the length of it, in units of the drawing."""

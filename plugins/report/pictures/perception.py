@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from diagnostics.records import Diagnosis
-from plugins.report.svg import GRID, LAST, MEAN, MUTED, PANEL, STYLE, svg_text
-from plugins.report.text import known, percent, points
-from plugins.report.waterfall import steps
+from medprobe.diagnostics.records.report import Diagnosis
+from medprobe.plugins.report.pictures.svg import GRID, LAST, MEAN, MUTED, PANEL, STYLE, svg_text
+from medprobe.plugins.report.pictures.waterfall import steps
+from medprobe.plugins.report.text import known, percent, points
 
 
 @dataclass(frozen=True)

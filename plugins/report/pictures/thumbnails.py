@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fixtures.datasets.dataset import ImageFile
+    from medprobe.fixtures.datasets.dataset import ImageFile
 
 LONGEST = 96
 """Pixels of the longest side."""
@@ -19,7 +19,7 @@ MARKUP = 160
 
 def data_uri(image: ImageFile) -> str:
     """The picture as JPEG, without anything the file said about it. Raises UnreadableImage."""
-    from fixtures.datasets.images import open_image
+    from medprobe.fixtures.datasets.images import open_image
 
     picture = open_image(image)
     picture.thumbnail((LONGEST, LONGEST))
@@ -32,8 +32,8 @@ def data_uri(image: ImageFile) -> str:
 def fitting(images: Iterable[ImageFile], room: int) -> dict[str, str]:
     """By id the first of the images that fit into `room` bytes of a page; one that can no longer be read is left
     out."""
-    from fixtures.datasets.dataset import ChangedImage
-    from fixtures.datasets.images import UnreadableImage
+    from medprobe.fixtures.datasets.dataset import ChangedImage
+    from medprobe.fixtures.datasets.images import UnreadableImage
 
     found: dict[str, str] = {}
     for image in images:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from diagnostics.records import CHAIN, Chain, Diagnosis, Stage
-from plugins.report.svg import GRID, GROUND, LAST, MEAN, MUTED, PANEL, STYLE, svg_text
-from plugins.report.text import number
-from plugins.report.words import links
+from medprobe.diagnostics.records.report import CHAIN, Chain, Diagnosis, Stage
+from medprobe.plugins.report.pictures.svg import GRID, GROUND, LAST, MEAN, MUTED, PANEL, STYLE, svg_text
+from medprobe.plugins.report.sections.sentences import links
+from medprobe.plugins.report.text import number
 
 
 @dataclass(frozen=True)

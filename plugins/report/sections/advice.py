@@ -11,12 +11,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
-from diagnostics.headline import mended, settings_text, settled
-from diagnostics.records import AnswerReading, Cause, Counterfactuals, Curves, Diagnosis, Layer, Pixels, Place, Stage
-from diagnostics.wording import one_line
-from plugins.report.inputs import differing, far_off, reach_sentence, sentence
-from plugins.report.text import interval, known, percent, points
-from plugins.report.words import cause_sentence, links, undecided_lines, weakest
+from medprobe.diagnostics.judgement.headline import mended, settings_text, settled
+from medprobe.diagnostics.outside_text import one_line
+from medprobe.diagnostics.records.report import (
+    AnswerReading,
+    Cause,
+    Counterfactuals,
+    Curves,
+    Diagnosis,
+    Layer,
+    Pixels,
+    Place,
+    Stage,
+)
+from medprobe.plugins.report.sections.inputs import differing, far_off, reach_sentence, sentence
+from medprobe.plugins.report.sections.sentences import cause_sentence, links, undecided_lines, weakest
+from medprobe.plugins.report.text import interval, known, percent, points
 
 WORTH_NAMING = 0.05
 """A difference of accuracy; smaller ones are within what a probe varies by."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from diagnostics.records import Controls, Diagnosis
-from plugins.report.text import interval, joined, number, percent, plural, points, shown
+from medprobe.diagnostics.records.report import Controls, Diagnosis
+from medprobe.plugins.report.text import interval, joined, number, percent, plural, points, shown
 
 
 def p_text(p: float) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from diagnostics.records import Grounding, Hiding
-from plugins.report.text import interval, percent, points, shown, signed
+from medprobe.diagnostics.records.report import Grounding, Hiding
+from medprobe.plugins.report.text import interval, percent, points, shown, signed
 
 WAYS = {"pixels": "hidden in the picture", "tokens": "hidden at the decoder's input, as image tokens"}
 

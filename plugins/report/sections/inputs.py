@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from diagnostics.headline import settings_text
-from diagnostics.records import Alternative, Counterfactuals, Diagnosis, Key, Pixels
-from diagnostics.wording import briefs, one_line
-from plugins.report.text import interval, joined, number, plural, points, shown, signed
-from plugins.report.words import JUDGED_ON
+from medprobe.diagnostics.judgement.headline import settings_text
+from medprobe.diagnostics.outside_text import briefs, one_line
+from medprobe.diagnostics.records.report import Alternative, Counterfactuals, Diagnosis, Key, Pixels
+from medprobe.plugins.report.sections.sentences import JUDGED_ON
+from medprobe.plugins.report.text import interval, joined, number, plural, points, shown, signed
 
 MEAN, DEVIATION = (-1.3, 1.3), (0.07, 3.0)
 """Bounds of what pixel values usually have when they reach the tower: twice what the published data sets, the phantom's

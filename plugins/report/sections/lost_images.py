@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from diagnostics.records import Predictions
+from medprobe.diagnostics.records.report import Predictions
 
 UNNAMED = "no class named"
 

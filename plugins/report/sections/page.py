@@ -7,17 +7,25 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from diagnostics.comparison_words import all_changes, compared_text
-from diagnostics.headline import MODE_NAMES, cause_text, headline
-from diagnostics.outcome import COMPARED, gate_sentence
-from diagnostics.records import CHAIN, PLACES, Diagnosis, Difference, Gate, Layer, Predictions, Report
-from plugins.report import grounding, inputs, treatments
-from plugins.report.advice import next_steps
-from plugins.report.controls import minimum_loss_sentence, sentences
-from plugins.report.lost import UNNAMED, LostClass, lost_on_the_way
-from plugins.report.text import MISSING, interval, known, number, percent, points, shown, signed
-from plugins.report.waterfall import steps
-from plugins.report.words import (
+from medprobe.diagnostics.baselines.sentences import all_changes, compared_text
+from medprobe.diagnostics.judgement.headline import MODE_NAMES, cause_text, headline
+from medprobe.diagnostics.judgement.outcome import COMPARED, gate_sentence
+from medprobe.diagnostics.records.report import (
+    CHAIN,
+    PLACES,
+    Diagnosis,
+    Difference,
+    Gate,
+    Layer,
+    Predictions,
+    Report,
+)
+from medprobe.plugins.report.pictures.waterfall import steps
+from medprobe.plugins.report.sections import grounding, inputs, treatments
+from medprobe.plugins.report.sections.advice import next_steps
+from medprobe.plugins.report.sections.controls import minimum_loss_sentence, sentences
+from medprobe.plugins.report.sections.lost_images import UNNAMED, LostClass, lost_on_the_way
+from medprobe.plugins.report.sections.sentences import (
     JUDGED_ON,
     cause_sentence,
     links,
@@ -27,6 +35,7 @@ from plugins.report.words import (
     verdict_word,
     weakest,
 )
+from medprobe.plugins.report.text import MISSING, interval, known, number, percent, points, shown, signed
 
 NOT_GIVEN = "not given"
 MOST_ROWS = 200

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from diagnostics.headline import cause_text, mended, settled
-from diagnostics.records import (
+from medprobe.diagnostics.judgement.headline import cause_text, mended, settled
+from medprobe.diagnostics.outside_text import one_line
+from medprobe.diagnostics.records.report import (
     CHAIN,
     FAILURE_MODES,
     STAGES,
@@ -14,8 +15,7 @@ from diagnostics.records import (
     Place,
     Stage,
 )
-from diagnostics.wording import one_line
-from plugins.report.text import joined, known, shown
+from medprobe.plugins.report.text import joined, known, shown
 
 STAGE_OF: dict[FailureMode, Stage] = {mode: stage for stage, mode in FAILURE_MODES.items()}
 STOPS: dict[Stage, str] = {

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from diagnostics.records import RemedyName, Treatment, Treatments
-from plugins.report.text import interval, number, points, shown, signed
+from medprobe.diagnostics.records.report import RemedyName, Treatment, Treatments
+from medprobe.plugins.report.text import interval, number, points, shown, signed
 
 NAMES: dict[RemedyName, str] = {
     "calibration": "calibration: an offset for each option, fitted on labelled images",

@@ -1,0 +1,1 @@
+"""Saved runs, and whether a later one reads worse."""

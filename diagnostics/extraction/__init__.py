@@ -1,0 +1,1 @@
+"""From images to features and answers: one forward pass an image."""

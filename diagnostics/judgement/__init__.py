@@ -1,0 +1,1 @@
+"""From readings to verdicts: scores, exits, intervals, and the three-valued judgement of every link."""

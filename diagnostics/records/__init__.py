@@ -1,0 +1,1 @@
+"""The records of report.json. They import nothing but pydantic, so that reading a report is cheap."""

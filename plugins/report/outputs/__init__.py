@@ -1,0 +1,1 @@
+"""What is written: pages, report.json, and the lines in the terminal."""
