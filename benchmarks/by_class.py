@@ -2,7 +2,7 @@
 
     python -m benchmarks.by_class
 
-Writes benchmarks/by_class.json and docs/by-class.md, whose text says what is done. `--runs` repetitions of each row.
+Writes benchmarks/results/by_class.json and docs/studies/by-class.md, whose text says what is done. `--runs` repetitions of each row.
 """
 
 from __future__ import annotations
@@ -222,7 +222,7 @@ def page(found: dict[str, Any]) -> str:
 
 Answers are simulated, since the truth must be known. Half of a patient's images share what decides whether they are
 read rightly. Margins as built in, in points: signal {100 * found["margins"]["minimum_effect"]:g}, {margins}. All counts
-are in [benchmarks/by_class.json](../benchmarks/by_class.json).
+are in [benchmarks/results/by_class.json](../benchmarks/by_class.json).
 
 **Sensitivity bought with specificity.** Two classes of equal size, four images a patient. The balanced accuracy of both
 models is the same in truth. *Named*: runs that call the sensitivity for malignant regressed. The last columns say what

@@ -3,7 +3,7 @@
     python benchmarks/causes.py --bases DIR --work DIR [--limit N]
 
 Every folder of --bases is a trained checkpoint named FAMILY-SEED. A row is one pair of checkpoints; rows done are kept
-in --work/causes.jsonl and not repeated unless they ended in an error. Writes benchmarks/causes.json and docs/causes.md;
+in --work/causes.jsonl and not repeated unless they ended in an error. Writes benchmarks/results/causes.json and docs/studies/causes.md;
 with --limit both go into --work.
 """
 

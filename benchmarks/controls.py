@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python benchmarks/controls.py
 
-Runs on an empty store and writes benchmarks/controls.json. The run's forward passes are those of the images and those
+Runs on an empty store and writes benchmarks/results/controls.json. The run's forward passes are those of the images and those
 of the sample that is asked in other words, at the price of the former. `null` over `one reading` is the price of 100
 permutations at the loci they are read at, in true readings of the same loci.
 """

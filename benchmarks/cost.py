@@ -2,7 +2,7 @@
 
     python benchmarks/cost.py [--rows extraction memory ...] [--tiny]
 
-Rows asked for replace those in benchmarks/cost.json, and the table in docs/cost.md is written from it. `--tiny` runs
+Rows asked for replace those in benchmarks/results/cost.json, and the table in docs/studies/cost.md is written from it. `--tiny` runs
 the same code on sizes that say nothing about cost and writes nothing. Times are processor time of the process where
 both sides run in it, so that a busy machine changes neither; wall time where processes are compared. Memory is the
 most that was resident, reset in a process of its own once the model is warm (Linux).
@@ -669,7 +669,7 @@ def where_the_time_goes(row: Row) -> str:
 
 
 def write_page(rows: dict[str, Row]) -> None:
-    """Put the tables between their marks in docs/cost.md."""
+    """Put the tables between their marks in docs/studies/cost.md."""
     page = PAGE.read_text("utf-8")
     written = {"table": table(rows), **({"profile": where_the_time_goes(rows["profile"])} if "profile" in rows else {})}
     for mark, text in written.items():

@@ -5,7 +5,7 @@
     python -m benchmarks.coverage regression --out regression.json
     python -m benchmarks.coverage page confirm?.json derive.json regression.json
 
-Writes benchmarks/coverage.json and docs/coverage.md.
+Writes benchmarks/results/coverage.json and docs/studies/coverage.md.
 """
 
 from __future__ import annotations
@@ -313,7 +313,7 @@ def page(found: Mapping[str, Any]) -> str:
         "    python -m benchmarks.coverage regression --out regression.json",
         "    python -m benchmarks.coverage page confirm?.json derive.json regression.json",
         "",
-        "All data are in [benchmarks/coverage.json](../benchmarks/coverage.json).",
+        "All data are in [benchmarks/results/coverage.json](../benchmarks/coverage.json).",
         "",
         f"**What is drawn.** Predictions at the two ends of a link, {rows[0]['n_runs']} times a design, {len(rows)} "
         "designs: 2 and 3 classes;",

@@ -5,8 +5,8 @@
 A stand-in has the family of its model. Folders in --checkpoints named FAMILY-SEED are trained ones and stand in for the
 models of their family in turn; every other stand-in is built with random weights, an eighth as deep as its model. Each
 adapter is trained for a few steps on the patients that are not diagnosed. The data sets are drawn, or with --data-root
-the paper's own. Features are kept in --work. Writes the page of curves to DIR/curves.html, benchmarks/curves.json,
-docs/curves.md and, where chromium is on the path, docs/curves.png.
+the paper's own. Features are kept in --work. Writes the page of curves to DIR/curves.html, benchmarks/results/curves.json,
+docs/studies/curves.md and, where chromium is on the path, docs/studies/curves.png.
 """
 
 from __future__ import annotations
@@ -208,7 +208,7 @@ def run(work: Path, checkpoints: Path | None, data_root: Path | None) -> tuple[l
 
 
 def page(rows: list[dict[str, Any]]) -> str:
-    """docs/curves.md."""
+    """docs/studies/curves.md."""
     datasets = list(dict.fromkeys(row["dataset"] for row in rows))
     answers = {
         (row["model"], row["dataset"], row["condition"]): "error"
@@ -247,7 +247,7 @@ def page(rows: list[dict[str, Any]]) -> str:
 
 
 def write_picture(html: Path, chromium: str) -> None:
-    """docs/curves.png: the page as a browser shows it, in few colours."""
+    """docs/studies/curves.png: the page as a browser shows it, in few colours."""
     from PIL import Image, ImageChops
 
     shot = html.with_suffix(".png")

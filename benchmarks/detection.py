@@ -6,8 +6,8 @@
 DIR/FAMILY-SEED --family FAMILY --seed SEED`, and FAMILY-SEED-pair, by the same with `--pair-of DIR/FAMILY-SEED
 --text-steps 100`. Every cell of the design is a line of WORK/detection-*.jsonl; cells that are there are not run again,
 so a stopped run goes on and shards may run side by side, or cells as the tasks of a Ray cluster whose nodes see both
-folders. A run that finds the whole design done writes benchmarks/detection.json, docs/detection.md and
-docs/detection.svg.
+folders. A run that finds the whole design done writes benchmarks/results/detection.json, docs/studies/detection.md and
+docs/studies/detection.svg.
 
 A cell runs what decides a verdict: every locus, the exits chosen inside the folds, the permutation null and the
 judgement. Floors, the twin and other wordings decide nothing and are left out.
@@ -326,7 +326,7 @@ PAGE = """\
 # The detection matrix
 
 What was planted against what is diagnosed, on {n_bases} small models that were trained from scratch (seeds and families
-in the table of runs, `benchmarks/detection.json`), {n_images} phantom images a run. Checkpoints and image sets are not
+in the table of runs, `benchmarks/results/detection.json`), {n_images} phantom images a run. Checkpoints and image sets are not
 those that mechanisms and rules were built on. Made by
 
     python benchmarks/detection.py --bases DIR --work DIR

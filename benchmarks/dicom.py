@@ -3,8 +3,8 @@
     python benchmarks/dicom.py --files 2400 [--before CHECKOUT]
 
 Needs dcmtk (`apt-get install dcmtk`) and the decoders of `pip install 'medprobe[dicom]'`. `--before` compares the same
-files as read by the code of another checkout. Ten minutes on one core. Writes benchmarks/dicom.json and
-docs/dicom-study.md.
+files as read by the code of another checkout. Ten minutes on one core. Writes benchmarks/results/dicom.json and
+docs/studies/dicom.md.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ difference is {max(row["largest"] for row in now)} level.**
 Where dcmtk leaves the standard or reads less of it, the reference is a file that the standard shows the same way;
 the module `benchmarks/drawn_dicom.py` lists these cases. Without a window more than 8 bits are shown between
 percentiles here, by design, and dcmtk is given that window. A file of several frames is refused.
-`pytest tests/datasets/test_dcmtk.py` compares 204 other files, in CI too, where dcmtk is installed.
+`pytest tests/unit/fixtures/datasets/test_dcmtk.py` compares 204 other files, in CI too, where dcmtk is installed.
 """
 
 

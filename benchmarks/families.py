@@ -2,8 +2,8 @@
 
     python benchmarks/families.py --data-root DATA --work DIR
 
-Training resumes at the family that is missing in DIR, features at the last shard. Writes benchmarks/families.json and
-docs/families.md.
+Training resumes at the family that is missing in DIR, features at the last shard. Writes benchmarks/results/families.json and
+docs/studies/families.md.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ healthy and with each planted fault; signal in points. {right} of {runs} diagnos
 
     python benchmarks/families.py --data-root DATA --work DIR
 
-which writes `benchmarks/families.json` and this page.
+which writes `benchmarks/results/families.json` and this page.
 
 | family | planted | verdict | primary failure mode | reference | vision | connector | llm | answer |
 |---|---|---|---|---|---|---|---|---|
@@ -87,7 +87,7 @@ def main() -> None:
 
 
 def page(rows: list[dict[str, Any]]) -> str:
-    """docs/families.md."""
+    """docs/studies/families.md."""
     right = sum(row["as_planted"] for row in rows)
     lines = [HEAD.format(n_images=N_IMAGES, right=right, runs=len(rows)).rstrip("\n")]
     for row in rows:

@@ -1,6 +1,6 @@
 """Checkpoints whose JSON was damaged: one sentence or a reading, and no crash, no hang, nothing written.
 
-    python -m benchmarks.fuzz --n 150 --out benchmarks/fuzz.json
+    python -m benchmarks.fuzz --n 150 --out benchmarks/results/fuzz.json
 
 Tiny untrained checkpoints of several families; in each example one to three values of one file are deleted, renamed or
 replaced (wrong types, huge, negative, empty), then the checkpoint is loaded and reads two images, in a process of its

@@ -3,7 +3,7 @@
     python -m benchmarks.gate --bases DIR --work DIR
 
 DIR of bases holds checkpoints named FAMILY-SEED (`python -m medprobe.fixtures.phantoms.train --family F --seed S`).
-Resumes at the base that is missing in WORK/gate.jsonl. Writes benchmarks/gate.json and docs/gate.md, whose text says
+Resumes at the base that is missing in WORK/gate.jsonl. Writes benchmarks/results/gate.json and docs/studies/gate.md, whose text says
 what is done.
 """
 
@@ -266,7 +266,7 @@ def page(found: dict[str, Any]) -> str:
     python -m benchmarks.gate --bases DIR --work DIR
 
 Phantoms, by family and training seed: {", ".join(found["bases"])}. All data are in
-[benchmarks/gate.json](../benchmarks/gate.json).
+[benchmarks/results/gate.json](../benchmarks/gate.json).
 
 **What is true.** Each phantom read {found["images_true"]:,} images that no training and no test used, in sets of 600.
 The true change of a pair is the difference of signal over all of them, at the answer and at the vision, connector and

@@ -3,7 +3,7 @@
     python benchmarks/grounding.py --work DIR
 
 Trains a small model on phantom images in which a mark in a corner tells the class and the lesion does not, then hides
-lesions for it and for the shipped phantom. Writes benchmarks/grounding.json and docs/grounding-study.md.
+lesions for it and for the shipped phantom. Writes benchmarks/results/grounding.json and docs/studies/grounding.md.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ the same command with `--views 3 --data-root DATA --dataset benchmarks/chest-xra
 benchmarks/chest-xray-held-out.toml`. `--costs` measures what each mechanism costs on each base, without a diagnosis;
 without it, each cell of the design, which takes the faults that cost enough, is diagnosed alone and against the healthy
 base. Every row is a line of WORK/happening-*.jsonl or WORK/costs.jsonl and is not measured again. Writes
-benchmarks/happening.json and docs/happening.md once the whole design is done.
+benchmarks/results/happening.json and docs/studies/happening.md once the whole design is done.
 
 Floors, the twin and other wordings decide nothing of what is asked here and are left out.
 """
@@ -496,7 +496,7 @@ chosen before any mechanism was measured. Intervals are Wilson's, 95 percent; ce
 they are narrower than they should be. What a fault costs is what is said in the healthy base less what is said with it,
 in points of signal; only faults that cost more than 20 points are among the cells.
 
-The design was run several times. When the model is asked again (docs/counterfactuals.md, *When*), that screening reads
+The design was run several times. When the model is asked again (docs/guides/counterfactuals.md, *When*), that screening reads
 the text where the text is judged, what becomes of two unrelated inputs that help alike, and the number of pixels as an
 alternative were decided after a run over all cells, held-out ones among them. The intervals of the rows *alone* are to
 that extent too favourable. What a cropped, shrunk or clipped picture has lost no setting gives back, so that no
@@ -535,7 +535,7 @@ def share(hits: int, n: int) -> str:
 
 
 def page(rows: Sequence[dict[str, Any]], costs: Sequence[dict[str, Any]]) -> str:
-    """docs/happening.md."""
+    """docs/studies/happening.md."""
     figures = [
         f"| {found['question']} | {found['aim']} | {' | '.join(share(*found[part]) for part in PARTS)} |"
         for found in summary(rows)

@@ -2,8 +2,8 @@
 
     python benchmarks/inputs.py [--before CHECKOUT]
 
-`--before` tries the same inputs on the code of another checkout. A minute. Writes benchmarks/inputs.json and
-docs/inputs.md. DICOM pictures are in a study of their own, benchmarks/dicom.py.
+`--before` tries the same inputs on the code of another checkout. A minute. Writes benchmarks/results/inputs.json and
+docs/studies/inputs.md. DICOM pictures are in a study of their own, benchmarks/dicom.py.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@
 Every run diagnoses the phantom on 96 images in shards of 16. Three undisturbed runs fix what must come out and how long
 it takes; then each run is ended at a moment drawn evenly from that time by SIGKILL, SIGTERM or SIGINT in turn, and
 started again on the same store. One that is done before its moment is made anew, with half of it. Writes
-benchmarks/kills.json and docs/kills.md.
+benchmarks/results/kills.json and docs/studies/kills.md.
 """
 
 from __future__ import annotations
@@ -242,7 +242,7 @@ def main() -> None:
     (HERE / "kills.json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
     (ROOT / "docs" / "kills.md").write_text(page(found), "utf-8")
     if not all(map(sound, found["runs"])):
-        raise SystemExit("a killed run left something to be seen: see benchmarks/kills.json")
+        raise SystemExit("a killed run left something to be seen: see benchmarks/results/kills.json")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Many diagnoses in one process: what grows, and what is left open.
 
-    python -m benchmarks.long_run --diagnoses 200 --json benchmarks/long_run.json
+    python -m benchmarks.long_run --diagnoses 200 --json benchmarks/results/long_run.json
 
 Every second diagnosis is made in a fresh store, loading the model and reading every image; the others read the store.
 After each: resident memory, open files, threads, models and hooks that are still alive, and files in the folder for

@@ -2,7 +2,7 @@
 
     mutmut run && python -m benchmarks.mutation
 
-Writes benchmarks/mutation.json; the reasons are in docs/mutation.md. Exit code 1: under `LEAST` of the mutants are
+Writes benchmarks/results/mutation.json; the reasons are in docs/studies/mutation.md. Exit code 1: under `LEAST` of the mutants are
 killed, or some were not run.
 """
 

@@ -4,7 +4,7 @@
 
 Every locus holds the same class signal under noise of its own (`equal`), or a part of it from the connector on
 (`lost`). Exits are chosen as a diagnosis chooses them, inside the folds; beside it stands the rule that takes the
-largest held-out signal among an exit's candidates. Writes benchmarks/n_loci.json, which the page of the detection
+largest held-out signal among an exit's candidates. Writes benchmarks/results/n_loci.json, which the page of the detection
 matrix quotes.
 """
 

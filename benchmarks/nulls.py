@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=1 python benchmarks/nulls.py
 
-Features of the phantom are computed once; only labels are shuffled. Minutes on one core. Writes benchmarks/nulls.json
-and docs/nulls.md.
+Features of the phantom are computed once; only labels are shuffled. Minutes on one core. Writes benchmarks/results/nulls.json
+and docs/studies/nulls.md.
 """
 
 from __future__ import annotations

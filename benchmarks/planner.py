@@ -4,7 +4,7 @@
     python benchmarks/planner.py --page
 
 Checkpoints with random weights are built in DIR, planned, and then read, each in a process of its own. Nothing in the
-plan is fitted to a run. Writes benchmarks/planner.json and, from it and the plan of the paper's models, docs/plan.md.
+plan is fitted to a run. Writes benchmarks/results/planner.json and, from it and the plan of the paper's models, docs/guides/plan.md.
 """
 
 from __future__ import annotations
@@ -210,7 +210,7 @@ None of the data sets was at hand for this one, nor a tokenizer. The command, an
 
 
 def page(rows: list[dict[str, Any]]) -> str:
-    """docs/plan.md."""
+    """docs/guides/plan.md."""
     from medprobe.diagnostics.planning.gpus import DEFAULT, GPUS
     from medprobe.fixtures.models.registry import registry
 
@@ -243,7 +243,9 @@ def page(rows: list[dict[str, Any]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path)
-    parser.add_argument("--page", action="store_true", help="write docs/plan.md from benchmarks/planner.json")
+    parser.add_argument(
+        "--page", action="store_true", help="write docs/guides/plan.md from benchmarks/results/planner.json"
+    )
     parser.add_argument("--family", action="append", choices=FAMILIES)
     parser.add_argument("--child", help=argparse.SUPPRESS)
     given = parser.parse_args()

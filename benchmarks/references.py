@@ -2,7 +2,7 @@
 
     python benchmarks/references.py --data-root DATA --work DIR
 
-Resumes at the fold that is missing in DIR. Writes benchmarks/references.json and the table of docs/references.md.
+Resumes at the fold that is missing in DIR. Writes benchmarks/results/references.json and the table of docs/guides/references.md.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     python benchmarks/severity.py [--base phantom] [--images 600] [--only connector.noise@0.5 ...]
 
-Writes benchmarks/severity.json after every fault and docs/severity.md at the end; what the file holds is not measured
+Writes benchmarks/results/severity.json after every fault and docs/studies/severity.md at the end; what the file holds is not measured
 again.
 """
 

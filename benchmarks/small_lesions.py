@@ -3,8 +3,8 @@
     python benchmarks/small_lesions.py --work DIR
 
 A small model whose tower was trained under an attention head, as SigLIP's are, is trained on such lesions (once, kept
-in DIR) and diagnosed on image seeds not used while the probe was built. Writes benchmarks/small_lesions.json and
-docs/small_lesions.md.
+in DIR) and diagnosed on image seeds not used while the probe was built. Writes benchmarks/results/small_lesions.json and
+docs/studies/small-lesions.md.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     python -m benchmarks.small_samples run --part 1 --of 8 --out part1.json     # and 2 to 8: minutes on one core
     python -m benchmarks.small_samples page part?.json
 
-Writes benchmarks/small_samples.json and docs/small-samples.md.
+Writes benchmarks/results/small_samples.json and docs/studies/small-samples.md.
 """
 
 from __future__ import annotations
@@ -167,7 +167,7 @@ def page(found: Mapping[str, Any]) -> str:
         "    python -m benchmarks.small_samples run --part 1 --of 8 --out part1.json     # and 2 to 8",
         "    python -m benchmarks.small_samples page part?.json",
         "",
-        "All data are in [benchmarks/small_samples.json](../benchmarks/small_samples.json).",
+        "All data are in [benchmarks/results/small_samples.json](../benchmarks/small_samples.json).",
         "",
         "**What is drawn.** Gaussian classes whose columns share directions, two images a patient, whose "
         "noise agrees in "

@@ -4,7 +4,7 @@
 
 `--bases` holds checkpoints FAMILY-SEED, each trained by `python -m medprobe.fixtures.phantoms.train --out
 DIR/FAMILY-SEED --family FAMILY --seed SEED`. Cells found in WORK/treatments.jsonl are not run again. Writes
-benchmarks/treatments.json and docs/treatments-matrix.md.
+benchmarks/results/treatments.json and docs/studies/treatments.md.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ before and after, and the module that made the gain.
     python benchmarks/tuning.py --bases DIR --data-root DATA --work DIR
 
 Resumes at the run that is missing in DIR, or at its last step. `--only N` makes the N-th run alone, counted from 0.
-Writes benchmarks/tuning.json and the table of docs/tuning.md.
+Writes benchmarks/results/tuning.json and the table of docs/guides/tuning.md.
 """
 
 from __future__ import annotations

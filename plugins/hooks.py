@@ -1,4 +1,4 @@
-"""Hooks that a project implements in a conftest.py beside its checks, or in a plugin of its own (docs/project.md)."""
+"""Hooks that a project implements in a conftest.py beside its checks, or in a plugin: docs/guides/project.md."""
 
 from __future__ import annotations
 

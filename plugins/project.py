@@ -124,7 +124,7 @@ def _checked(table: Mapping[str, Any], source: str) -> Config:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         if first["type"] == "extra_forbidden":
-            raise CallError(f"{source} has {where}, which is no setting; see docs/project.md") from None
+            raise CallError(f"{source} has {where}, which is no setting; see docs/guides/project.md") from None
         raise CallError(f"{source} is wrong at {where}: {first['msg']}") from None
     for setting, builtin in (("models", {**PHANTOMS, **registry()}), ("datasets", dict.fromkeys(catalog.BUILTIN))):
         taken = sorted(set(getattr(config, setting)) & set(builtin))

@@ -1,9 +1,17 @@
 """Warnings are errors in the suite's own tests, and only there: a diagnosis may warn, and says so in its summary."""
 
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import settings
+from PIL import Image
+
+os.environ["HF_HUB_OFFLINE"] = "1"
 
 # The first example pays for imports, and a machine may be busy with other work.
 settings.register_profile("medprobe", deadline=None)
@@ -38,3 +46,27 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
     root = tmp_path_factory.mktemp("checkpoints")
     return {name: build_family(name, root / name, seed=1, **SMALL) for name in FAMILIES}
+
+
+@pytest.fixture(scope="session")
+def family(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A tiny untrained checkpoint of a family, built once."""
+    from medprobe.fixtures.phantoms.families.checkpoints import build_family
+
+    root = tmp_path_factory.mktemp("families")
+
+    def build(name: str) -> Path:
+        folder = root / name
+        return folder if folder.exists() else build_family(name, folder, seed=1, **SMALL)
+
+    return build
+
+
+@pytest.fixture
+def images() -> list[Image.Image]:
+    """Three images of different sizes."""
+    rng = np.random.default_rng(0)
+    return [
+        Image.fromarray(rng.integers(0, 255, (height, width, 3), dtype=np.uint8))
+        for width, height in [(32, 32), (48, 33), (40, 70)]
+    ]

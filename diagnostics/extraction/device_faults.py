@@ -23,7 +23,7 @@ LOST = re.compile(
 
 TOLERANCE = 0.1
 """Largest relative distance between two readings of the same images. Another batch size makes 2e-3 in float32
-(tests/diagnostics/test_extraction.py), bfloat16 some hundredths; states that have nothing to do with the images make
+(tests/families/test_extraction.py), bfloat16 some hundredths; states that have nothing to do with the images make
 about 1.
 """
 

@@ -8,15 +8,7 @@ second checkpoint or a counterfactual input has shown it.
 from __future__ import annotations
 
 from medprobe.diagnostics.outside_text import brief, one_line
-from medprobe.diagnostics.records.report import (
-    FAILURE_MODES,
-    Alternative,
-    Cause,
-    Diagnosis,
-    FailureMode,
-    Key,
-    Place,
-)
+from medprobe.diagnostics.records.report import FAILURE_MODES, Alternative, Cause, Diagnosis, FailureMode, Key, Place
 
 MODE_NAMES: dict[FailureMode, str] = {
     "visual_representation_quality": "visual representation quality",

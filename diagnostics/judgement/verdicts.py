@@ -26,7 +26,7 @@ N_RESAMPLES = 5000
 ALPHA = 0.05
 PSEUDO_GROUPS = 2.0
 """Groups added to every resample: with fewer too many wrong verdicts, with more intervals wider than need be, on the
-designs that docs/coverage.md names.
+designs that docs/studies/coverage.md names.
 """
 PRIOR_GROUPS = 8.0
 """Groups' worth of belief that the images of a group agree."""

@@ -9,7 +9,7 @@ from medprobe.diagnostics.judgement.verdicts import interval
 
 LEAST = 0.05
 """Share of the texts naming a class that may name another than the likeliest option. Greedy decoding writes what is
-likeliest: docs/happening.md has both signals of healthy models.
+likeliest: docs/studies/happening.md has both signals of healthy models.
 """
 
 

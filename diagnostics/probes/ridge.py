@@ -38,7 +38,7 @@ LEAST_DIRECTION = 0.1
 """A direction in which the scores vary less than this share of their largest is not read. Leaving a group out moves its
 scores by its own labels, a few percent of their spread, so that in a direction with no more of its own every label can
 be told inside the training part and none outside: features of one column read three classes with 0.75 inside and 0.59
-held out, with this limit 0.63 and 0.62 (`tests/diagnostics/test_probing.py` draws such features).
+held out, with this limit 0.63 and 0.62 (`tests/unit/diagnostics/probes/test_ridge.py` draws such features).
 """
 
 LEAST_LENGTH = 0.01

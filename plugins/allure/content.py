@@ -38,7 +38,7 @@ MEANINGS: dict[str, str] = {
         "than is accepted."
     ),
 }
-"""What each check asks; `docs/failure-modes.md` says it with the remedies."""
+"""What each check asks; `docs/reference/failure-modes.md` says it with the remedies."""
 _CHANGES: dict[str, VerdictValue] = COMPARED | {"improved": "pass"}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.families import FAMILIES
-from tests.phantoms.test_input_faults import load, logits
+from tests.families.test_input_faults import load, logits
 
 
 @pytest.fixture(scope="module", params=FAMILIES)

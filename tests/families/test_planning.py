@@ -24,7 +24,7 @@ from medprobe.fixtures.datasets import catalog
 from medprobe.fixtures.models.registry import registry, resolve
 from medprobe.fixtures.models.size.shapes import UnknownArchitecture, architectures, shape_of
 from medprobe.plugins.call import PUBLISHED
-from tests.plugins.calling import HEAVY, medprobe
+from tests.runs.calling import HEAVY, medprobe
 
 PROMPT = "Does this chest radiograph show pneumonia? Answer normal or pneumonia."
 UNPLANNED = ("paligemma", "qwen3_5", "llava_onevision", "idefics3", "smolvlm")

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from medprobe.fixtures.models.registry import resolve
-from tests.plugins.calling import medprobe
-from tests.plugins.conftest import drawn
+from tests.runs.calling import medprobe
+from tests.runs.conftest import drawn
 
 TOLERANCE = 0.02
 """Of a locus's standard deviation: cuDNN rounds the inputs of convolutions to TF32, which has 10 bits of mantissa."""

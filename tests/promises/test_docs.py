@@ -22,14 +22,15 @@ from medprobe.fixtures.datasets.manifest import Manifest
 from medprobe.fixtures.models.registry import MODULES
 from medprobe.plugins.options import OPTIONS
 from medprobe.plugins.project import Config
+from tests.places import RESULTS, ROOT
+from tests.places import SCHEMA as SCHEMA_FILE
 
-ROOT = Path(__file__).resolve().parents[1]
 PAGES = {
-    path.relative_to(ROOT).as_posix(): path for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+    path.relative_to(ROOT).as_posix(): path for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 }
 PASSING_ON = {"diagnose-pair"}
 """Subcommands that pass the suite's options on."""
-MODELS, NUMBERS = "docs/models.md", "docs/numbers.md"
+MODELS, NUMBERS = "docs/guides/models.md", "docs/reference/numbers.md"
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INDENTED = re.compile(r"(?:^(?: {4}.*)?\n)*^ {4}.*$", re.MULTILINE)
 COMMAND = re.compile(r"(?:\.venv/bin/)?(pytest|medprobe|python|pip|make|allure|npm)(?= |$)")
@@ -152,7 +153,7 @@ def test_commands_are_found_and_refused() -> None:
     found = list(commands("README.md"))
     assert "make test        # sets everything up in .venv and runs the suite's own tests" in found
     assert sum(command.startswith(".venv/bin/pytest") for command in found) >= 4
-    gates = [command for command in commands("docs/ci.md") if "--baseline" in command]
+    gates = [command for command in commands("docs/guides/ci.md") if "--baseline" in command]
     assert len([command for command in gates if command.endswith("reports/junit.xml")]) == 2
     assert complaint("pytest --modell phantom") is not None
     assert complaint("pytest --probe forest") is not None
@@ -197,7 +198,7 @@ def test_the_whole_manifest_is_shown() -> None:
     from medprobe.fixtures.datasets.dicom.ct_windows import CHANNELS, PRESETS
     from medprobe.fixtures.datasets.manifest import Groups, GroupTable, ImageClass, Subset, Windows
 
-    shown = next(tomllib.loads(body) for page, body in TOML if page == "docs/datasets.md")
+    shown = next(tomllib.loads(body) for page, body in TOML if page == "docs/guides/datasets.md")
     groups, classes = shown["groups"], {key for entry in shown["classes"] for key in entry}
     assert set(shown) == fields(Manifest)
     assert classes == fields(ImageClass)
@@ -205,13 +206,13 @@ def test_the_whole_manifest_is_shown() -> None:
     assert set(groups["tables"][0]) == fields(GroupTable)
     assert set(shown["subset"]) == fields(Subset)
     assert {*shown["windows"], "preset"} == fields(Windows)
-    page = text("docs/datasets.md")
+    page = text("docs/guides/datasets.md")
     for name, window in PRESETS.items():
         assert f"| `{name}` | {window.center} | {window.width} |" in page
     assert all(f'preset = "{name}"' in page for name in CHANNELS)
 
 
-SCHEMA = json.loads((ROOT / "docs" / "report.schema.json").read_text("utf-8"))
+SCHEMA = json.loads(SCHEMA_FILE.read_text("utf-8"))
 KEY = re.compile(r"[a-z_0-9]+(?:\.(?:[a-z_0-9]+|\*))*")
 
 
@@ -280,14 +281,14 @@ def test_every_part_of_the_page_is_explained() -> None:
     page = (ROOT / "plugins" / "report" / "templates" / "diagnosis.html").read_text("utf-8")
     parts = set(re.findall(r"<h2>([^<]+)</h2>", page))
     assert len(parts) > 10
-    assert parts <= set(re.findall(r"^## (.+)$", text("docs/reading.md"), re.MULTILINE))
+    assert parts <= set(re.findall(r"^## (.+)$", text("docs/guides/reading.md"), re.MULTILINE))
 
 
 @cache
 def sentences() -> str:
     """Every string of the code that says what is wrong, values as dots."""
     found = []
-    for source in [*ROOT.glob("fixtures/**/*.py"), *ROOT.glob("diagnostics/*.py"), ROOT / "plugins" / "call.py"]:
+    for source in [*ROOT.glob("fixtures/**/*.py"), *ROOT.glob("diagnostics/**/*.py"), ROOT / "plugins" / "call.py"]:
         for node in ast.walk(ast.parse(source.read_text("utf-8"))):
             if isinstance(node, ast.JoinedStr):
                 parts = (v.value if isinstance(v, ast.Constant) else "\N{HORIZONTAL ELLIPSIS}" for v in node.values)
@@ -323,7 +324,7 @@ def test_health_scores_of_the_numbers_are_those_of_the_formula() -> None:
 
 
 def test_causes_of_the_limits_are_those_of_the_matrix() -> None:
-    runs = json.loads((ROOT / "benchmarks" / "causes.json").read_text("utf-8"))["runs"]
+    runs = json.loads((RESULTS / "causes.json").read_text("utf-8"))["runs"]
     better = [run for run in runs if not run["error"] and run["difference_ci"] and run["difference_ci"][0] > 0]
 
     def of(kind: str, among: list[dict[str, Any]] = better) -> list[dict[str, Any]]:
@@ -335,7 +336,7 @@ def test_causes_of_the_limits_are_those_of_the_matrix() -> None:
     right = [sum(run["named"] == run["module"] for run in kind) for kind in (shifted, joined)]
     wrong = [run for run in of("co-adapted", runs) if run["named"] not in ("none", run["module"])]
     unnamed = sum(run["named"] == "none" for run in seeds)
-    limits = " ".join(text("docs/limits.md").split())
+    limits = " ".join(text("docs/reference/limits.md").split())
     for sentence in (
         f"of {len(shifted)} such pairs probes name the module in {by_probes}, swapping modules in {right[0]}",
         f"{unnamed} of {len(seeds)} times none is named",
@@ -345,7 +346,7 @@ def test_causes_of_the_limits_are_those_of_the_matrix() -> None:
 
 
 def test_the_example_is_the_one_of_the_readme() -> None:
-    readme, reading = text("README.md"), text("docs/reading.md")
+    readme, reading = text("README.md"), text("docs/guides/reading.md")
     chain = re.search(r"reference [\d.]+ > .+", readme)
     loss = re.search(r"loses ([\d.]+ points \([\d.]+ to [\d.]+\))", readme)
     least = re.search(r"with (\d+ images in \d+ groups) a loss under ([\d.]+) points", readme)

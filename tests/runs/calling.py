@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.places import ROOT
+
 SETTLED = re.compile(r"^(PYTEST_|MEDPROBE_|COV_|GITHUB_)")
 """Variables of the outer run that would change the inner one."""
 

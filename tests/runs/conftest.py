@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from medprobe.fixtures.phantoms.images import draw_dataset
-from tests.plugins.calling import Run, medprobe
+from tests.runs.calling import Run, medprobe
 
 
 @pytest.fixture(scope="session")

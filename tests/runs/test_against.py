@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.plugins.calling import Run, medprobe
+from tests.runs.calling import Run, medprobe
 
 
 @pytest.mark.usefixtures("first")

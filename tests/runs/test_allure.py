@@ -14,7 +14,7 @@ import pytest
 
 from medprobe.diagnostics.records.report import FAILURE_MODES, STAGES
 from medprobe.plugins.allure.content import STORIES
-from tests.plugins.calling import medprobe
+from tests.runs.calling import medprobe
 
 pytest.importorskip("allure_pytest")
 
@@ -135,7 +135,7 @@ def revisions(first, store, small, tmp_path_factory):
     folder = tmp_path_factory.mktemp("revisions")
     for revision in ("one", "two"):
         run = medprobe(
-            *("-p", "tests.plugins.revised", "--model", "phantom-connector", "--dataset", small, "--store", store),
+            *("-p", "tests.runs.revised", "--model", "phantom-connector", "--dataset", small, "--store", store),
             *("--alluredir", folder / revision),
             report_dir=folder / "reports",
             python=("-X", "importtime"),

@@ -1,4 +1,4 @@
-"""docs/ci.md does what it says: its YAML parses, its options exist, its shell runs, its table names what is written."""
+"""docs/guides/ci.md does what it says: YAML parses, options exist, shell runs, the table names what is written."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ import yaml
 
 from medprobe.diagnostics.judgement.thresholds import load_thresholds
 from medprobe.plugins.project import Config
-from tests.plugins.calling import ROOT, SETTLED, Run, medprobe
+from tests.places import GUIDES
+from tests.runs.calling import ROOT, SETTLED, Run, medprobe
 
-TEXT = (ROOT / "docs" / "ci.md").read_text("utf-8")
+TEXT = (GUIDES / "ci.md").read_text("utf-8")
 
 
 def blocks(language: str) -> list[str]:

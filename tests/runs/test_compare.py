@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from medprobe.diagnostics.baselines.baseline import Baseline, Saved
-from tests.gate.test_regression import patients, predictions
-from tests.plugins.calling import HEAVY, ROOT
+from tests.runs.calling import HEAVY, ROOT
+from tests.unit.diagnostics.baselines.test_regression import patients, predictions
 
 LABELS, GROUPS = patients(300, 2)
 FALLEN = np.where(np.arange(len(LABELS)) % 5 == 0, (LABELS + 1) % 3, LABELS)

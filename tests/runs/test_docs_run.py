@@ -1,9 +1,9 @@
 """The commands of README and docs that cost seconds, run as they are printed but for the words in `instead`.
 
 Run are: a diagnosis of a phantom, alone, with remedies, with lesions hidden and with modules swapped, saving a baseline
-and both ways to compare with it, the plans, the lists, the store, `compare`, `rejudge` and `report`. `docs/project.md`,
-the Allure commands and `diagnose-pair` are run by their own tests. What needs weights or data from elsewhere, retrains,
-benchmarks or installs is only parsed, in `tests/test_docs.py`.
+and both ways to compare with it, the plans, the lists, the store, `compare`, `rejudge` and `report`.
+`docs/guides/project.md`, the Allure commands and `diagnose-pair` are run by their own tests. What needs weights or data from elsewhere, retrains,
+benchmarks or installs is only parsed, in `tests/promises/test_docs.py`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.plugins.calling import ROOT, SETTLED
-from tests.test_docs import commands
+from tests.promises.test_docs import commands
+from tests.runs.calling import ROOT, SETTLED
 
 
 @dataclass(frozen=True)
@@ -43,29 +43,29 @@ STEPS = (
          (*DIAGNOSE, "a"), ("baseline.json", "a/report.json", "a/index.html")),
     Step("README.md", ".venv/bin/pytest --model ./release-2", 1, "regressed", {"./release-2": "phantom-connector"},
          (*DIAGNOSE, "b"), ("b/report.json",)),
-    Step("docs/reading.md", "pytest --model phantom-connector", 1, "phantom-connector on small: FAIL", {},
+    Step("docs/guides/reading.md", "pytest --model phantom-connector", 1, "phantom-connector on small: FAIL", {},
          (*DIAGNOSE, "reports"), ("reports/phantom-connector-small/index.html",)),
-    Step("docs/ci.md", 'pytest --model "$MODEL" --dataset "$DATASET" --store "$STATE/features" --save', 1,
+    Step("docs/guides/ci.md", 'pytest --model "$MODEL" --dataset "$DATASET" --store "$STATE/features" --save', 1,
          "baseline: ", SHELL, ("--report-dir", "c"), ("state/baseline/release.json",)),
-    Step("docs/ci.md", 'pytest --model "$MODEL" --dataset "$DATASET" --store "$STATE/features" --baseline', 1,
+    Step("docs/guides/ci.md", 'pytest --model "$MODEL" --dataset "$DATASET" --store "$STATE/features" --baseline', 1,
          "not regressed", SHELL, (), ("reports/junit.xml",)),
     Step("README.md", ".venv/bin/pytest --model ./tuned --against", 1, "cause: connector",
          {"./tuned": "phantom-connector", "./base": "phantom", **HERE}, (*DIAGNOSE, "d"), ("d/report.json",)),
-    Step("docs/treatments.md", ".venv/bin/pytest --model ./checkpoint", 0, "treatment: ",
+    Step("docs/guides/treatments.md", ".venv/bin/pytest --model ./checkpoint", 0, "treatment: ",
          {"./checkpoint": "phantom", **HERE}, (*DIAGNOSE, "e"), ("e/report.json",)),
-    Step("docs/grounding.md", ".venv/bin/pytest --model ./checkpoint", 0, "grounding: ",
+    Step("docs/guides/grounding.md", ".venv/bin/pytest --model ./checkpoint", 0, "grounding: ",
          {"./checkpoint": "phantom", **HERE}, (*DIAGNOSE, "f"), ("f/report.json",)),
     Step("README.md", "medprobe compare", 1, "regressed",
          {"old.json": "baseline.json", "new.json": "state/baseline/release.json"}),
     Step("README.md", "medprobe report", 0, "comparison", {}, (), ("comparison/comparison.html",)),
-    Step("docs/reading.md", "medprobe rejudge", 0, "phantom-connector on small: fail, repeated"),
-    Step("docs/store.md", "medprobe cache list", 0, "phantom-connector", {}, ("--store", "state/features")),
-    Step("docs/store.md", "medprobe cache verify", 0, "", {}, ("--store", "state/features")),
+    Step("docs/guides/reading.md", "medprobe rejudge", 0, "phantom-connector on small: fail, repeated"),
+    Step("docs/guides/store.md", "medprobe cache list", 0, "phantom-connector", {}, ("--store", "state/features")),
+    Step("docs/guides/store.md", "medprobe cache verify", 0, "", {}, ("--store", "state/features")),
     Step("README.md", "pytest --list-models", 0, "medgemma"),
-    Step("docs/project.md", "medprobe list", 0, "phantom-connector"),
-    Step("docs/project.md", "medprobe --help", 0, "--include-images"),
-    Step("docs/plan.md", "pytest --plan h100 --model medgemma --dataset busi", 0, "medgemma"),
-    Step("docs/plan.md", "pytest --plan h100 --model medvlm-r1", 0, "hulu-med-32b"),
+    Step("docs/guides/project.md", "medprobe list", 0, "phantom-connector"),
+    Step("docs/guides/project.md", "medprobe --help", 0, "--include-images"),
+    Step("docs/guides/plan.md", "pytest --plan h100 --model medgemma --dataset busi", 0, "medgemma"),
+    Step("docs/guides/plan.md", "pytest --plan h100 --model medvlm-r1", 0, "hulu-med-32b"),
 )  # fmt: skip
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from medprobe.fixtures.phantoms.families.checkpoints import FAMILIES, build_family
 from medprobe.fixtures.phantoms.images import draw_dataset
+from tests.places import ROOT
 
-ROOT = Path(__file__).parents[2]
 SMALL = {"image_size": 32, "vision_layers": 3, "vision_width": 32, "text_width": 32, "text_heads": 2}
 
 

@@ -6,8 +6,8 @@ import io
 
 from PIL import Image
 
-from tests.plugins.calling import medprobe
-from tests.report.test_thumbnails import shown
+from tests.runs.calling import medprobe
+from tests.unit.plugins.report.test_thumbnails import shown
 
 
 def test_the_lost_images_are_found_in_the_data_set(first, store, small, tmp_path):

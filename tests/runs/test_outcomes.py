@@ -13,10 +13,11 @@ import pytest
 
 from medprobe.diagnostics import rejudge
 from medprobe.diagnostics.records.report import FAILURE_MODES
-from tests.plugins.calling import ROOT, medprobe
+from tests.places import SCHEMA as SCHEMA_FILE
+from tests.runs.calling import ROOT, medprobe
 
 MODES = set(FAILURE_MODES.values())
-SCHEMA = json.loads((ROOT / "docs" / "report.schema.json").read_text("utf-8"))
+SCHEMA = json.loads(SCHEMA_FILE.read_text("utf-8"))
 CONNECTOR = "connector_fidelity_loss"
 LLM = "llm_comprehension_deficit"
 ELSEWHERE = ("-c", ROOT / "pyproject.toml", ROOT / "diagnostics")

@@ -14,7 +14,7 @@ from medprobe.diagnostics.settings import Settings
 from medprobe.fixtures.models.registry import resolve
 from medprobe.plugins.report.comparison import load
 from medprobe.plugins.run.diagnosing import LOADER, pytest_unconfigure
-from tests.plugins.calling import medprobe
+from tests.runs.calling import medprobe
 
 
 def broken_and_mended(folder: Path) -> tuple[Path, Path]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from medprobe.diagnostics.records.report import FAILURE_MODES
-from tests.plugins.calling import Run, medprobe
-from tests.plugins.conftest import drawn
+from tests.runs.calling import Run, medprobe
+from tests.runs.conftest import drawn
 
 PLANTED = {
     "phantom": None,

@@ -14,7 +14,7 @@ import pytest
 
 from medprobe.plugins.run import progress
 from medprobe.plugins.run.progress import Lines, lines, reported
-from tests.plugins.calling import ROOT
+from tests.runs.calling import ROOT
 
 ROW = re.compile(r"\x1b\[B\r([^\x1b]+)")
 

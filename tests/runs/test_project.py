@@ -1,4 +1,4 @@
-"""A project's own models, data sets, checks and hooks: every example of `docs/project.md`, run as it is written."""
+"""A project's own models, data sets, checks and hooks: every example of docs/guides/project.md, run as it is."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from medprobe.fixtures.phantoms import phantom_path
 from medprobe.plugins import call, project
 from medprobe.plugins.options import OPTIONS
 from medprobe.plugins.project import CallError, Config
-from tests.plugins.calling import ROOT, medprobe
+from tests.places import GUIDES
+from tests.runs.calling import medprobe
 
-TEXT = (ROOT / "docs" / "project.md").read_text("utf-8")
+TEXT = (GUIDES / "project.md").read_text("utf-8")
 TOML, PYTHON = (re.findall(rf"^```{kind}\n(.*?)^```$", TEXT, re.M | re.S) for kind in ("toml", "python"))
 UNSET = {name.strip("-").replace("-", "_"): settings.get("default") for name, settings in OPTIONS}
 

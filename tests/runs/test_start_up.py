@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from medprobe.fixtures.phantoms import phantom_path
-from tests.plugins.calling import HEAVY, medprobe
+from tests.runs.calling import HEAVY, medprobe
 
 IMPORTS = ("-X", "importtime")
 

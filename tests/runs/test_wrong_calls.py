@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from medprobe.fixtures.phantoms import phantom_path
-from tests.plugins.calling import ROOT, medprobe
+from tests.runs.calling import ROOT, medprobe
 
 Call = Callable[[Path], list[str | Path]]
 MANIFEST = """name = "mine"

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from benchmarks.by_class import HERE, SETS, SMALL, TRADES, alike, page, told, traded
+from tests.places import STUDIES
 
 
 @pytest.mark.parametrize("trade", TRADES)
 def test_a_trade_is_named_at_600_images(trade):
     named = [told(traded(SETS[SMALL], *TRADES[trade], np.random.default_rng([9, i]))) for i in range(8)]
-    # 97 and 100 of 100 are named in benchmarks/by_class.json; under 7 of 8 has a chance of 2 percent.
+    # 97 and 100 of 100 are named in benchmarks/results/by_class.json; under 7 of 8 has a chance of 2 percent.
     assert sum(row["sensitivity for malignant"] == "regressed" for row in named) >= 7
     assert not any(row["answer"] == "regressed" for row in named)
 
@@ -37,6 +38,6 @@ def test_an_equally_good_reading_is_as_good_in_truth():
 
 def test_the_committed_page_is_that_of_the_committed_numbers():
     found = json.loads((HERE / "by_class.json").read_text("utf-8"))
-    assert (HERE.parent / "docs" / "by-class.md").read_text("utf-8") == page(found)
+    assert (STUDIES / "by-class.md").read_text("utf-8") == page(found)
     runs = sum(row["runs"] for row in found["alike"])
     assert sum(row["verdicts"]["whole"].get("regressed", 0) for row in found["alike"]) <= 0.05 * runs

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 from benchmarks import grounding
+from tests.places import RESULTS, STUDIES
 
-ROOT = Path(__file__).resolve().parents[2]
-ROWS = json.loads((ROOT / "benchmarks" / "grounding.json").read_text())["rows"]
+ROWS = json.loads((RESULTS / "grounding.json").read_text())["rows"]
 
 
 def of(model: str, images: str) -> list[dict]:
@@ -16,7 +15,7 @@ def of(model: str, images: str) -> list[dict]:
 
 
 def test_the_page_is_made_of_the_rows() -> None:
-    assert (ROOT / "docs" / "grounding-study.md").read_text() == grounding.page(ROWS)
+    assert (STUDIES / "grounding.md").read_text() == grounding.page(ROWS)
 
 
 def test_every_case_was_run_on_every_seed() -> None:

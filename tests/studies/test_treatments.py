@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
 from benchmarks import treatments
+from tests.places import RESULTS, STUDIES
 
-ROOT = Path(__file__).resolve().parents[2]
-ROWS = json.loads((ROOT / "benchmarks" / "treatments.json").read_text())["rows"]
+ROWS = json.loads((RESULTS / "treatments.json").read_text())["rows"]
 TRIED = [row for row in ROWS if "cannot" not in row]
 
 
 def test_the_page_is_made_of_the_rows() -> None:
-    assert (ROOT / "docs" / "treatments-matrix.md").read_text() == treatments.page(ROWS)
+    assert (STUDIES / "treatments.md").read_text() == treatments.page(ROWS)
 
 
 def test_every_fault_was_tried_on_every_model() -> None:

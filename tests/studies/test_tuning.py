@@ -12,14 +12,14 @@ from benchmarks import tuning
 from medprobe.diagnostics.records.report import Predictions
 from medprobe.fixtures.phantoms import phantom_path
 from medprobe.fixtures.phantoms.images import draw_dataset
+from tests.places import GUIDES, RESULTS
 
-ROOT = Path(__file__).resolve().parents[2]
-RUNS = json.loads((ROOT / "benchmarks" / "tuning.json").read_text())["runs"]
+RUNS = json.loads((RESULTS / "tuning.json").read_text())["runs"]
 
 
 def test_the_page_is_made_of_the_runs() -> None:
     assert [(run["base"], run["parts"]) for run in RUNS] == list(tuning.RUNS)
-    page = (ROOT / "docs" / "tuning.md").read_text()
+    page = (GUIDES / "tuning.md").read_text()
     assert page.partition(tuning.MARK)[2].startswith(tuning.table(RUNS) + "\n")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from medprobe.diagnostics.records.report import Report
 from medprobe.plugins.report.outputs.files import write_text
 
-SCHEMA_PATH = Path(__file__).resolve().parents[3] / "docs" / "report.schema.json"
+SCHEMA_PATH = Path(__file__).resolve().parents[3] / "docs" / "reference" / "report.schema.json"
 
 
 def schema_json() -> str:

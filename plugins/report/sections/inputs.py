@@ -12,7 +12,7 @@ from medprobe.plugins.report.text import interval, joined, number, plural, point
 
 MEAN, DEVIATION = (-1.3, 1.3), (0.07, 3.0)
 """Bounds of what pixel values usually have when they reach the tower: twice what the published data sets, the phantom's
-images and noise have under the published normalisations (docs/counterfactuals.md)."""
+images and noise have under the published normalisations (docs/guides/counterfactuals.md)."""
 
 
 @dataclass(frozen=True)

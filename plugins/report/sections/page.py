@@ -10,16 +10,7 @@ from typing import Any
 from medprobe.diagnostics.baselines.sentences import all_changes, compared_text
 from medprobe.diagnostics.judgement.headline import MODE_NAMES, cause_text, headline
 from medprobe.diagnostics.judgement.outcome import COMPARED, gate_sentence
-from medprobe.diagnostics.records.report import (
-    CHAIN,
-    PLACES,
-    Diagnosis,
-    Difference,
-    Gate,
-    Layer,
-    Predictions,
-    Report,
-)
+from medprobe.diagnostics.records.report import CHAIN, PLACES, Diagnosis, Difference, Gate, Layer, Predictions, Report
 from medprobe.plugins.report.pictures.waterfall import steps
 from medprobe.plugins.report.sections import grounding, inputs, treatments
 from medprobe.plugins.report.sections.advice import next_steps

@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medprobe.fixtures.models.registry import ModelError, check_folder, resolve
+from tests.places import ROOT
 
 Copy = Callable[[str], Path]
-ROOT = Path(__file__).parents[2]
 
 
 def edit(path: Path, **changes: Any) -> None:
@@ -306,7 +306,7 @@ def test_what_nobody_foresaw_is_one_sentence(copy: Copy, tmp_path: Path, monkeyp
 
 
 def test_damaged_json_is_refused_or_read_and_nothing_is_written(tmp_path: Path) -> None:
-    """The committed study is `python -m benchmarks.fuzz --n 150 --out benchmarks/fuzz.json`."""
+    """The committed study is `python -m benchmarks.fuzz --n 150 --out benchmarks/results/fuzz.json`."""
     out = tmp_path / "fuzz.json"
     command = [sys.executable, "-m", "benchmarks.fuzz", "--n", "12", "--seed", "10000", "--out", str(out)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=200)

@@ -14,7 +14,7 @@ from PIL import Image
 from medprobe.fixtures.datasets.dataset import ImageFile
 from medprobe.fixtures.datasets.dicom import pictures as reading_dicom
 from medprobe.fixtures.datasets.images import FORMATS, UnreadableImage, open_image
-from tests.faults.corpus import COLOUR, FILES, GREY, dicom, saved, written
+from tests.promises.faults.corpus import COLOUR, FILES, GREY, dicom, saved, written
 
 
 def pixels(data: bytes) -> np.ndarray | None:

@@ -20,7 +20,7 @@ from medprobe.fixtures.datasets.dataset import ChangedImage, open_dataset
 from medprobe.fixtures.datasets.images import open_image
 from medprobe.fixtures.models import fingerprint as known
 from medprobe.fixtures.models.registry import resolve
-from tests.datasets.samples import MANIFEST
+from tests.unit.fixtures.datasets.samples import MANIFEST
 
 LARGE = 3 * known.SMALL
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from medprobe.fixtures.phantoms.images import draw_dataset
 from tests.conftest import SMALL
-from tests.plugins.calling import Run, medprobe
+from tests.runs.calling import Run, medprobe
 
 BATCHES = (1, 7, 16)
 CLEAR = 1e-3

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks import long_run
+from tests.places import RESULTS
 
-COMMITTED = Path(long_run.__file__).with_suffix(".json")
+COMMITTED = RESULTS / "long_run.json"
 
 
 @pytest.mark.slow

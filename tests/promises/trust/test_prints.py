@@ -12,8 +12,8 @@ from medprobe.diagnostics.baselines import compare
 from medprobe.diagnostics.judgement.verdicts import Resamples, interval
 from medprobe.diagnostics.outside_text import HIDDEN, masked, say
 from medprobe.diagnostics.store import StoreError, located
-from tests.gate.test_compare import FALLEN, LABELS, saved
-from tests.plugins.calling import ROOT
+from tests.runs.calling import ROOT
+from tests.runs.test_compare import FALLEN, LABELS, saved
 
 BARE = {
     "diagnostics/outside_text.py",  # `say` itself

@@ -20,8 +20,8 @@ from medprobe.fixtures.models.registry import resolve
 from medprobe.fixtures.phantoms import phantom_path
 from medprobe.fixtures.phantoms.images import draw_dataset
 from medprobe.plugins.report.outputs.rendering import TEMPLATES
-from tests.plugins.calling import ROOT, Run, medprobe
-from tests.trust import shown
+from tests.promises.trust import shown
+from tests.runs.calling import ROOT, Run, medprobe
 
 SECRETS = {
     "HF_TOKEN": "hf_madeUpMadeUpMadeUpMadeUp",

@@ -21,8 +21,8 @@ from medprobe.plugins.report.outputs.markdown import job_summary
 from medprobe.plugins.report.outputs.pages import write_pages
 from medprobe.plugins.report.outputs.rendering import TEMPLATES
 from medprobe.plugins.report.outputs.terminal import summary_lines
-from tests.report import samples
-from tests.trust import shown
+from tests.promises.trust import shown
+from tests.unit.plugins.report import samples
 
 PLACES = ("locus", "loci", "layer")
 """Keys of texts that the suite makes itself, and reads back."""

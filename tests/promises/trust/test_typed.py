@@ -14,7 +14,7 @@ from medprobe.diagnostics.baselines import compare
 from medprobe.diagnostics.judgement.thresholds import ThresholdError, checked_effect, load_thresholds
 from medprobe.diagnostics.typed import above_zero, amount, count, seed, share
 from medprobe.plugins import options
-from tests.gate.test_compare import FALLEN, LABELS, saved
+from tests.runs.test_compare import FALLEN, LABELS, saved
 
 
 @pytest.mark.parametrize("value", ["2", "5", "200", "1", "0", "-1", "inf", "nan"])

@@ -15,7 +15,7 @@ from medprobe.diagnostics.settings import Settings
 from medprobe.fixtures.models.registry import resolve
 from medprobe.fixtures.phantoms import phantom_path
 from medprobe.fixtures.phantoms.images import draw_dataset
-from tests.causes.samples import edited, halved, renumbered, says_something_else
+from tests.unit.diagnostics.causes.samples import edited, halved, renumbered, says_something_else
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.plugins.calling import ROOT, SETTLED
+from tests.runs.calling import ROOT, SETTLED
 
 PARTS = ("diagnostics", "fixtures", "plugins", "medprobe", "conftest.py", "pyproject.toml", "setup.py", "README.md")
 ASKED = ("--model", "phantom-connector", "--max-images", "60")

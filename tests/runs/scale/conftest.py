@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.plugins.calling import Run, medprobe
-from tests.plugins.conftest import drawn
-from tests.scale.watching import Watched
+from tests.runs.calling import Run, medprobe
+from tests.runs.conftest import drawn
+from tests.runs.scale.watching import Watched
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +25,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory, small: Path) -> Callable[.
         store = store or folder / "store"
         told = folder / "told.txt"
         run: Run = medprobe(
-            *("-p", "tests.scale.watched", "--dataset", small, "--store", store, "--batch-size", "8", *arguments),
+            *("-p", "tests.runs.scale.watched", "--dataset", small, "--store", store, "--batch-size", "8", *arguments),
             report_dir=folder / "reports",
             WATCHED=str(told),
             **variables,

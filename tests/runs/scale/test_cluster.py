@@ -14,8 +14,8 @@ from medprobe.diagnostics.extraction.ray_tasks import spread
 from medprobe.plugins import call
 from medprobe.plugins.call import CallError, Config
 from medprobe.plugins.options import OPTIONS
-from tests.plugins.calling import medprobe
-from tests.scale.watching import equal
+from tests.runs.calling import medprobe
+from tests.runs.scale.watching import equal
 
 
 @pytest.mark.parametrize(

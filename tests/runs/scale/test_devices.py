@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from medprobe.plugins.run import devices
 from medprobe.plugins.run.devices import listed_devices, shares, visible
-from tests.plugins.calling import medprobe
+from tests.places import ROOT
+from tests.runs.calling import medprobe
 
 LISTED = """\
 GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-0000)
@@ -137,7 +138,7 @@ def test_each_worker_has_its_own_gpu_and_its_successor_has_the_same(tmp_path: Pa
         cwd=tmp_path,
         FOLDER=str(tmp_path / "seen"),
         PATH=f"{tmp_path}{os.pathsep}{os.environ['PATH']}",
-        PYTHONPATH=str(Path(devices.__file__).parents[1]),
+        PYTHONPATH=str(ROOT),
     )
     seen = {path.name: path.read_text() for path in (tmp_path / "seen").iterdir()}
     assert seen["gw0"] == "GPU-a", run.out + run.err

@@ -14,11 +14,11 @@ from medprobe.diagnostics.records.report import FAILURE_MODES
 from medprobe.diagnostics.settings import Settings
 from medprobe.diagnostics.store import Folder
 from medprobe.fixtures.models.registry import resolve
-from tests.plugins.calling import ROOT
-from tests.plugins.conftest import drawn
-from tests.scale.watching import equal
+from tests.places import SCHEMA as SCHEMA_FILE
+from tests.runs.conftest import drawn
+from tests.runs.scale.watching import equal
 
-SCHEMA = json.loads((ROOT / "docs" / "report.schema.json").read_text("utf-8"))
+SCHEMA = json.loads(SCHEMA_FILE.read_text("utf-8"))
 MODELS = ("phantom", "phantom-connector")
 BOTH = ("--model", "phantom", "--model", "phantom-connector")
 

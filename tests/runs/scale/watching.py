@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.plugins.calling import Run
+from tests.runs.calling import Run
 
 
 @dataclass(frozen=True)

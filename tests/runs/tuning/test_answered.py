@@ -17,7 +17,7 @@ from medprobe.diagnostics.tuning.learners import learner_of
 from medprobe.diagnostics.tuning.plan import Plan
 from medprobe.fixtures.models.loading import LoadedModel, load
 from medprobe.fixtures.models.registry import resolve
-from tests.tuning.conftest import TEXTS
+from tests.runs.tuning.conftest import TEXTS
 
 PROMPT, ANSWERS = TEXTS[0], ["normal", "malignant tumour"]
 FAMILIES = ("llava", "qwen2_5_vl", "gemma3", "paligemma", "internvl")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from medprobe.commands import tune
-from tests.plugins.calling import HEAVY, ROOT, SETTLED
+from tests.runs.calling import HEAVY, ROOT, SETTLED
 
 GOOD = ["--model", "phantom", "--dataset", "phantom"]
 WRONG: dict[str, tuple[Callable[[Path], list[str | Path]], str]] = {

@@ -11,7 +11,7 @@ from medprobe.diagnostics.baselines.sentences import compared_text
 from medprobe.diagnostics.checks import check_regression
 from medprobe.diagnostics.judgement.thresholds import Margins
 from medprobe.diagnostics.records.report import Diagnosis
-from tests.gate.test_regression import PROBED, predictions
+from tests.unit.diagnostics.baselines.test_regression import PROBED, predictions
 
 MARGINS = Margins(0.02, {"default": 0.05, "malignant": 0.02}, {"default": 0.05})
 LABELS = np.repeat([0, 1], 300)

@@ -7,7 +7,7 @@ from medprobe.diagnostics.judgement.health import Scores, curves_of_health, judg
 from medprobe.diagnostics.judgement.scores import feature_health_score, feature_health_scores
 from medprobe.diagnostics.judgement.verdicts import Resamples, judge
 from medprobe.diagnostics.records.report import CHAIN
-from tests.diagnostics.test_judging import TAU, patients, reading
+from tests.unit.diagnostics.judgement.test_verdicts import TAU, patients, reading
 
 
 def scores(n: int = 400, **accuracy: float) -> Scores:

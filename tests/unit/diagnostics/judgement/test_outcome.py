@@ -16,8 +16,8 @@ from medprobe.plugins.report.outputs.pages import write_pages
 from medprobe.plugins.report.outputs.terminal import summary_lines, total_line
 from medprobe.plugins.run import ci
 from medprobe.plugins.run.reporting import _outdated
-from tests.report import samples
-from tests.report.test_ci import Table, call_of
+from tests.unit.plugins.report import samples
+from tests.unit.plugins.report.test_ci import Table, call_of
 
 LOST = Change(change=-0.847, ci=(-0.938, -0.742), p=0.0002, p_adjusted=0.0004, verdict="regressed")
 KEPT = Change(change=0.003, ci=(-0.01, 0.016), p=0.7, p_adjusted=0.7, verdict="not_regressed")

@@ -182,7 +182,7 @@ def test_few_groups_read_perfectly_show_little(n_groups: int) -> None:
 
 @pytest.mark.parametrize(("k", "least"), [(2, 14), (3, 7)])
 def test_a_perfect_chain_passes_from_so_many_groups_on(k: int, least: int) -> None:
-    """The figures of docs/limits.md."""
+    """The figures of docs/reference/limits.md."""
     assert judged((1.0,) * 5, n=k * (least - 2), k=k).links["llm"].verdict == "inconclusive"
     assert judged((1.0,) * 5, n=k * (least + 2), k=k).links["llm"].verdict == "pass"
 

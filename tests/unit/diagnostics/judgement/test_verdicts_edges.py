@@ -8,7 +8,7 @@ import pytest
 from medprobe.diagnostics.judgement import health, verdicts
 from medprobe.diagnostics.judgement.verdicts import ALPHA, judge
 from medprobe.diagnostics.records.report import CHAIN, HealthLimit
-from tests.diagnostics.test_judging import TAU, judged, patients
+from tests.unit.diagnostics.judgement.test_verdicts import TAU, judged, patients
 
 N = 100_000
 

@@ -1,4 +1,7 @@
-"""Reports made by hand, with every shape a page must show: `python -m tests.report.samples DIR` writes their pages."""
+"""Reports made by hand, with every shape a page must show.
+
+python -m tests.unit.plugins.report.samples DIR    # writes their pages
+"""
 
 from __future__ import annotations
 

@@ -20,8 +20,8 @@ import pytest
 from medprobe.plugins.report.outputs.pages import write_pages
 from medprobe.plugins.report.outputs.rendering import TEMPLATES
 from medprobe.plugins.report.pictures.svg import ROLES
-from tests.report import samples
-from tests.report.test_thumbnails import files
+from tests.unit.plugins.report import samples
+from tests.unit.plugins.report.test_thumbnails import files
 
 AXE, CHROMIUM = os.environ.get("AXE"), shutil.which("chromium")
 PAGES = {

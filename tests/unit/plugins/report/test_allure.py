@@ -13,9 +13,9 @@ from medprobe.diagnostics.checks import check, check_regression
 from medprobe.diagnostics.records.report import FAILURE_MODES
 from medprobe.plugins.allure.content import MEANINGS, REGRESSION, description, steps
 from medprobe.plugins.allure.files import CATEGORIES, executor, properties, settings
-from tests.report import samples
+from tests.places import REFERENCE
+from tests.unit.plugins.report import samples
 
-DOCS = Path(__file__).parents[2] / "docs"
 OUTCOMES = (AssertionError, pytest.skip.Exception)
 
 
@@ -109,7 +109,7 @@ def test_the_answer_s_check_says_sensitivity_and_specificity_of_each_class():
 
 @pytest.mark.parametrize("check", MEANINGS)
 def test_the_docs_ask_the_same(check):
-    assert MEANINGS[check] in " ".join((DOCS / "failure-modes.md").read_text("utf-8").split())
+    assert MEANINGS[check] in " ".join((REFERENCE / "failure-modes.md").read_text("utf-8").split())
 
 
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from("\\\r\n=:#")))

@@ -10,7 +10,7 @@ from medprobe.plugins.report.outputs.pages import write_pages
 from medprobe.plugins.report.outputs.table import csv_text, rows_of
 from medprobe.plugins.report.outputs.terminal import summary_lines
 from medprobe.plugins.run.properties import found
-from tests.report import samples
+from tests.unit.plugins.report import samples
 
 
 def test_the_terminal_names_each_class_with_intervals_where_more_is_asked_for():

@@ -19,7 +19,7 @@ from medprobe.plugins.project import Accepted
 from medprobe.plugins.report.outputs.markdown import COLUMNS, LIMIT, LONGEST, job_summary
 from medprobe.plugins.report.outputs.terminal import one_line, summary_lines
 from medprobe.plugins.run import ci
-from tests.report import samples
+from tests.unit.plugins.report import samples
 
 EVIL = (
     "a|b",

@@ -24,11 +24,11 @@ from medprobe.plugins.report.outputs.files import write_report
 from medprobe.plugins.report.outputs.matrix import view
 from medprobe.plugins.report.outputs.pages import write_pages
 from medprobe.plugins.report.outputs.table import csv_text, rows_of
-from tests.report import samples
-from tests.report.test_report import Page
+from tests.places import ROOT
+from tests.unit.plugins.report import samples
+from tests.unit.plugins.report.test_report import Page
 
 CHROMIUM = shutil.which("chromium")
-ROOT = Path(__file__).parents[2]
 
 
 def named(

@@ -17,8 +17,8 @@ from medprobe.plugins.report.comparison import main
 from medprobe.plugins.report.entries import Checkpoint, Entry, Row, lineage
 from medprobe.plugins.report.outputs.files import write_report
 from medprobe.plugins.report.pictures.curve_grid import HEIGHT, SPANS, TOP, pairs, view
-from tests.report import samples
-from tests.report.test_report import Page
+from tests.unit.plugins.report import samples
+from tests.unit.plugins.report.test_report import Page
 
 PAPER = {alias: entry for alias, entry in registry().items() if entry.paper}
 DATASETS = ("busi", "covid19-ct", "chest-xray")

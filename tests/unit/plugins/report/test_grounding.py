@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from medprobe.diagnostics.records.report import Grounding
 from medprobe.plugins.report.sections import grounding
-from tests.report.samples import hidden
+from tests.unit.plugins.report.samples import hidden
 
 
 def test_a_shortcut_is_said_with_its_numbers() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from medprobe.plugins.report.pictures.perception import halves, halves_svg, halves_text
-from tests.report import samples
+from tests.unit.plugins.report import samples
 
 
 def test_the_halves_add_up():

@@ -37,9 +37,9 @@ from medprobe.plugins.report.sections.inputs import far_off
 from medprobe.plugins.report.sections.sentences import verdict_sentence
 from medprobe.plugins.run import ci
 from medprobe.plugins.run.properties import found
-from tests.report import samples
-from tests.report.test_ci import call_of
-from tests.report.test_report import Page
+from tests.unit.plugins.report import samples
+from tests.unit.plugins.report.test_ci import call_of
+from tests.unit.plugins.report.test_report import Page
 
 LAST = FAILURE_MODES["answer"]
 NAME = MODE_NAMES[LAST]

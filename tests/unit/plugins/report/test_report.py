@@ -25,7 +25,8 @@ from medprobe.plugins.report.pictures.waterfall import steps, waterfall_svg
 from medprobe.plugins.report.sections.advice import next_steps
 from medprobe.plugins.report.sections.page import folder_names
 from medprobe.plugins.report.sections.sentences import verdict_sentence
-from tests.report import samples
+from tests.places import ROOT
+from tests.unit.plugins.report import samples
 
 SAMPLES = {
     "healthy": samples.healthy,
@@ -296,7 +297,7 @@ def test_writing_json_and_the_summary_loads_nothing_heavy() -> None:
         "heavy = {'torch', 'transformers', 'sklearn', 'scipy', 'matplotlib', 'jinja2', 'numpy'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=SCHEMA_PATH.parents[2])
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
 @given(st.lists(st.floats(-0.2, 1), min_size=5, max_size=5), st.sampled_from(["pass", "fail", "inconclusive"]))

@@ -14,7 +14,7 @@ from PIL import Image
 from medprobe.diagnostics.records.report import Predictions
 from medprobe.fixtures.datasets.dataset import ImageFile
 from medprobe.plugins.report.outputs.pages import LARGEST, write_pages
-from tests.report import samples
+from tests.unit.plugins.report import samples
 
 NAME = "Doe, Jane"
 

@@ -1,3 +1,0 @@
-import os
-
-os.environ["HF_HUB_OFFLINE"] = "1"
