@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from benchmarks.detection import wilson
 from medprobe.diagnostics.baselines.regression import Changes, compare
 from medprobe.diagnostics.judgement.thresholds import load_thresholds
-from medprobe.diagnostics.records.report import STAGES, Predictions, Stage
+from medprobe.diagnostics.records.chain import STAGES, Stage
+from medprobe.diagnostics.records.report import Predictions
 from medprobe.diagnostics.settings import FOLD_SEEDS
 
 HERE = Path(__file__).resolve().parent

@@ -123,7 +123,7 @@ def rate(hits: int, n: int) -> str:
 
 def page(rows: list[dict[str, Any]]) -> str:
     """The tables, as text."""
-    from medprobe.diagnostics.records.report import FAILURE_MODES
+    from medprobe.diagnostics.records.chain import FAILURE_MODES
 
     done = [row for row in rows if row["error"] is None]
     lines = [

@@ -30,10 +30,10 @@ def main() -> None:
     from medprobe.diagnostics.controls import control_task, floors, null, twin
     from medprobe.diagnostics.evidence import gather
     from medprobe.diagnostics.extraction.measurement import OPTIONS
-    from medprobe.diagnostics.judgement.verdicts import Resamples
-    from medprobe.diagnostics.probes.reader import exit_loci
+    from medprobe.diagnostics.judgement.resamples import Resamples
+    from medprobe.diagnostics.probes.loci import exit_loci
     from medprobe.diagnostics.probes.ridge import read_ridge
-    from medprobe.diagnostics.records.report import CHAIN
+    from medprobe.diagnostics.records.chain import CHAIN
     from medprobe.diagnostics.references.reading import kmeans_regions
     from medprobe.diagnostics.settings import Settings
     from medprobe.fixtures.datasets import catalog

@@ -154,7 +154,8 @@ def extraction(bench: Bench) -> Row:
 
 def _ratios(bench: Bench, loaded: Any) -> tuple[list[float], float]:
     """Extraction's time over that of a bare `generate`, a batch each, and the seconds that it took in all."""
-    from medprobe.diagnostics.extraction.extractor import Extractor, written
+    from medprobe.diagnostics.extraction.extractor import Extractor
+    from medprobe.diagnostics.extraction.inputs import written
 
     images = pictures(bench.batch)
     answers: dict[str, list[str]] = {}
@@ -203,7 +204,7 @@ print(json.dumps(resident("VmHWM") - before))
 
 
 def _bare(bench: Bench, **more: Any) -> Callable[[], Any]:
-    from medprobe.diagnostics.extraction.extractor import prepared
+    from medprobe.diagnostics.extraction.inputs import prepared
 
     loaded, images = bench.loaded(), pictures(bench.batch)
     given = prepared(loaded, images, PROMPT).on(loaded.device)
@@ -236,7 +237,7 @@ def _without_answers(bench: Bench) -> Callable[[], Any]:
 def _nnsight(bench: Bench) -> Callable[[], Any]:
     from nnsight import NNsight
 
-    from medprobe.diagnostics.extraction.extractor import prepared
+    from medprobe.diagnostics.extraction.inputs import prepared
 
     loaded = bench.loaded()
     given = dict(prepared(loaded, pictures(bench.batch), PROMPT).on(loaded.device))
@@ -301,7 +302,8 @@ def probes(bench: Bench) -> Row:
 
     from medprobe.diagnostics.controls.control_task import task
     from medprobe.diagnostics.probes.permutations import permuted_labels
-    from medprobe.diagnostics.probes.ridge import PENALTIES, Ridge, read_beside, read_ridge, standardise
+    from medprobe.diagnostics.probes.reading import standardise
+    from medprobe.diagnostics.probes.ridge import PENALTIES, Ridge, read_beside, read_ridge
 
     measured, fold = bench.phantom()
     labels, groups = measured.labels, measured.groups
@@ -385,7 +387,7 @@ def mlp(bench: Bench) -> Row:
     import torch
 
     from medprobe.diagnostics.probes import mlp
-    from medprobe.diagnostics.probes.ridge import standardise
+    from medprobe.diagnostics.probes.reading import standardise
 
     measured, fold = bench.phantom()
     labels = measured.labels

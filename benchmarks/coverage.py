@@ -162,7 +162,8 @@ def run(design: Design, rules: Mapping[str, Any], n_runs: int = N_RUNS) -> dict[
 
     A second link, which hands on all of the signal or half of it, is judged for coverage alone.
     """
-    from medprobe.diagnostics.judgement.verdicts import ALPHA, link_verdict
+    from medprobe.diagnostics.judgement.resamples import ALPHA
+    from medprobe.diagnostics.judgement.verdicts import link_verdict
 
     simulation = Simulation.of(design)
     labels, k = simulation.labels, design.n_classes
@@ -208,24 +209,24 @@ SHARES = ("signal_covered", "loss_covered", "other_loss_covered", "pass", "fail"
 
 
 def rules() -> dict[str, Any]:
-    from medprobe.diagnostics.judgement.verdicts import Resamples
+    from medprobe.diagnostics.judgement.resamples import Resamples
 
     return {"before": Percentile, "now": Resamples}
 
 
 def derive() -> list[dict[str, Any]]:
     """The two constants of the rule, on designs and seeds that the confirmation does not use."""
-    from medprobe.diagnostics.judgement import verdicts
+    from medprobe.diagnostics.judgement import resamples
 
     rows = []
     chosen = [design for i, design in enumerate(designs(seed=1)) if i % 8 == 0]
-    kept = verdicts.PSEUDO_GROUPS, verdicts.PRIOR_GROUPS
+    kept = resamples.PSEUDO_GROUPS, resamples.PRIOR_GROUPS
     for pseudo, prior in TRIED:
-        verdicts.PSEUDO_GROUPS, verdicts.PRIOR_GROUPS = pseudo, prior
-        found = [run(design, {"now": verdicts.Resamples}, N_DERIVING) for design in chosen]
+        resamples.PSEUDO_GROUPS, resamples.PRIOR_GROUPS = pseudo, prior
+        found = [run(design, {"now": resamples.Resamples}, N_DERIVING) for design in chosen]
         rows.append({"pseudo": pseudo, "prior": prior, "n_designs": len(found), **summary(found, "now")})
         print(json.dumps(rows[-1]), flush=True)
-    verdicts.PSEUDO_GROUPS, verdicts.PRIOR_GROUPS = kept
+    resamples.PSEUDO_GROUPS, resamples.PRIOR_GROUPS = kept
     return rows
 
 
@@ -258,7 +259,7 @@ def summary(rows: Sequence[Mapping[str, Any]], rule: str) -> dict[str, float]:
 def regression(n_runs: int = N_RUNS) -> list[dict[str, Any]]:
     """How often the comparison with a baseline calls a regression where there is none, by groups of a class."""
     from medprobe.diagnostics.baselines.regression import _verdict, contributions, sign_flip
-    from medprobe.diagnostics.judgement.verdicts import interval
+    from medprobe.diagnostics.judgement.resamples import interval
 
     rows = []
     for i, (design, truth) in enumerate(itertools.product(gate_designs(), (0.0, MINIMUM_EFFECT))):
@@ -393,7 +394,7 @@ NOT_DERIVED = [
 
 
 def _derived(derived: Sequence[Mapping[str, Any]]) -> list[str]:
-    from medprobe.diagnostics.judgement.verdicts import PRIOR_GROUPS, PSEUDO_GROUPS
+    from medprobe.diagnostics.judgement.resamples import PRIOR_GROUPS, PSEUDO_GROUPS
 
     return [
         "",

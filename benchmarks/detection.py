@@ -124,7 +124,7 @@ def run(cell: Cell, bases: Path, work: Path) -> dict[str, Any]:
     from medprobe.diagnostics.controls import null
     from medprobe.diagnostics.diagnosis import judgement_of
     from medprobe.diagnostics.evidence import gather
-    from medprobe.diagnostics.records.report import FAILURE_MODES
+    from medprobe.diagnostics.records.chain import FAILURE_MODES
     from medprobe.diagnostics.settings import Settings
     from medprobe.fixtures.datasets.dataset import open_dataset
     from medprobe.fixtures.models.registry import ModelSpec, resolve
@@ -183,8 +183,9 @@ def truth(seed: int, work: Path) -> dict[str, list[int]]:
 
 def repeated(row: dict[str, Any], images: dict[str, list[int]]) -> dict[str, Any]:
     """The row's verdict, primary failure mode and links, worked out again from its predictions."""
+    from medprobe.diagnostics.judgement.resamples import Resamples
     from medprobe.diagnostics.judgement.thresholds import load_thresholds
-    from medprobe.diagnostics.judgement.verdicts import Resamples, judge
+    from medprobe.diagnostics.judgement.verdicts import judge
 
     labels, groups = np.array(images["labels"]), np.array(images["groups"])
     k = int(labels.max()) + 1
@@ -280,7 +281,7 @@ def _said(row: dict[str, Any]) -> str:
 
 
 def confusion(rows: Sequence[dict[str, Any]], kind: str) -> Iterator[str]:
-    from medprobe.diagnostics.records.report import FAILURE_MODES
+    from medprobe.diagnostics.records.chain import FAILURE_MODES
 
     said = [*FAILURE_MODES.values(), "tied", "inconclusive", "pass"]
     yield "| planted | " + " | ".join(name.replace("_", " ") for name in said) + " |"

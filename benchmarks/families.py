@@ -39,7 +39,7 @@ PLACES = ("reference", "vision", "connector", "llm", "answer")
 
 def main() -> None:
     from medprobe.diagnostics.diagnosis import diagnose
-    from medprobe.diagnostics.records.report import FAILURE_MODES
+    from medprobe.diagnostics.records.chain import FAILURE_MODES
     from medprobe.diagnostics.settings import Settings
     from medprobe.fixtures.models.registry import ModelSpec
 

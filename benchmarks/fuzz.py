@@ -71,8 +71,9 @@ def read(folder: Path) -> dict[str, Any]:
     import numpy as np
     from PIL import Image
 
-    from medprobe.diagnostics.extraction.extractor import Extractor, NumericalFault
+    from medprobe.diagnostics.extraction.extractor import Extractor
     from medprobe.diagnostics.extraction.pooling import RowCountError
+    from medprobe.diagnostics.extraction.rows import NumericalFault
     from medprobe.fixtures.models.anatomy import AnatomyError
     from medprobe.fixtures.models.loading import load
     from medprobe.fixtures.models.refusals import LoadError

@@ -28,7 +28,8 @@ from medprobe.diagnostics.extraction.model_on_demand import Loader
 from medprobe.diagnostics.judgement.repeats import exits_by_fold_seed
 from medprobe.diagnostics.judgement.scores import balanced_accuracy, signal
 from medprobe.diagnostics.judgement.thresholds import load_thresholds
-from medprobe.diagnostics.records.report import STAGES, Predictions
+from medprobe.diagnostics.records.chain import STAGES
+from medprobe.diagnostics.records.report import Predictions
 from medprobe.diagnostics.settings import FOLD_SEEDS, Settings
 from medprobe.fixtures.datasets.dataset import open_dataset
 from medprobe.fixtures.models.registry import ModelSpec

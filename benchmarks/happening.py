@@ -232,7 +232,7 @@ def every_fault() -> list[tuple[str, str]]:
 @contextmanager
 def only_what_is_asked() -> Iterator[None]:
     """Diagnose without the twin and without other wordings."""
-    from medprobe.diagnostics.records.report import Twin
+    from medprobe.diagnostics.records.controls import Twin
 
     left_out = Twin(n_images=0, reason="left out", vision=None, connector=None)
     with ExitStack() as stack:

@@ -31,7 +31,7 @@ def main() -> None:
 
     from medprobe.diagnostics import store
     from medprobe.diagnostics.judgement import scores
-    from medprobe.diagnostics.judgement.verdicts import Resamples, interval
+    from medprobe.diagnostics.judgement.resamples import Resamples, interval
     from medprobe.diagnostics.probes import folds
     from medprobe.diagnostics.references import networks, training
     from medprobe.diagnostics.references.reading import Rows, read_reference

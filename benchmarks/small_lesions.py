@@ -41,7 +41,7 @@ def row(spec: Any, seed: int, work: Path) -> dict[str, Any]:
     from medprobe.diagnostics.evidence import gather
     from medprobe.diagnostics.judgement import verdicts
     from medprobe.diagnostics.judgement.exits import Candidate, choose, own_loci
-    from medprobe.diagnostics.probes.reader import REFERENCE_LOCUS
+    from medprobe.diagnostics.probes.loci import REFERENCE_LOCUS
     from medprobe.diagnostics.references.reading import kmeans_regions
     from medprobe.diagnostics.settings import Settings
     from medprobe.fixtures.datasets.dataset import open_dataset

@@ -134,7 +134,7 @@ def run(cell: Cell, runs: int | None = None, first: int = 0) -> dict[str, Any]:
         other = np.empty_like(labels)
         for f in range(int(fold.max()) + 1):
             inside = fold != f
-            a, b = ridge.standardise(x[inside], x[~inside])
+            a, b = reading.standardise(x[inside], x[~inside])
             other[~inside] = inner_cross_validated(a, labels[inside], groups[inside], b, k, seed)
         found.append(
             [

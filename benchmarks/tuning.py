@@ -105,9 +105,10 @@ def own_head(spec: Any, out: Path, held_out: Path, data_root: Path | None, n_ima
     import torch
     from safetensors.torch import load_file
 
-    from medprobe.diagnostics.extraction.extractor import prepared, tower_exits
+    from medprobe.diagnostics.extraction.extractor import tower_exits
+    from medprobe.diagnostics.extraction.inputs import prepared
+    from medprobe.diagnostics.judgement.resamples import Resamples, interval
     from medprobe.diagnostics.judgement.scores import balanced_accuracy, signal
-    from medprobe.diagnostics.judgement.verdicts import Resamples, interval
     from medprobe.diagnostics.tuning.learners import head_for
     from medprobe.diagnostics.tuning.run import HEAD
     from medprobe.fixtures.datasets.dataset import open_dataset
@@ -134,8 +135,8 @@ def gains(before: Any, after: Any) -> dict[str, Any]:
     """By place of the chain, the change of signal from one model's predictions to another's on the same images."""
     import numpy as np
 
+    from medprobe.diagnostics.judgement.resamples import Resamples, interval
     from medprobe.diagnostics.judgement.scores import balanced_accuracy, signal
-    from medprobe.diagnostics.judgement.verdicts import Resamples, interval
 
     assert before.images == after.images
     labels, k = np.asarray(before.labels), len(before.classes)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from medprobe.diagnostics.judgement.headline import claim
-from medprobe.diagnostics.records.report import Diagnosis, FailureMode
+from medprobe.diagnostics.records.chain import FailureMode
+from medprobe.diagnostics.records.report import Diagnosis
 
 
 def check(diagnosis: Diagnosis, mode: FailureMode, fail_inconclusive: bool) -> None:

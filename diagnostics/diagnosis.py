@@ -30,21 +30,19 @@ from medprobe.diagnostics.judgement.repeats import exits_by_fold_seed
 from medprobe.diagnostics.last_link.agreement import disagreement
 from medprobe.diagnostics.last_link.reading import read_answer
 from medprobe.diagnostics.outside_text import one_line
-from medprobe.diagnostics.probes.reader import REFERENCE_LOCUS
-from medprobe.diagnostics.records.report import (
+from medprobe.diagnostics.probes.loci import REFERENCE_LOCUS
+from medprobe.diagnostics.records.chain import (
     CHAIN,
     FAILURE_MODES,
     Accuracy,
     Chain,
-    Diagnosis,
-    Excluded,
     Exit,
     FailureModes,
     HealthLimit,
     Link,
-    Predictions,
     Reference,
 )
+from medprobe.diagnostics.records.report import Diagnosis, Excluded, Predictions
 from medprobe.diagnostics.settings import Settings
 from medprobe.diagnostics.treatments.try_remedies import treat
 from medprobe.fixtures.datasets.dataset import open_dataset

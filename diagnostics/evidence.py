@@ -14,11 +14,12 @@ from medprobe.diagnostics.extraction.measurement import OPTIONS, Measurement, Pr
 from medprobe.diagnostics.extraction.model_on_demand import Loader
 from medprobe.diagnostics.judgement import exits, scores
 from medprobe.diagnostics.judgement.exits import Choice
-from medprobe.diagnostics.judgement.verdicts import Resamples
+from medprobe.diagnostics.judgement.resamples import Resamples
 from medprobe.diagnostics.probes import folds
-from medprobe.diagnostics.probes.reader import REFERENCE_LOCUS, Reader
-from medprobe.diagnostics.probes.ridge import Reading
-from medprobe.diagnostics.records.report import Reference
+from medprobe.diagnostics.probes.loci import REFERENCE_LOCUS
+from medprobe.diagnostics.probes.reader import Reader
+from medprobe.diagnostics.probes.reading import Reading
+from medprobe.diagnostics.records.chain import Reference
 from medprobe.diagnostics.references.reading import Rows, read_reference
 from medprobe.diagnostics.settings import Settings
 from medprobe.fixtures.datasets import selection

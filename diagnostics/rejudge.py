@@ -22,22 +22,21 @@ from pydantic import ValidationError
 from medprobe.diagnostics.judgement import by_class
 from medprobe.diagnostics.judgement.curves import along
 from medprobe.diagnostics.judgement.health import Scores, judge_least
+from medprobe.diagnostics.judgement.resamples import Resamples, interval
 from medprobe.diagnostics.judgement.scores import confusion
-from medprobe.diagnostics.judgement.verdicts import Judgement, Resamples, interval, judge
+from medprobe.diagnostics.judgement.verdicts import Judgement, judge
 from medprobe.diagnostics.outside_text import say
-from medprobe.diagnostics.records.report import (
+from medprobe.diagnostics.records.chain import (
     CHAIN,
     FAILURE_MODES,
     STAGES,
     Accuracy,
     Chain,
     Curves,
-    Diagnosis,
     FailureModes,
     Layer,
-    Predictions,
-    Report,
 )
+from medprobe.diagnostics.records.report import Diagnosis, Predictions, Report
 
 Ints = NDArray[np.int64]
 TOLERANCE = 1e-9

@@ -13,7 +13,7 @@ from typing import Any
 
 from medprobe.diagnostics.baselines.baseline import BaselineError, Match, match, same_question
 from medprobe.diagnostics.judgement.thresholds import ThresholdError, load_thresholds
-from medprobe.diagnostics.records.report import Gate
+from medprobe.diagnostics.records.regression import Gate
 from medprobe.diagnostics.references import presets
 from medprobe.diagnostics.settings import FOLD_SEEDS, Settings
 from medprobe.diagnostics.store import StoreError, located

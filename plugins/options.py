@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import re
 import uuid
-from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from medprobe.diagnostics.typed import count, seed, share
 from medprobe.fixtures.models.fingerprint import forget
 from medprobe.plugins import hooks, project
 from medprobe.plugins.call import Call, resolve
+from medprobe.plugins.clash import clash, owner, watch
 
 CALL = pytest.StashKey[Call]()
 RUN = "medprobe_run"
@@ -233,54 +233,8 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         try:
             group.addoption(name, dest="medprobe_" + name.strip("-").replace("-", "_"), **settings)
         except (ValueError, argparse.ArgumentError):
-            raise _clash(name, _owner(name, pluginmanager)) from None
-
-    # A plugin loaded later stumbles over our options, and only its own call of this hook shows which one it is.
-    def watch(hook_name: str, *_: object) -> None:
-        if hook_name == "pytest_cmdline_main":
-            stop()
-
-    stop = pluginmanager.add_hookcall_monitoring(watch, _name_the_clash)
-
-
-def _name_the_clash(outcome: Any, hook_name: str, implementations: Sequence[Any], _: object) -> None:
-    error = outcome.exception if hook_name == "pytest_addoption" else None
-    if isinstance(error, ValueError | argparse.ArgumentError):
-        words = str(error).replace(",", " ").replace("'", " ").split()
-        ours = [name for name, _settings in OPTIONS if name in words]
-        if ours:
-            outcome.force_exception(_clash(ours[0], implementations[-1].plugin_name))
-
-
-def _clash(option: str, plugin: str) -> pytest.UsageError:
-    return pytest.UsageError(
-        f"the option {option} also belongs to the plugin {plugin}; leave that out with -p no:{plugin}"
-    )
-
-
-def _owner(option: str, pluginmanager: pytest.PytestPluginManager) -> str:
-    """The plugin that already added `option`."""
-    for plugin in pluginmanager.get_plugins():
-        added = getattr(plugin, "pytest_addoption", None)
-        if added is None or getattr(plugin, "__name__", "") == __name__:
-            continue
-        trial = pytest.Parser(_ispytest=True)
-        try:
-            pluginmanager.subset_hook_caller("pytest_addoption", _others(pluginmanager, plugin))(
-                parser=trial, pluginmanager=pluginmanager
-            )
-        except Exception:
-            continue
-        if any(
-            option in known.names()
-            for known in [*trial._anonymous.options, *(o for g in trial._groups for o in g.options)]
-        ):
-            return str(pluginmanager.get_name(plugin) or plugin)
-    return "another plugin"
-
-
-def _others(pluginmanager: pytest.PytestPluginManager, plugin: object) -> Iterable[object]:
-    return [other for other in pluginmanager.get_plugins() if other is not plugin]
+            raise clash(name, owner(name, pluginmanager, __name__)) from None
+    watch(pluginmanager, [name for name, _ in OPTIONS])
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:

@@ -12,7 +12,7 @@ import pytest
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from medprobe.diagnostics.outside_text import one_line
-from medprobe.diagnostics.records.report import FailureMode
+from medprobe.diagnostics.records.chain import FailureMode
 from medprobe.fixtures.datasets import catalog
 from medprobe.fixtures.models.registry import PHANTOMS, registry
 

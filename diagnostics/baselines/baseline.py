@@ -8,7 +8,8 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from medprobe.diagnostics.records.report import Predictions, Record
+from medprobe.diagnostics.records.chain import Record
+from medprobe.diagnostics.records.report import Predictions
 
 
 class BaselineError(ValueError):

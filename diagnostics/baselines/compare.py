@@ -19,7 +19,8 @@ from medprobe.diagnostics.baselines.baseline import BaselineError, load, match
 from medprobe.diagnostics.baselines.sentences import all_changes
 from medprobe.diagnostics.judgement.thresholds import ThresholdError, checked_effect, load_thresholds
 from medprobe.diagnostics.outside_text import one_line, say
-from medprobe.diagnostics.records.report import Predictions, Regression
+from medprobe.diagnostics.records.regression import Regression
+from medprobe.diagnostics.records.report import Predictions
 
 
 def compare_files(

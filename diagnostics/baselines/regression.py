@@ -21,21 +21,11 @@ from medprobe.diagnostics.baselines.baseline import BaselineError, Match, compar
 from medprobe.diagnostics.baselines.sentences import reason
 from medprobe.diagnostics.judgement.by_class import OneClass
 from medprobe.diagnostics.judgement.health import Scores, judge_drops
+from medprobe.diagnostics.judgement.resamples import ALPHA, Resamples, interval
 from medprobe.diagnostics.judgement.thresholds import Margins
-from medprobe.diagnostics.judgement.verdicts import ALPHA, Resamples, interval
-from medprobe.diagnostics.records.report import (
-    STAGES,
-    Change,
-    ChangeValue,
-    ClassChange,
-    Compared,
-    HealthCurve,
-    HealthLimit,
-    Measure,
-    Predictions,
-    Regression,
-    Stage,
-)
+from medprobe.diagnostics.records.chain import STAGES, HealthCurve, HealthLimit, Measure, Stage
+from medprobe.diagnostics.records.regression import Change, ChangeValue, ClassChange, Compared, Regression
+from medprobe.diagnostics.records.report import Predictions
 
 N_FLIPS = 9999
 Floats = NDArray[np.float64]

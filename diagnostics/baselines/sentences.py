@@ -5,16 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from math import isclose
 
-from medprobe.diagnostics.records.report import (
-    STAGES,
-    Change,
-    ChangeValue,
-    ClassChange,
-    HealthLimit,
-    Measure,
-    Regression,
-    Stage,
-)
+from medprobe.diagnostics.records.chain import STAGES, HealthLimit, Measure, Stage
+from medprobe.diagnostics.records.regression import Change, ChangeValue, ClassChange, Regression
 
 
 def all_changes(found: Regression) -> list[tuple[str, Change, float]]:

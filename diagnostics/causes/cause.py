@@ -14,8 +14,9 @@ from medprobe.diagnostics.causes.games import Game, ends, whole, with_rest
 from medprobe.diagnostics.causes.judgement import RECOVERED, Finding, Signals, guilty_layer, judge
 from medprobe.diagnostics.causes.swapping import Comparison, Swapper, Unloadable, likeliest, told
 from medprobe.diagnostics.evidence import Evidence, said_classes
-from medprobe.diagnostics.judgement.verdicts import ALPHA, Resamples, interval
-from medprobe.diagnostics.records.report import PLACES, STAGES, Cause, Key, Prefix, Shipped
+from medprobe.diagnostics.judgement.resamples import ALPHA, Resamples, interval
+from medprobe.diagnostics.records.cause import Cause, Key, Prefix, Shipped
+from medprobe.diagnostics.records.chain import PLACES, STAGES
 from medprobe.fixtures.models.registry import ModelSpec
 
 Ints = NDArray[np.int64]

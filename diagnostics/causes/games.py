@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medprobe.diagnostics.causes.shapley import coalitions, weights
-from medprobe.diagnostics.records.report import PLACES, Place
+from medprobe.diagnostics.records.chain import PLACES, Place
 
 Row = tuple[Place, ...]
 Floats = NDArray[np.float64]

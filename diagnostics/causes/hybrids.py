@@ -28,7 +28,8 @@ from transformers.utils import ModelOutput
 from medprobe.diagnostics.causes.pieces import Assembly, Choice
 from medprobe.diagnostics.extraction.answers import REASONING_TOKENS, unfinished
 from medprobe.diagnostics.extraction.batches import Limit, read_all
-from medprobe.diagnostics.extraction.extractor import Inputs, options_of, prefill, prepared, score_options, written
+from medprobe.diagnostics.extraction.inputs import Inputs, prepared, written
+from medprobe.diagnostics.extraction.options import options_of, prefill, score_options
 from medprobe.fixtures.models.anatomy import Anatomy
 from medprobe.fixtures.models.loading import LoadedModel
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from medprobe.diagnostics.judgement.verdicts import LinkJudgement
-from medprobe.diagnostics.records.report import Alternative, Cause, Counterfactuals, Stage
+from medprobe.diagnostics.records.cause import Alternative, Cause, Counterfactuals
+from medprobe.diagnostics.records.chain import Stage
 
 OPEN = "readable up to the LLM's last layer, not said; the cause is open"
 

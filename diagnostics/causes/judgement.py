@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medprobe.diagnostics.causes.games import Game
+from medprobe.diagnostics.judgement.resamples import ALPHA, Resamples, interval
 from medprobe.diagnostics.judgement.scores import TIED, balanced_accuracy, signal
-from medprobe.diagnostics.judgement.verdicts import ALPHA, Resamples, interval
-from medprobe.diagnostics.records.report import PLACES, Hybrid, Modules, Place, Prefix, Swap
+from medprobe.diagnostics.records.cause import Hybrid, Modules, Prefix, Swap
+from medprobe.diagnostics.records.chain import PLACES, Place
 
 RECOVERED = 0.5
 """Share of what a named place gives back that a part of it (a prefix of its layers, a setting) must give back to hold

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from medprobe.diagnostics.causes.judgement import RECOVERED, Signals
-from medprobe.diagnostics.judgement.verdicts import ALPHA
-from medprobe.diagnostics.records.report import Difference, Key
+from medprobe.diagnostics.judgement.resamples import ALPHA
+from medprobe.diagnostics.records.cause import Key
+from medprobe.diagnostics.records.chain import Difference
 from medprobe.fixtures.models.input_settings import Difference as Setting
 
 MOST = 12

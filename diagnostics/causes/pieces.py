@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from medprobe.diagnostics.records.report import STAGES, Stage
+from medprobe.diagnostics.records.chain import STAGES, Stage
 from medprobe.fixtures.models.anatomy import Anatomy
 from medprobe.fixtures.models.loading import LoadedModel
 

@@ -20,7 +20,7 @@ from medprobe.diagnostics.evidence import Evidence, said_classes
 from medprobe.diagnostics.extraction.measurement import OPTIONS, Measurement, answer_length, measure
 from medprobe.diagnostics.extraction.model_on_demand import Loader
 from medprobe.diagnostics.outside_text import one_line
-from medprobe.diagnostics.records.report import STAGES, Stage
+from medprobe.diagnostics.records.chain import STAGES, Stage
 from medprobe.diagnostics.settings import Settings
 from medprobe.fixtures.datasets.images import open_image
 from medprobe.fixtures.models.kinship import OtherArchitecture, require_kin

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from medprobe.diagnostics import store
 from medprobe.diagnostics.evidence import Evidence
 from medprobe.diagnostics.judgement.scores import balanced_accuracy, signal
-from medprobe.diagnostics.probes.reader import exit_loci, order
+from medprobe.diagnostics.probes.loci import exit_loci, order
 from medprobe.diagnostics.probes.ridge import read
-from medprobe.diagnostics.records.report import ControlTask, Selectivity
+from medprobe.diagnostics.records.controls import ControlTask, Selectivity
 
 LEAST_SHARED = 0.2
 Ints = NDArray[np.int64]

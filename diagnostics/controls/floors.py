@@ -12,9 +12,11 @@ from medprobe.diagnostics import store
 from medprobe.diagnostics.controls import strata
 from medprobe.diagnostics.controls.null import LEVEL, p_value
 from medprobe.diagnostics.evidence import Evidence
-from medprobe.diagnostics.judgement.verdicts import interval
-from medprobe.diagnostics.probes.ridge import Reading, read
-from medprobe.diagnostics.records.report import CHAIN, FileFacts, Floor
+from medprobe.diagnostics.judgement.resamples import interval
+from medprobe.diagnostics.probes.reading import Reading
+from medprobe.diagnostics.probes.ridge import read
+from medprobe.diagnostics.records.chain import CHAIN
+from medprobe.diagnostics.records.controls import FileFacts, Floor
 from medprobe.fixtures.datasets import facts
 from medprobe.fixtures.datasets.images import open_image
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from medprobe.diagnostics.evidence import Evidence
 from medprobe.diagnostics.extraction.measurement import OPTIONS
 from medprobe.diagnostics.judgement.scores import TIED
-from medprobe.diagnostics.probes.reader import OPTIONS_LOCUS, REFERENCE_LOCUS
-from medprobe.diagnostics.records.report import Null
+from medprobe.diagnostics.probes.loci import OPTIONS_LOCUS, REFERENCE_LOCUS
+from medprobe.diagnostics.records.controls import Null
 from medprobe.diagnostics.references import presets
 from medprobe.diagnostics.references.reading import kmeans_regions
 

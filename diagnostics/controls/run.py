@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from medprobe.diagnostics.controls import control_task, floors, null, twin
 from medprobe.diagnostics.evidence import Evidence
-from medprobe.diagnostics.records.report import Controls
+from medprobe.diagnostics.records.controls import Controls
 
 
 def run(evidence: Evidence) -> tuple[Controls, list[str]]:

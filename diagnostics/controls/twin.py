@@ -19,9 +19,10 @@ from medprobe.diagnostics.judgement import exits
 from medprobe.diagnostics.judgement.exits import Candidate, Choice
 from medprobe.diagnostics.judgement.scores import balanced_accuracy, signal
 from medprobe.diagnostics.probes import folds
-from medprobe.diagnostics.probes.reader import exit_loci
-from medprobe.diagnostics.probes.ridge import Reading, read
-from medprobe.diagnostics.records.report import Twin, TwinExit
+from medprobe.diagnostics.probes.loci import exit_loci
+from medprobe.diagnostics.probes.reading import Reading
+from medprobe.diagnostics.probes.ridge import read
+from medprobe.diagnostics.records.controls import Twin, TwinExit
 from medprobe.fixtures.datasets.images import open_image
 
 if TYPE_CHECKING:

@@ -17,9 +17,11 @@ from medprobe.diagnostics.counterfactuals import rule
 from medprobe.diagnostics.evidence import Evidence, said_classes
 from medprobe.diagnostics.extraction.ask_again import images_at
 from medprobe.diagnostics.extraction.measurement import OPTIONS, answer_length
+from medprobe.diagnostics.judgement.resamples import ALPHA
 from medprobe.diagnostics.judgement.scores import balanced_accuracy, signal
-from medprobe.diagnostics.judgement.verdicts import ALPHA, Judgement
-from medprobe.diagnostics.records.report import Alternative, Cause, Counterfactuals, Difference
+from medprobe.diagnostics.judgement.verdicts import Judgement
+from medprobe.diagnostics.records.cause import Alternative, Cause, Counterfactuals
+from medprobe.diagnostics.records.chain import Difference
 
 RECIPE = 6
 """Counts changes of how alternatives are made and asked, so that none is read of another's store."""

@@ -12,7 +12,7 @@ import numpy as np
 from medprobe.diagnostics import store
 from medprobe.diagnostics.evidence import Evidence
 from medprobe.diagnostics.extraction.ask_again import images_at
-from medprobe.diagnostics.records.report import Key, Pixels
+from medprobe.diagnostics.records.cause import Key, Pixels
 from medprobe.fixtures.datasets import selection
 from medprobe.fixtures.datasets.images import open_image
 from medprobe.fixtures.models.conventions import published

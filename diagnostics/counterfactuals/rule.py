@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from medprobe.diagnostics.judgement.resamples import ALPHA, Resamples
 from medprobe.diagnostics.judgement.scores import balanced_accuracy, signal
-from medprobe.diagnostics.judgement.verdicts import ALPHA, Resamples
 
 FIRST, SCREENED, TESTED = 12, 36, 80
 """Images of the first look at all alternatives, of the first and second look together, and of the test, at most."""

@@ -184,7 +184,8 @@ def extract_here(
             continue
         from medprobe.diagnostics.extraction.batches import read_all
         from medprobe.diagnostics.extraction.device_faults import Guard
-        from medprobe.diagnostics.extraction.extractor import Extractor, Inputs
+        from medprobe.diagnostics.extraction.extractor import Extractor
+        from medprobe.diagnostics.extraction.inputs import Inputs
 
         extractor = extractor or Extractor(loader.load(), dataset.prompt, dataset.answers, max_new_tokens)
         with extractor.hooked():

@@ -14,9 +14,10 @@ from medprobe.diagnostics.extraction.ask_again import ask, images_at, likeliest
 from medprobe.diagnostics.grounding.places import NothingHidden, Places, places
 from medprobe.diagnostics.judgement import exits
 from medprobe.diagnostics.judgement.exits import Candidate
-from medprobe.diagnostics.judgement.verdicts import ALPHA, Resamples, interval
+from medprobe.diagnostics.judgement.resamples import ALPHA, Resamples, interval
 from medprobe.diagnostics.probes.ridge import read_altered
-from medprobe.diagnostics.records.report import Difference, Grounding, Hidden, Hiding, Stage
+from medprobe.diagnostics.records.chain import Difference, Stage
+from medprobe.diagnostics.records.grounding import Grounding, Hidden, Hiding
 from medprobe.fixtures.datasets.lesions.occlusion import Occluded
 
 Ints = NDArray[np.int64]

@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 from medprobe.diagnostics.evidence import Evidence, said_classes
 from medprobe.diagnostics.extraction.batches import read_all
-from medprobe.diagnostics.extraction.extractor import Extractor, Inputs
+from medprobe.diagnostics.extraction.extractor import Extractor
+from medprobe.diagnostics.extraction.inputs import Inputs
 from medprobe.diagnostics.extraction.measurement import answer_length
 from medprobe.diagnostics.grounding.places import Places
 from medprobe.fixtures.datasets.images import open_image

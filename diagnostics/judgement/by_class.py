@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from medprobe.diagnostics.judgement.verdicts import Resamples, interval
-from medprobe.diagnostics.records.report import Measure, Share
+from medprobe.diagnostics.judgement.resamples import Resamples, interval
+from medprobe.diagnostics.records.chain import Measure, Share
 
 MEASURES: tuple[Measure, ...] = ("sensitivity", "specificity")
 Floats = NDArray[np.float64]

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medprobe.diagnostics.judgement import scores
-from medprobe.diagnostics.judgement.verdicts import Resamples, interval
-from medprobe.diagnostics.probes.reader import order
-from medprobe.diagnostics.probes.ridge import Reading
-from medprobe.diagnostics.records.report import Curves, Layer
+from medprobe.diagnostics.judgement.resamples import Resamples, interval
+from medprobe.diagnostics.probes.loci import order
+from medprobe.diagnostics.probes.reading import Reading
+from medprobe.diagnostics.records.chain import Curves, Layer
 
 Ints = NDArray[np.int64]
 

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medprobe.diagnostics.judgement.scores import balanced_accuracy, first_best
-from medprobe.diagnostics.probes.reader import OPTIONS_LOCUS, REFERENCE_LOCUS, order
-from medprobe.diagnostics.probes.ridge import Reading
-from medprobe.diagnostics.records.report import Stage
+from medprobe.diagnostics.probes.loci import OPTIONS_LOCUS, REFERENCE_LOCUS, order
+from medprobe.diagnostics.probes.reading import Reading
+from medprobe.diagnostics.records.chain import Stage
 
 
 @dataclass(frozen=True)

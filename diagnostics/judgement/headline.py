@@ -8,7 +8,9 @@ second checkpoint or a counterfactual input has shown it.
 from __future__ import annotations
 
 from medprobe.diagnostics.outside_text import brief, one_line
-from medprobe.diagnostics.records.report import FAILURE_MODES, Alternative, Cause, Diagnosis, FailureMode, Key, Place
+from medprobe.diagnostics.records.cause import Alternative, Cause, Key
+from medprobe.diagnostics.records.chain import FAILURE_MODES, FailureMode, Place
+from medprobe.diagnostics.records.report import Diagnosis
 
 MODE_NAMES: dict[FailureMode, str] = {
     "visual_representation_quality": "visual representation quality",

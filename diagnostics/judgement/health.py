@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from medprobe.diagnostics.judgement import scores
 from medprobe.diagnostics.judgement.curves import along
-from medprobe.diagnostics.judgement.verdicts import ALPHA, Resamples, interval
-from medprobe.diagnostics.records.report import Health, HealthCurve, HealthLimit, VerdictValue
+from medprobe.diagnostics.judgement.resamples import ALPHA, Resamples, interval
+from medprobe.diagnostics.records.chain import Health, HealthCurve, HealthLimit, VerdictValue
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

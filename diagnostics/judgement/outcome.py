@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from medprobe.diagnostics.baselines.sentences import compared_text
 from medprobe.diagnostics.judgement.headline import headline
-from medprobe.diagnostics.records.report import Diagnosis, Gate, Report, VerdictValue, worst
+from medprobe.diagnostics.records.chain import VerdictValue, worst
+from medprobe.diagnostics.records.regression import Gate
+from medprobe.diagnostics.records.report import Diagnosis, Report
 
 COMPARED: dict[str, VerdictValue] = {"regressed": "fail", "not_regressed": "pass", "inconclusive": "inconclusive"}
 """What a comparison with a baseline makes of a run."""

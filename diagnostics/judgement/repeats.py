@@ -10,7 +10,7 @@ from medprobe.diagnostics.judgement import exits
 from medprobe.diagnostics.judgement.exits import Candidate
 from medprobe.diagnostics.probes import folds
 from medprobe.diagnostics.probes.reader import Reader
-from medprobe.diagnostics.records.report import Stage
+from medprobe.diagnostics.records.chain import Stage
 from medprobe.diagnostics.settings import Settings
 from medprobe.fixtures.datasets.dataset import Dataset
 

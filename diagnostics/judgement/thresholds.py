@@ -10,7 +10,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from medprobe.diagnostics.records.report import HealthCurve, Measure, Stage
+from medprobe.diagnostics.records.chain import HealthCurve, Measure, Stage
 
 Share = Annotated[float, Field(gt=0, le=1, strict=True)]
 Effect = Annotated[float, Field(gt=0, lt=1, strict=True)]

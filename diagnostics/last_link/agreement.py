@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from medprobe.diagnostics.evidence import Evidence
-from medprobe.diagnostics.judgement.verdicts import interval
+from medprobe.diagnostics.judgement.resamples import interval
 
 LEAST = 0.05
 """Share of the texts naming a class that may name another than the likeliest option. Greedy decoding writes what is

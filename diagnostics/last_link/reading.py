@@ -9,12 +9,13 @@ from medprobe.diagnostics.evidence import Evidence, said_classes
 from medprobe.diagnostics.extraction.answers import OPTION_SCORE, refuses
 from medprobe.diagnostics.extraction.ask_again import ask, blank, images_at, likeliest
 from medprobe.diagnostics.extraction.measurement import OPTIONS, RANDOM_TOKENS
-from medprobe.diagnostics.judgement.verdicts import interval
+from medprobe.diagnostics.judgement.resamples import interval
 from medprobe.diagnostics.last_link.calibration import calibrated
 from medprobe.diagnostics.last_link.rewording import reversed_options
-from medprobe.diagnostics.probes.reader import OPTIONS_LOCUS
+from medprobe.diagnostics.probes.loci import OPTIONS_LOCUS
 from medprobe.diagnostics.probes.ridge import read
-from medprobe.diagnostics.records.report import AnswerReading, Difference, Rewording, Steps
+from medprobe.diagnostics.records.answer import AnswerReading, Rewording, Steps
+from medprobe.diagnostics.records.chain import Difference
 
 Ints = NDArray[np.int64]
 

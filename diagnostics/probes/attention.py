@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from medprobe.diagnostics.judgement.scores import balanced_accuracy
-from medprobe.diagnostics.probes.ridge import Reading, constant_columns
+from medprobe.diagnostics.probes.reading import Reading, constant_columns
 
 REGIONS = 16
 HEADS, WIDTH = 4, 64

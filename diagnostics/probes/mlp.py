@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from medprobe.diagnostics.judgement.scores import balanced_accuracy
-from medprobe.diagnostics.probes.ridge import Reading, standardise
+from medprobe.diagnostics.probes.reading import Reading, standardise
 
 HIDDEN, DROPOUT, LEARNING_RATE, WARM_UP, EPOCHS, BATCH = 256, 0.1, 1e-4, 0.05, 20, 4
 

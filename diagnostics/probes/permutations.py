@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medprobe.diagnostics import store
-from medprobe.diagnostics.probes.ridge import Reading, read_beside, read_label_sets
+from medprobe.diagnostics.probes.reading import Reading
+from medprobe.diagnostics.probes.ridge import read_beside, read_label_sets
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -13,16 +13,14 @@ from numpy.typing import NDArray
 
 from medprobe.diagnostics import store
 from medprobe.diagnostics.extraction.measurement import OPTIONS, Measurement, Progress
+from medprobe.diagnostics.probes.loci import OPTIONS_LOCUS, exit_loci, order
 from medprobe.diagnostics.probes.permutations import Permuted
-from medprobe.diagnostics.probes.ridge import PROBES, Reading, read
-from medprobe.diagnostics.records.report import STAGES
+from medprobe.diagnostics.probes.reading import Reading
+from medprobe.diagnostics.probes.ridge import PROBES, read
 from medprobe.diagnostics.settings import Settings
 from medprobe.fixtures.datasets.dataset import Dataset
 
-REFERENCE_LOCUS = "reference"
-OPTIONS_LOCUS = "answer.0.options"
 N_PERMUTATIONS = {"quick": 100, "full": 1000}
-READOUTS = ("mean", "last", "options", "grid", "attention")
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -166,29 +164,6 @@ def _attend(regions: Floats, labels: Ints, folds: Ints, seed: int) -> Reading:
     return read_attention(regions, labels, folds, seed)
 
 
-def order(locus: str) -> tuple[int, int, int]:
-    """Sorts loci as the signal passes them, and at one layer the simpler readout first."""
-    stage, layer, readout = locus.split(".")
-    return (tuple[str, ...](STAGES).index(stage), int(layer), READOUTS.index(readout))
-
-
 def _array(locus: str) -> str:
     """The measurement's array of a locus."""
     return OPTIONS if locus == OPTIONS_LOCUS else locus
-
-
-def exit_loci(names: Iterable[str]) -> list[str]:
-    """The loci at which a stage hands over, of those named: they speak for the places of the chain.
-
-    Other readings may speak too (a locus inside a stage, the regions weighed by attention), but they are chosen by
-    inner validation, so that their null is that of one reading and not of the largest of many.
-    """
-    parts = {name: name.split(".") for name in names}
-    last: dict[str, int] = {}
-    for stage, layer, _ in parts.values():
-        last[stage] = max(last.get(stage, 0), int(layer))
-    return [
-        name
-        for name, (stage, layer, readout) in parts.items()
-        if int(layer) == last[stage] and (stage, readout) != ("llm", "mean")
-    ]

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from medprobe.diagnostics import store
 from medprobe.diagnostics.extraction.measurement import Progress
-from medprobe.diagnostics.probes.ridge import Reading, best, read
-from medprobe.diagnostics.records.report import Reference
+from medprobe.diagnostics.probes.reading import Reading, best
+from medprobe.diagnostics.probes.ridge import read
+from medprobe.diagnostics.records.chain import Reference
 from medprobe.diagnostics.references import presets
 from medprobe.diagnostics.settings import Settings
 from medprobe.fixtures.datasets.dataset import ImageFile

@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from medprobe.diagnostics.judgement.scores import balanced_accuracy
-from medprobe.diagnostics.probes.ridge import Reading
+from medprobe.diagnostics.probes.reading import Reading
 from medprobe.diagnostics.references.networks import Sight, device
 
 Ints = NDArray[np.int64]

@@ -12,11 +12,12 @@ from medprobe.diagnostics import store
 from medprobe.diagnostics.evidence import Evidence
 from medprobe.diagnostics.extraction.ask_again import ask, blank, images_at
 from medprobe.diagnostics.extraction.measurement import OPTIONS
-from medprobe.diagnostics.judgement.verdicts import ALPHA, Resamples, interval
+from medprobe.diagnostics.judgement.resamples import ALPHA, Resamples, interval
 from medprobe.diagnostics.last_link.calibration import calibrated
 from medprobe.diagnostics.last_link.rewording import reversed_options
-from medprobe.diagnostics.probes.reader import OPTIONS_LOCUS
-from medprobe.diagnostics.records.report import Difference, RemedyName, Treatment, Treatments
+from medprobe.diagnostics.probes.loci import OPTIONS_LOCUS
+from medprobe.diagnostics.records.answer import RemedyName, Treatment, Treatments
+from medprobe.diagnostics.records.chain import Difference
 from medprobe.diagnostics.treatments import remedies
 from medprobe.fixtures.datasets.dataset import ImageFile
 from medprobe.fixtures.datasets.lesions.alterations import Noised

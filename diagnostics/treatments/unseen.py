@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from medprobe.diagnostics.evidence import Evidence
-from medprobe.diagnostics.extraction.extractor import options_of, prefill, score_options
+from medprobe.diagnostics.extraction.options import options_of, prefill, score_options
 from medprobe.fixtures.models.chat import words
 
 

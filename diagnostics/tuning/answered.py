@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from medprobe.diagnostics.extraction.extractor import Inputs, end_tokens
+from medprobe.diagnostics.extraction.inputs import Inputs
+from medprobe.diagnostics.extraction.options import end_tokens
 from medprobe.fixtures.models.answer_tokens import writings
 from medprobe.fixtures.models.chat import conversation
 from medprobe.fixtures.models.loading import LoadedModel

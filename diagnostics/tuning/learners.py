@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from PIL.Image import Image
 from torch import Tensor, nn
 
-from medprobe.diagnostics.extraction.extractor import Inputs, prepared, tower_exits
+from medprobe.diagnostics.extraction.extractor import tower_exits
+from medprobe.diagnostics.extraction.inputs import Inputs, prepared
 from medprobe.diagnostics.tuning.answered import answered, answers_of, negative_log_likelihood
 from medprobe.diagnostics.tuning.plan import Plan, TuneError
 from medprobe.fixtures.models.loading import LoadedModel

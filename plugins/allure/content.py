@@ -8,7 +8,9 @@ from typing import NamedTuple
 from medprobe.diagnostics.baselines.sentences import all_changes
 from medprobe.diagnostics.judgement.headline import LAST, MODE_NAMES, claim, settled
 from medprobe.diagnostics.judgement.outcome import COMPARED, gate_sentence
-from medprobe.diagnostics.records.report import Diagnosis, Gate, Stage, VerdictValue
+from medprobe.diagnostics.records.chain import Stage, VerdictValue
+from medprobe.diagnostics.records.regression import Gate
+from medprobe.diagnostics.records.report import Diagnosis
 from medprobe.plugins.report.sections.advice import next_steps
 from medprobe.plugins.report.sections.sentences import links, span, verdict_sentence
 from medprobe.plugins.report.text import interval, percent, points, signed

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 MISSING = "not measured"
+NOT_GIVEN = "not given"
+MARKS = {"pass": "\N{CHECK MARK}", "fail": "\N{MULTIPLICATION X}", "inconclusive": "?", "error": "!", "not judged": "?"}
+MOST_ITEMS = 40
+"""A longer list is counted, not printed."""
 MINUS = "\N{MINUS SIGN}"
 
 
@@ -64,3 +69,30 @@ def joined(items: Iterable[str]) -> str:
     """`a`, `a and b`, `a, b and c`."""
     words = list(items)
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def plain(value: Any) -> str:
+    """A value of a free table as text; long lists are counted, not printed."""
+    if value is None:
+        return MISSING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return number(value, 4) if abs(value) >= 1e-3 or value == 0 else f"{value:.2g}"
+    if isinstance(value, list | tuple):
+        if len(value) > MOST_ITEMS:
+            return f"{len(value)} values, in report.json"
+        return ", ".join(plain(item) for item in value) or "none"
+    return str(value)
+
+
+def flat(table: dict[str, Any] | None, prefix: str = "", missing: str = MISSING) -> list[tuple[str, str]]:
+    """A free table as rows, nested names joined by dots."""
+    rows: list[tuple[str, str]] = []
+    for key, value in (table or {}).items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict) and value:
+            rows += flat(value, f"{name}.", missing)
+        else:
+            rows.append((name, "none" if value == {} else missing if value is None else plain(value)))
+    return rows

@@ -19,7 +19,8 @@ from filelock import FileLock
 from medprobe.diagnostics.baselines import baseline
 from medprobe.diagnostics.judgement.outcome import gate_verdicts
 from medprobe.diagnostics.outside_text import masked, one_line
-from medprobe.diagnostics.records.report import Diagnosis, Predictions, Report, worst
+from medprobe.diagnostics.records.chain import worst
+from medprobe.diagnostics.records.report import Diagnosis, Predictions, Report
 from medprobe.fixtures.datasets.dataset import ImageFile, open_dataset
 from medprobe.fixtures.datasets.manifest import DataError
 from medprobe.plugins.call import Call

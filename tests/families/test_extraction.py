@@ -219,7 +219,7 @@ def test_options_are_scored_whole(loaded: Any, together: Any) -> None:
     """The product over a writing's tokens, summed over the ways of writing an answer."""
     import torch
 
-    from medprobe.diagnostics.extraction.extractor import options_of
+    from medprobe.diagnostics.extraction.options import options_of
 
     options = options_of(loaded, PROMPT, OPTIONS)
     for ways, scored in zip(options.tokens, together.option_log_likelihoods[0], strict=True):
@@ -309,7 +309,8 @@ def test_hooks_are_gone_afterwards(loaded: Any) -> None:
 def test_a_nan_names_its_layer(checkpoints: dict[str, Path], part: str, complaint: str) -> None:
     import torch
 
-    from medprobe.diagnostics.extraction.extractor import Extractor, NumericalFault
+    from medprobe.diagnostics.extraction.extractor import Extractor
+    from medprobe.diagnostics.extraction.rows import NumericalFault
     from medprobe.fixtures.models.loading import load
     from medprobe.fixtures.models.registry import resolve
 

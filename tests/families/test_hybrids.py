@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medprobe.diagnostics.records.report import STAGES
+from medprobe.diagnostics.records.chain import STAGES
 from tests.conftest import SMALL
 from tests.families import FAMILIES
 
@@ -126,7 +126,7 @@ def test_one_module_swapped_is_its_weights_copied(pair: Pair, stage: str) -> Non
 
 
 def test_what_hybrids_share_is_computed_once(pair: Pair) -> None:
-    from medprobe.diagnostics.extraction.extractor import options_of
+    from medprobe.diagnostics.extraction.options import options_of
 
     anatomy = pair.model.anatomy
     inside = anatomy.connector.startswith(f"{anatomy.tower}.")

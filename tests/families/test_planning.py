@@ -74,11 +74,11 @@ def test_bytes_are_those_of_the_store(family: str, checkpoints: dict[str, Path],
 
 
 def test_constants_are_those_of_the_extraction() -> None:
-    from medprobe.diagnostics.extraction import extractor, pooling
+    from medprobe.diagnostics.extraction import options, pooling
     from medprobe.fixtures.models.size import memory
 
     assert memory.GRID == pooling.GRID**2
-    assert costs.RANDOM_DRAWS == extractor.RANDOM_DRAWS
+    assert costs.RANDOM_DRAWS == options.RANDOM_DRAWS
 
 
 def of(alias: str, gpu: Gpu, dataset: str = "busi", **settings: Any) -> costs.Cost:

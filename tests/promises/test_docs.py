@@ -17,7 +17,7 @@ import pytest
 
 from medprobe.command import COMMANDS
 from medprobe.diagnostics.judgement.thresholds import Thresholds
-from medprobe.diagnostics.records.report import FAILURE_MODES
+from medprobe.diagnostics.records.chain import FAILURE_MODES
 from medprobe.fixtures.datasets.manifest import Manifest
 from medprobe.fixtures.models.registry import MODULES
 from medprobe.plugins.options import OPTIONS

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from medprobe.diagnostics.records.report import FAILURE_MODES, STAGES
+from medprobe.diagnostics.records.chain import FAILURE_MODES, STAGES
 from medprobe.plugins.allure.content import STORIES
 from tests.runs.calling import medprobe
 

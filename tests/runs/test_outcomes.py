@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 
 from medprobe.diagnostics import rejudge
-from medprobe.diagnostics.records.report import FAILURE_MODES
+from medprobe.diagnostics.records.chain import FAILURE_MODES
 from tests.places import SCHEMA as SCHEMA_FILE
 from tests.runs.calling import ROOT, medprobe
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from medprobe.diagnostics.records.report import FAILURE_MODES
+from medprobe.diagnostics.records.chain import FAILURE_MODES
 from tests.runs.calling import Run, medprobe
 from tests.runs.conftest import drawn
 

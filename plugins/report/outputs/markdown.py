@@ -7,7 +7,9 @@ import re
 from medprobe.diagnostics.judgement.headline import cause_text, headline
 from medprobe.diagnostics.judgement.outcome import gate_sentence
 from medprobe.diagnostics.outside_text import one_line
-from medprobe.diagnostics.records.report import CHAIN, Diagnosis, Gate, Report
+from medprobe.diagnostics.records.chain import CHAIN
+from medprobe.diagnostics.records.regression import Gate
+from medprobe.diagnostics.records.report import Diagnosis, Report
 from medprobe.plugins.report.outputs.terminal import total_line
 from medprobe.plugins.report.sections.sentences import undecided_lines, verdict_word
 from medprobe.plugins.report.text import shown

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from medprobe.diagnostics.judgement.headline import BECAUSE, headline, kind
-from medprobe.diagnostics.records.report import CHAIN, Diagnosis
+from medprobe.diagnostics.records.chain import CHAIN
+from medprobe.diagnostics.records.report import Diagnosis
 from medprobe.plugins.report.entries import Checkpoint, Entry, Row, asked_otherwise
 from medprobe.plugins.report.outputs.table import (
     BLANK,

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from medprobe.diagnostics.judgement.outcome import decided
-from medprobe.diagnostics.records.report import CHAIN, Predictions, Report
-from medprobe.plugins.report import comparison
+from medprobe.diagnostics.records.chain import CHAIN
+from medprobe.diagnostics.records.report import Predictions, Report
+from medprobe.plugins.report import comparison, text
 from medprobe.plugins.report.entries import Entry
 from medprobe.plugins.report.outputs.files import write_text
 from medprobe.plugins.report.outputs.rendering import environment
-from medprobe.plugins.report.pictures import thumbnails
+from medprobe.plugins.report.pictures import in_words, thumbnails
 from medprobe.plugins.report.pictures.chart import curve_svg, ringed
 from medprobe.plugins.report.pictures.perception import halves_svg, halves_text
 from medprobe.plugins.report.pictures.svg import inline
@@ -44,15 +45,15 @@ def write_pages(
     folder, jinja = Path(report_dir), environment()
     template = jinja.get_template("diagnosis.html")
     names = page.folder_names(report)
-    suite = page.flat({k: v for k, v in report.suite.items() if k != "command"}, missing=page.NOT_GIVEN)
+    suite = text.flat({k: v for k, v in report.suite.items() if k != "command"}, missing=text.NOT_GIVEN)
     written = []
     read = predictions or [None] * len(names)
     files = images or [{}] * len(names)
     for diagnosis, name, of, found in zip(report.diagnoses, names, read, files, strict=True):
         pictures: dict[str, Markup | None] = {}
         for kind, svg, words in (
-            ("curve", curve_svg(diagnosis), page.curve_text(diagnosis)),
-            ("waterfall", waterfall_svg(diagnosis), page.chain_text(diagnosis)),
+            ("curve", curve_svg(diagnosis), in_words.curve_text(diagnosis)),
+            ("waterfall", waterfall_svg(diagnosis), in_words.chain_text(diagnosis)),
             ("halves", halves_svg(diagnosis), halves_text(diagnosis)),
         ):
             pictures[kind] = None

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from medprobe.plugins.report import text
-from medprobe.plugins.report.sections import page
 
 TEMPLATES = Path(__file__).resolve().parents[1] / "templates"
 
@@ -27,7 +26,7 @@ def environment() -> Any:
         "share": text.percent,
         "number": text.number,
         "interval": text.interval,
-        "plain": page.plain,
+        "plain": text.plain,
     }
-    found.globals |= {"MARKS": page.MARKS, "MISSING": text.MISSING}
+    found.globals |= {"MARKS": text.MARKS, "MISSING": text.MISSING}
     return found

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from medprobe.diagnostics.judgement.headline import cause_value, headline, settled
 from medprobe.diagnostics.outside_text import one_line
-from medprobe.diagnostics.records.report import CHAIN, Diagnosis, Health
+from medprobe.diagnostics.records.chain import CHAIN, Health
+from medprobe.diagnostics.records.report import Diagnosis
 from medprobe.plugins.report.entries import Checkpoint, Entry, Row
 from medprobe.plugins.report.outputs.markdown import MENTION, STRUCTURE
 from medprobe.plugins.report.sections.sentences import verdict_word

@@ -10,7 +10,8 @@ from medprobe.diagnostics.baselines.sentences import compared_text
 from medprobe.diagnostics.judgement.headline import cause_text, headline
 from medprobe.diagnostics.judgement.outcome import decided
 from medprobe.diagnostics.outside_text import one_line
-from medprobe.diagnostics.records.report import CHAIN, Diagnosis, Report
+from medprobe.diagnostics.records.chain import CHAIN
+from medprobe.diagnostics.records.report import Diagnosis, Report
 from medprobe.plugins.report.pictures.waterfall import steps
 from medprobe.plugins.report.sections import grounding, treatments
 from medprobe.plugins.report.sections.controls import minimum_loss_sentence

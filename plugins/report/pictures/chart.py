@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from medprobe.diagnostics.records.report import Accuracy, Controls, Curves, Diagnosis, Layer, Stage
+from medprobe.diagnostics.records.chain import Accuracy, Curves, Layer, Stage
+from medprobe.diagnostics.records.controls import Controls
+from medprobe.diagnostics.records.report import Diagnosis
 from medprobe.plugins.report.pictures.svg import (
     GRID,
     GROUND,

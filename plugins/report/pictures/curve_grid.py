@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from medprobe.diagnostics.records.report import Diagnosis, Layer
+from medprobe.diagnostics.records.chain import Layer
+from medprobe.diagnostics.records.report import Diagnosis
 from medprobe.plugins.report.entries import Checkpoint, Entry, Row, asked_otherwise
 from medprobe.plugins.report.outputs.table import datasets_of
 from medprobe.plugins.report.sections.sentences import verdict_word

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from medprobe.diagnostics.records.report import CHAIN, Chain, Diagnosis, Stage
+from medprobe.diagnostics.records.chain import CHAIN, Chain, Stage
+from medprobe.diagnostics.records.report import Diagnosis
 from medprobe.plugins.report.pictures.svg import GRID, GROUND, LAST, MEAN, MUTED, PANEL, STYLE, svg_text
 from medprobe.plugins.report.sections.sentences import links
 from medprobe.plugins.report.text import number

@@ -13,17 +13,10 @@ from itertools import pairwise
 
 from medprobe.diagnostics.judgement.headline import mended, settings_text, settled
 from medprobe.diagnostics.outside_text import one_line
-from medprobe.diagnostics.records.report import (
-    AnswerReading,
-    Cause,
-    Counterfactuals,
-    Curves,
-    Diagnosis,
-    Layer,
-    Pixels,
-    Place,
-    Stage,
-)
+from medprobe.diagnostics.records.answer import AnswerReading
+from medprobe.diagnostics.records.cause import Cause, Counterfactuals, Pixels
+from medprobe.diagnostics.records.chain import Curves, Layer, Place, Stage
+from medprobe.diagnostics.records.report import Diagnosis
 from medprobe.plugins.report.sections.inputs import differing, far_off, reach_sentence, sentence
 from medprobe.plugins.report.sections.sentences import cause_sentence, links, undecided_lines, weakest
 from medprobe.plugins.report.text import interval, known, percent, points

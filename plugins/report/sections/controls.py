@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from medprobe.diagnostics.records.report import Controls, Diagnosis
+from medprobe.diagnostics.records.controls import Controls
+from medprobe.diagnostics.records.report import Diagnosis
 from medprobe.plugins.report.text import interval, joined, number, percent, plural, points, shown
 
 

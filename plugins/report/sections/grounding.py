@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from medprobe.diagnostics.records.report import Grounding, Hiding
+from medprobe.diagnostics.records.grounding import Grounding, Hiding
 from medprobe.plugins.report.text import interval, percent, points, shown, signed
 
 WAYS = {"pixels": "hidden in the picture", "tokens": "hidden at the decoder's input, as image tokens"}

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from medprobe.diagnostics.judgement.headline import settings_text
 from medprobe.diagnostics.outside_text import briefs, one_line
-from medprobe.diagnostics.records.report import Alternative, Counterfactuals, Diagnosis, Key, Pixels
+from medprobe.diagnostics.records.cause import Alternative, Counterfactuals, Key, Pixels
+from medprobe.diagnostics.records.report import Diagnosis
 from medprobe.plugins.report.sections.sentences import JUDGED_ON
 from medprobe.plugins.report.text import interval, joined, number, plural, points, shown, signed
 

@@ -4,17 +4,9 @@ from __future__ import annotations
 
 from medprobe.diagnostics.judgement.headline import cause_text, mended, settled
 from medprobe.diagnostics.outside_text import one_line
-from medprobe.diagnostics.records.report import (
-    CHAIN,
-    FAILURE_MODES,
-    STAGES,
-    Cause,
-    Diagnosis,
-    FailureMode,
-    Link,
-    Place,
-    Stage,
-)
+from medprobe.diagnostics.records.cause import Cause
+from medprobe.diagnostics.records.chain import CHAIN, FAILURE_MODES, STAGES, FailureMode, Link, Place, Stage
+from medprobe.diagnostics.records.report import Diagnosis
 from medprobe.plugins.report.text import joined, known, shown
 
 STAGE_OF: dict[FailureMode, Stage] = {mode: stage for stage, mode in FAILURE_MODES.items()}

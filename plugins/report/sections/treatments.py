@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from medprobe.diagnostics.records.report import RemedyName, Treatment, Treatments
+from medprobe.diagnostics.records.answer import RemedyName, Treatment, Treatments
 from medprobe.plugins.report.text import interval, number, points, shown, signed
 
 NAMES: dict[RemedyName, str] = {

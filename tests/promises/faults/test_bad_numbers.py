@@ -28,7 +28,8 @@ def loaded(folder: Path, **options: Any) -> Any:
 
 
 def fault(model: Any) -> str:
-    from medprobe.diagnostics.extraction.extractor import Extractor, NumericalFault
+    from medprobe.diagnostics.extraction.extractor import Extractor
+    from medprobe.diagnostics.extraction.rows import NumericalFault
 
     with (
         Extractor(model, PROMPT, OPTIONS, max_new_tokens=3).hooked() as extractor,
@@ -95,11 +96,11 @@ def test_a_fault_that_comes_with_the_written_answer(family: Family) -> None:
     # Before the extractor's own hook, which then sees what generation sees; answers of one token need no second pass.
     model.model.register_forward_hook(spoil, with_kwargs=True)
     model.model.generation_config.eos_token_id = None
-    from medprobe.diagnostics.extraction import extractor
+    from medprobe.diagnostics.extraction import extractor, options
 
     single = [1, 2]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(extractor, "options_of", lambda *_: extractor.Options([[(token,)] for token in single], []))
+        patch.setattr(extractor, "options_of", lambda *_: options.Options([[(token,)] for token in single], []))
         assert fault(model) == "NaN first in the logits of a written token, in torch.float32"
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from medprobe.diagnostics.baselines import compare
-from medprobe.diagnostics.judgement.verdicts import Resamples, interval
+from medprobe.diagnostics.judgement.resamples import Resamples, interval
 from medprobe.diagnostics.outside_text import HIDDEN, masked, say
 from medprobe.diagnostics.store import StoreError, located
 from tests.runs.calling import ROOT

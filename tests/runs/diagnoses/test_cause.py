@@ -10,7 +10,8 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from medprobe.diagnostics.diagnosis import diagnose
-from medprobe.diagnostics.records.report import STAGES, Diagnosis
+from medprobe.diagnostics.records.chain import STAGES
+from medprobe.diagnostics.records.report import Diagnosis
 from medprobe.diagnostics.settings import Settings
 from medprobe.fixtures.models.registry import resolve
 from medprobe.fixtures.phantoms import phantom_path

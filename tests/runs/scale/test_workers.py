@@ -10,7 +10,7 @@ import pytest
 from medprobe.diagnostics.extraction import measurement
 from medprobe.diagnostics.extraction.model_on_demand import Loader
 from medprobe.diagnostics.extraction.shard import extract_part
-from medprobe.diagnostics.records.report import FAILURE_MODES
+from medprobe.diagnostics.records.chain import FAILURE_MODES
 from medprobe.diagnostics.settings import Settings
 from medprobe.diagnostics.store import Folder
 from medprobe.fixtures.models.registry import resolve

@@ -11,7 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
-from medprobe.diagnostics.extraction.extractor import Options, end_tokens, prefill, prepared, score_options
+from medprobe.diagnostics.extraction.inputs import prepared
+from medprobe.diagnostics.extraction.options import Options, end_tokens, prefill, score_options
 from medprobe.diagnostics.tuning.answered import NO_TARGET, answered, answers_of, negative_log_likelihood
 from medprobe.diagnostics.tuning.learners import learner_of
 from medprobe.diagnostics.tuning.plan import Plan

@@ -9,16 +9,9 @@ import pytest
 
 from medprobe.diagnostics.baselines.baseline import Baseline, BaselineError, Saved, match, target
 from medprobe.diagnostics.checks import check, check_regression
-from medprobe.diagnostics.records.report import (
-    CHAIN,
-    FAILURE_MODES,
-    Compared,
-    Diagnosis,
-    FailureModes,
-    Link,
-    Predictions,
-    Regression,
-)
+from medprobe.diagnostics.records.chain import CHAIN, FAILURE_MODES, FailureModes, Link
+from medprobe.diagnostics.records.regression import Compared, Regression
+from medprobe.diagnostics.records.report import Diagnosis, Predictions
 
 
 def compared(verdict):

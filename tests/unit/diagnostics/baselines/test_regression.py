@@ -11,7 +11,9 @@ from medprobe.diagnostics.baselines import regression, sentences
 from medprobe.diagnostics.baselines.baseline import BaselineError, Match, Saved
 from medprobe.diagnostics.baselines.regression import compare, contributions, made_otherwise, record, sign_flip
 from medprobe.diagnostics.judgement.thresholds import Margins
-from medprobe.diagnostics.records.report import CHAIN, Change, HealthLimit, Predictions
+from medprobe.diagnostics.records.chain import CHAIN, HealthLimit
+from medprobe.diagnostics.records.regression import Change
+from medprobe.diagnostics.records.report import Predictions
 
 LOCI = (("vision", 0, "mean"), ("vision", 1, "mean"), ("connector", 0, "mean"), ("llm", 0, "mean"), ("llm", 0, "last"))
 MINIMUM = 0.02

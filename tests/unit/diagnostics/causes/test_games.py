@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from medprobe.diagnostics.causes.games import Game, ends, whole, with_rest
 from medprobe.diagnostics.causes.shapley import weights
-from medprobe.diagnostics.records.report import PLACES, STAGES
+from medprobe.diagnostics.records.chain import PLACES, STAGES
 
 GAMES = [whole(PLACES), whole(STAGES), ends(PLACES), ends(STAGES), with_rest(whole(STAGES)), with_rest(ends(STAGES))]
 SIZES = {len(game.rows) for game in GAMES}

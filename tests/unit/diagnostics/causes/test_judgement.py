@@ -9,8 +9,9 @@ import pytest
 
 from medprobe.diagnostics.causes.games import Game, ends, whole, with_rest
 from medprobe.diagnostics.causes.judgement import Finding, Signals, guilty_layer, judge
-from medprobe.diagnostics.judgement.verdicts import Resamples
-from medprobe.diagnostics.records.report import PLACES, STAGES, Prefix
+from medprobe.diagnostics.judgement.resamples import Resamples
+from medprobe.diagnostics.records.cause import Prefix
+from medprobe.diagnostics.records.chain import PLACES, STAGES
 
 N = 120
 LABELS = np.arange(N) % 2

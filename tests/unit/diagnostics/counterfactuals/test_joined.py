@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from medprobe.diagnostics.causes.joined import joined
-from medprobe.diagnostics.records.report import STAGES, Alternative, Cause, Counterfactuals
+from medprobe.diagnostics.records.cause import Alternative, Cause, Counterfactuals
+from medprobe.diagnostics.records.chain import STAGES
 
 
 def links(**verdicts):

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from medprobe.diagnostics.counterfactuals.ask_again import PROBED, lost_before
-from medprobe.diagnostics.judgement.verdicts import Resamples, judge
+from medprobe.diagnostics.judgement.resamples import Resamples
+from medprobe.diagnostics.judgement.verdicts import judge
 
 N_GROUPS, K = 60, 3
 TAUS = {"vision": 0.75, "connector": 0.8, "llm": 0.8, "answer": 0.8}

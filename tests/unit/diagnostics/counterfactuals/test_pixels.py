@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from medprobe.diagnostics.counterfactuals.pixels import DEVIATION, MEAN, cautions, differing
-from medprobe.diagnostics.records.report import Pixels
+from medprobe.diagnostics.records.cause import Pixels
 from medprobe.fixtures.models.conventions import by_tower, picture_size, published
 from medprobe.fixtures.models.registry import registry, resolve
 

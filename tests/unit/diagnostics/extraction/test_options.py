@@ -40,7 +40,7 @@ class Chain:
 def scored(tables: Any, options: Any) -> tuple[Any, list[Tokens]]:
     import torch
 
-    from medprobe.diagnostics.extraction.extractor import score_options
+    from medprobe.diagnostics.extraction.options import score_options
 
     model, fed = Chain(tables), []
     batch = {"attention_mask": torch.ones(len(tables), 1, dtype=torch.long)}
@@ -69,7 +69,7 @@ def test_the_texts_that_begin_with_an_answer(
     tokens: tuple[list[Tokens], list[Tokens]], seed: int, sharpness: float, ended: bool
 ) -> None:
     """All texts of four tokens, each counted for an answer once, however many of its writings it begins with."""
-    from medprobe.diagnostics.extraction.extractor import NEGLIGIBLE, exclusive
+    from medprobe.diagnostics.extraction.options import NEGLIGIBLE, exclusive
 
     options = exclusive(list(tokens), [END] if ended else [])
     tables = chances(seed, 3, sharpness)
@@ -89,7 +89,7 @@ def test_the_texts_that_begin_with_an_answer(
 
 
 def test_one_begins_another_of_another_class_only() -> None:
-    from medprobe.diagnostics.extraction.extractor import exclusive
+    from medprobe.diagnostics.extraction.options import exclusive
 
     assert exclusive([[(1,), (1, 2)], [(3,)]], [END]).ends == []
     assert exclusive([[(1,), (1, 2)], [(3,)]], [END]).tokens == [[(1,)], [(3,)]]
@@ -100,7 +100,7 @@ def test_one_begins_another_of_another_class_only() -> None:
 
 @pytest.mark.parametrize(("chance", "passes"), [(1e-7, 0), (1e-2, 1)])
 def test_what_is_never_written_costs_no_pass(chance: float, passes: int) -> None:
-    from medprobe.diagnostics.extraction.extractor import Options
+    from medprobe.diagnostics.extraction.options import Options
 
     tables = np.full((2, N_TOKENS, N_TOKENS), 0.2)
     tables[:, 0] = [0.0, 0.3, chance, 0.3, 0.4 - chance]
@@ -111,7 +111,7 @@ def test_what_is_never_written_costs_no_pass(chance: float, passes: int) -> None
 
 
 def test_an_answer_that_is_hardly_written_keeps_its_likeliest_writing() -> None:
-    from medprobe.diagnostics.extraction.extractor import Options
+    from medprobe.diagnostics.extraction.options import Options
 
     tables = np.full((1, N_TOKENS, N_TOKENS), 0.2)
     tables[:, 0] = [0.0, 1 - 1.1e-9, 1e-9, 1e-10, 0.0]
@@ -122,7 +122,7 @@ def test_an_answer_that_is_hardly_written_keeps_its_likeliest_writing() -> None:
 
 def test_an_image_reads_the_same_beside_others() -> None:
     """A pass made for another image changes nothing."""
-    from medprobe.diagnostics.extraction.extractor import Options
+    from medprobe.diagnostics.extraction.options import Options
 
     tables = np.full((2, N_TOKENS, N_TOKENS), 0.2)
     tables[0, 0] = [0.0, 0.9, 1e-5, 0.09, 0.00999]
@@ -137,7 +137,7 @@ def test_an_image_reads_the_same_beside_others() -> None:
 def test_random_tokens_are_as_many_and_none_of_the_options() -> None:
     import torch
 
-    from medprobe.diagnostics.extraction.extractor import RANDOM_DRAWS, Options, _random_tokens, _score_random
+    from medprobe.diagnostics.extraction.options import RANDOM_DRAWS, Options, _random_tokens, _score_random
     from medprobe.fixtures.phantoms.families.tokens import build_tokenizer
 
     tokenizer = build_tokenizer()

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from medprobe.diagnostics.extraction.extractor import prepared
+from medprobe.diagnostics.extraction.inputs import prepared
 from medprobe.diagnostics.grounding.patching import Patch, UnknownLattice, _patches, _patching, choose, covers
 from medprobe.fixtures.models.loading import load
 from medprobe.fixtures.models.registry import resolve

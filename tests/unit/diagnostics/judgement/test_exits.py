@@ -3,7 +3,7 @@ import pytest
 
 from medprobe.diagnostics.judgement import exits
 from medprobe.diagnostics.judgement.exits import Candidate, Choice, choose, own_loci, untrained
-from medprobe.diagnostics.probes.ridge import Reading
+from medprobe.diagnostics.probes.reading import Reading
 
 FOLDS = np.array([0, 0, 1, 1, 2, 2])
 

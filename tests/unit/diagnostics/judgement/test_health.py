@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from medprobe.diagnostics.judgement.health import Scores, curves_of_health, judge_drops, judge_least
+from medprobe.diagnostics.judgement.resamples import Resamples
 from medprobe.diagnostics.judgement.scores import feature_health_score, feature_health_scores
-from medprobe.diagnostics.judgement.verdicts import Resamples, judge
-from medprobe.diagnostics.records.report import CHAIN
+from medprobe.diagnostics.judgement.verdicts import judge
+from medprobe.diagnostics.records.chain import CHAIN
 from tests.unit.diagnostics.judgement.test_verdicts import TAU, patients, reading
 
 

@@ -8,7 +8,8 @@ from datetime import date
 import pytest
 
 from medprobe.diagnostics.judgement.outcome import brief_outcome, decided, gate_sentence, gate_verdicts
-from medprobe.diagnostics.records.report import Change, worst
+from medprobe.diagnostics.records.chain import worst
+from medprobe.diagnostics.records.regression import Change
 from medprobe.plugins.allure.content import description
 from medprobe.plugins.project import Accepted
 from medprobe.plugins.report.outputs.markdown import job_summary

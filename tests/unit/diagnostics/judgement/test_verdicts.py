@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from medprobe.diagnostics.judgement.verdicts import Judgement, Resamples, interval, judge
-from medprobe.diagnostics.records.report import CHAIN
+from medprobe.diagnostics.judgement.resamples import Resamples, interval
+from medprobe.diagnostics.judgement.verdicts import Judgement, judge
+from medprobe.diagnostics.records.chain import CHAIN
 
 Ints = NDArray[np.int64]
 TAU = {"vision": 0.75, "connector": 0.8, "llm": 0.8, "answer": 0.8}

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from medprobe.diagnostics.judgement import health, verdicts
-from medprobe.diagnostics.judgement.verdicts import ALPHA, judge
-from medprobe.diagnostics.records.report import CHAIN, HealthLimit
+from medprobe.diagnostics.judgement.resamples import ALPHA
+from medprobe.diagnostics.judgement.verdicts import judge
+from medprobe.diagnostics.records.chain import CHAIN, HealthLimit
 from tests.unit.diagnostics.judgement.test_verdicts import TAU, judged, patients
 
 N = 100_000

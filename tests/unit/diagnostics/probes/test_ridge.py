@@ -6,7 +6,7 @@ import torch
 from numpy.typing import NDArray
 
 from medprobe.diagnostics.judgement.scores import balanced_accuracy
-from medprobe.diagnostics.probes import folds, ridge
+from medprobe.diagnostics.probes import folds, reading, ridge
 
 Ints = NDArray[np.int64]
 
@@ -17,7 +17,7 @@ def patients(n_groups: int, per_group: int, k: int = 2) -> tuple[Ints, Ints, Int
     return labels, groups, folds.assign(labels, groups, 5, 0)
 
 
-def accuracy(reading: ridge.Reading, labels: Ints) -> float:
+def accuracy(reading: reading.Reading, labels: Ints) -> float:
     return balanced_accuracy(labels, reading.predictions, int(labels.max()) + 1)
 
 
@@ -204,10 +204,10 @@ def test_loci_trained_together_are_read_as_if_each_were_alone(monkeypatch: pytes
         for width, strength in [(12, 0.3), (90, 0.1), (12, 0.0), (12, 0.8)]
     ]
     together = mlp.read_mlp_loci(loci, labels, fold, 0)
-    for x, reading in zip(loci, together, strict=True):
+    for x, read in zip(loci, together, strict=True):
         alone = mlp.read_mlp(x, labels, groups, fold, 0)
-        np.testing.assert_allclose(reading.log_probabilities, alone.log_probabilities, atol=1e-3)
-        np.testing.assert_allclose(reading.inner_accuracy, alone.inner_accuracy, atol=1e-12)
+        np.testing.assert_allclose(read.log_probabilities, alone.log_probabilities, atol=1e-3)
+        np.testing.assert_allclose(read.inner_accuracy, alone.inner_accuracy, atol=1e-12)
     assert len(mlp._together([12, 60, 12, 12], 60, 10)) == 2
     monkeypatch.setattr(mlp, "AT_ONCE", {"cpu": 1, "cuda": 1})
     assert mlp._together([12, 60, 12], 60, 10) == [[0], [2], [1]]

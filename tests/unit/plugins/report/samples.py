@@ -9,61 +9,44 @@ import sys
 from typing import Any, Literal
 
 from medprobe.diagnostics.judgement.outcome import gate_verdicts
-from medprobe.diagnostics.records.report import (
+from medprobe.diagnostics.records.answer import AnswerReading, RemedyName, Rewording, Steps, Treatment, Treatments
+from medprobe.diagnostics.records.cause import (
+    Alternative,
+    Cause,
+    Counterfactuals,
+    Hybrid,
+    Key,
+    Modules,
+    Pixels,
+    Prefix,
+    Shipped,
+    Swap,
+)
+from medprobe.diagnostics.records.chain import (
     FAILURE_MODES,
     PLACES,
     STAGES,
     Accuracy,
-    Alternative,
-    AnswerReading,
-    Cause,
     Chain,
-    Change,
-    ClassChange,
-    Compared,
-    Controls,
-    ControlTask,
-    Counterfactuals,
     Curves,
-    Diagnosis,
     Difference,
-    Excluded,
     Exit,
     FailureModes,
-    FileFacts,
-    Floor,
-    Grounding,
     Health,
     HealthLimit,
-    Hidden,
-    Hiding,
-    Hybrid,
-    Key,
     Layer,
     Link,
-    Modules,
-    Null,
-    Pixels,
     Place,
-    Predictions,
-    Prefix,
     Reference,
-    Regression,
-    RemedyName,
-    Report,
-    Rewording,
     Share,
-    Shipped,
     Stage,
-    Steps,
-    Swap,
-    Treatment,
-    Treatments,
-    Twin,
-    TwinExit,
     VerdictValue,
     worst,
 )
+from medprobe.diagnostics.records.controls import Controls, ControlTask, FileFacts, Floor, Null, Twin, TwinExit
+from medprobe.diagnostics.records.grounding import Grounding, Hidden, Hiding
+from medprobe.diagnostics.records.regression import Change, ClassChange, Compared, Regression
+from medprobe.diagnostics.records.report import Diagnosis, Excluded, Predictions, Report
 
 SCRIPT_NAME = "evil<script>alert('x')</script>&\"model\""
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medprobe.diagnostics.checks import check, check_regression
-from medprobe.diagnostics.records.report import FAILURE_MODES
+from medprobe.diagnostics.records.chain import FAILURE_MODES
 from medprobe.plugins.allure.content import MEANINGS, REGRESSION, description, steps
 from medprobe.plugins.allure.files import CATEGORIES, executor, properties, settings
 from tests.places import REFERENCE

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from medprobe.diagnostics.records.report import Grounding
+from medprobe.diagnostics.records.grounding import Grounding
 from medprobe.plugins.report.sections import grounding
 from tests.unit.plugins.report.samples import hidden
 

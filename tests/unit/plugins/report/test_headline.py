@@ -14,16 +14,9 @@ from jinja2 import Environment
 from medprobe.diagnostics.checks import check
 from medprobe.diagnostics.judgement.headline import MODE_NAMES, cause_text, headline
 from medprobe.diagnostics.outside_text import LONGEST, brief, briefs
-from medprobe.diagnostics.records.report import (
-    FAILURE_MODES,
-    PLACES,
-    STAGES,
-    Cause,
-    Diagnosis,
-    Key,
-    Pixels,
-    VerdictValue,
-)
+from medprobe.diagnostics.records.cause import Cause, Key, Pixels
+from medprobe.diagnostics.records.chain import FAILURE_MODES, PLACES, STAGES, VerdictValue
+from medprobe.diagnostics.records.report import Diagnosis
 from medprobe.plugins.allure.content import description
 from medprobe.plugins.report.entries import Entry, lineage
 from medprobe.plugins.report.outputs.markdown import job_summary

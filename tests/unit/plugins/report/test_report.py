@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medprobe.diagnostics.records.report import Chain, Diagnosis, Excluded, Report
+from medprobe.diagnostics.records.chain import Chain
+from medprobe.diagnostics.records.report import Diagnosis, Excluded, Report
 from medprobe.plugins.report.outputs.files import report_json, write_report, write_text
 from medprobe.plugins.report.outputs.pages import write_pages
 from medprobe.plugins.report.outputs.schema import SCHEMA_PATH, schema_json

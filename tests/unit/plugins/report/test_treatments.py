@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from medprobe.diagnostics.records.report import Difference, RemedyName, Treatment, Treatments
+from medprobe.diagnostics.records.answer import RemedyName, Treatment, Treatments
+from medprobe.diagnostics.records.chain import Difference
 from medprobe.plugins.report.sections.treatments import MEANS, NAMES, SHORT, best, rows, sentence
 
 

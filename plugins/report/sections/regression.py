@@ -1,0 +1,22 @@
+"""Changes since the baseline, and limits of Feature Health Scores."""
+
+from __future__ import annotations
+
+from medprobe.diagnostics.baselines.sentences import all_changes
+from medprobe.diagnostics.records.report import Diagnosis
+from medprobe.plugins.report.text import interval, points
+
+
+def change_rows(diagnosis: Diagnosis) -> list[tuple[str, str, str, str, str, str]]:
+    """Place or class, change in points, its interval, the loss accepted, adjusted p, verdict."""
+    changes = [] if diagnosis.regression is None else all_changes(diagnosis.regression)
+    return [
+        (name, points(c.change), interval(c.ci), points(least), f"{c.p_adjusted:.2g}", c.verdict.replace("_", " "))
+        for name, c, least in changes
+    ]
+
+
+def limit_rows(diagnosis: Diagnosis) -> list[tuple[str, str]]:
+    """What was said of each limited Feature Health Score, and its verdict."""
+    drops = diagnosis.regression.health_drops if diagnosis.regression else []
+    return [(limit.reason, limit.verdict) for limit in [*diagnosis.health_limits, *drops]]
