@@ -78,9 +78,7 @@ def sentence(error: Exception, spec: ModelSpec, dataset_name: str) -> str:
     """What went wrong, on one line: the suite's own errors are sentences, others get a beginning."""
     # Before it is cut, since half a secret is not known as one.
     message = one_line(str(error)) or type(error).__name__
-    known = isinstance(error, ValueError | RuntimeError | OSError) and type(error).__module__.startswith(
-        ("diagnostics", "fixtures")
-    )
+    known = isinstance(error, ValueError | RuntimeError | OSError) and type(error).__module__.startswith("medprobe.")
     about = f"{one_line(spec.source)} could not be measured on {dataset_name}"
     return message if known else f"{about}: {_shortened(error, message)}"
 

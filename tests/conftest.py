@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,12 +13,14 @@ from hypothesis import settings
 from PIL import Image
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+HERE = Path(__file__).parent
+# Tests and studies import one another by name, and are no part of what is installed.
+sys.path.insert(0, str(HERE.parent))
 
 # The first example pays for imports, and a machine may be busy with other work.
 settings.register_profile("medprobe", deadline=None)
 settings.load_profile("medprobe")
 
-HERE = Path(__file__).parent
 LONGEST = "test_docs_run.py"
 SMALL = {"image_size": 32, "vision_layers": 3, "vision_width": 32, "text_layers": 3, "text_width": 32, "text_heads": 2}
 NOT_OURS = (

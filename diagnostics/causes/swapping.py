@@ -342,7 +342,7 @@ def told(error: Exception) -> str:
     if isinstance(error, OSError):
         return f"{type(error).__name__}: {error.strerror or 'a file cannot be read'}"
     text = one_line(str(error))
-    if text and type(error).__module__.startswith(("diagnostics", "fixtures")):
+    if text and type(error).__module__.startswith("medprobe."):
         return text
     return f"{type(error).__name__}: {textwrap.shorten(text, LONGEST, placeholder=' ...')}".removesuffix(": ")
 

@@ -17,25 +17,30 @@ import pytest
 
 from tests.runs.calling import ROOT, SETTLED
 
-PARTS = ("diagnostics", "fixtures", "plugins", "medprobe", "conftest.py", "pyproject.toml", "setup.py", "README.md")
+PARTS = ("diagnostics", "fixtures", "plugins", "medprobe", "conftest.py", "pyproject.toml", "README.md")
 ASKED = ("--model", "phantom-connector", "--max-images", "60")
 FOREIGN = {
     "fixtures/__init__.py": "from fixtures.loan import Loan\n",
     "fixtures/loan.py": "class Loan: ...\n",
-    # A module that the suite has too.
+    # Modules and packages that the suite has too.
     "fixtures/datasets.py": "RETURNED = True\n",
+    "diagnostics/__init__.py": "FOREIGN = True\n",
+    "plugins/__init__.py": "FOREIGN = True\n",
+    "plugins/options.py": "FOREIGN = True\n",
     "borrowing.py": """
 import sys
 from fixtures import Loan
 
 
 def pytest_sessionfinish(session):
+    import diagnostics
+    import fixtures.datasets
     import fixtures.loan
-    from fixtures import Loan as late
-    from medprobe.fixtures.datasets import dataset
-    assert late is Loan is fixtures.Loan is fixtures.loan.Loan is sys.modules["fixtures.loan"].Loan
+    import plugins.options
+    assert fixtures.Loan is Loan is sys.modules["fixtures.loan"].Loan and fixtures.datasets.RETURNED
+    assert diagnostics.FOREIGN and plugins.FOREIGN and plugins.options.FOREIGN
     held = getattr(sys.modules.get("sitecustomize"), "HELD", None)
-    assert held is None or (held.Loan is Loan and held.datasets.RETURNED)
+    assert held is None or held is fixtures
     print("still whole", "at the start" if held else "later")
 
 
@@ -45,7 +50,7 @@ def pytest_report_header():
     "borrowing-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: borrowing\nVersion: 1.0\n",
     "borrowing-1.0.dist-info/entry_points.txt": "[pytest11]\nborrowing = borrowing\n",
 }
-"""A plugin that lives on a package `fixtures` of its own."""
+"""A plugin that lives on packages of its own, named as folders of the suite are."""
 
 
 def files(folder: Path) -> Iterator[str]:
@@ -129,15 +134,15 @@ def test_no_package_of_a_plain_name_is_installed(programs: Path, tmp_path: Path)
 
 
 def test_the_wheel_carries_the_suite_and_nothing_else(programs: Path) -> None:
-    (suite,) = programs.parent.glob("lib/*/site-packages/medprobe/suite")
+    (package,) = programs.parent.glob("lib/*/site-packages/medprobe")
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
     if tracked.returncode:
         pytest.skip("no git checkout to compare with")
-    of_suite = [
-        name for name in tracked.stdout.splitlines() if name.startswith(("diagnostics/", "fixtures/", "plugins/"))
-    ]
-    carried = {name for name in files(suite) if "__pycache__" not in name}
-    assert carried == {"conftest.py", "pyproject.toml", *of_suite}
+    names = tracked.stdout.splitlines()
+    of_suite = {name for name in names if name.startswith(("diagnostics/", "fixtures/", "plugins/"))}
+    own = {name.removeprefix("medprobe/") for name in names if name.startswith("medprobe/")}
+    carried = {name for name in files(package) if "__pycache__" not in name}
+    assert carried == of_suite | own - {"diagnostics", "fixtures", "plugins"}
 
 
 def test_a_diagnosis_from_an_empty_folder(run: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
@@ -158,9 +163,7 @@ def test_beside_a_plugin_with_a_package_of_the_same_name(
 ) -> None:
     """Imported before the suite's, at the start of Python, or after it, as an entry point of pytest."""
     folder, _ = run
-    code = (
-        {**FOREIGN, "sitecustomize.py": "import medprobe.fixtures.datasets\nHELD = fixtures\n"} if before else FOREIGN
-    )
+    code = {**FOREIGN, "sitecustomize.py": "import fixtures.datasets\nHELD = fixtures\n"} if before else FOREIGN
     for name, text in code.items():
         (tmp_path / "lib" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "lib" / name).write_text(text)
