@@ -1,11 +1,13 @@
 """Which place is named, from the signals of the hybrids.
 
 A place is named only if the second checkpoint, as it ships, is better, the place's effect exceeds every other beyond
-the interval, and single swaps agree in both directions: with the second checkpoint's part the model answers better than
-itself and than chance, and no worse than with any other; and the second checkpoint loses by the model's. Chance, since
-whatever breaks a model that answers systematically wrong lifts it there. Losses are not compared between places, since
-parts that do not fit each other make them large; misfit makes no gain. All intervals are of paired differences over the
-same resamples of groups.
+the interval, and single swaps agree in both directions: the second checkpoint's part alone gives back RECOVERED of what
+the model lacks, and no less than any other part; and the second checkpoint loses by the model's part. What the model
+lacks is counted from chance where the model answers below it, since whatever breaks such a model lifts it there. Less
+than RECOVERED is no agreement: between checkpoints that were trained apart no part fits the other, and a part that does
+not fit may lift a model above chance by luck (it did in 2 of 24 such pairs of benchmarks/causes.py). Losses are not
+compared between places, since misfit makes them large. All intervals are of paired differences over the same resamples
+of groups.
 """
 
 from __future__ import annotations
@@ -23,8 +25,9 @@ from medprobe.diagnostics.records.cause import Hybrid, Modules, Prefix, Swap
 from medprobe.diagnostics.records.chain import PLACES, Place
 
 RECOVERED = 0.5
-"""Share of what a named place gives back that a part of it (a prefix of its layers, a setting) must give back to hold
-the cause."""
+"""Share that counts as giving back: of what the model lacks, by a place that is named; of what that place gives back,
+by the part of it (a prefix of its layers, a setting) that holds the cause.
+"""
 NO_DIFFERENCE = "no difference: these images do not show the second checkpoint to be better"
 WORSE = "no loss to explain: the second checkpoint answers worse than the model"
 
@@ -122,7 +125,7 @@ def _name(signals: Signals, game: Game, effects: Floats, drawn: Floats) -> tuple
     gains, better = True, []
     if name in game.gains:
         alone = {place: signals.drawn[after] for place, (_, after) in game.gains.items()}
-        gains = _low(alone[name] - np.maximum(signals.drawn[0], 0)) > 0
+        gains = _low(alone[name] - _recovered(signals)) > 0
         better = [place for place in alone if _low(alone[place] - alone[name]) > 0]
     if not rivals and not better and gains and loses:
         agree = "single swaps in both directions agree" if name in game.gains else "the second checkpoint loses by it"
@@ -136,8 +139,14 @@ def _name(signals: Signals, game: Game, effects: Floats, drawn: Floats) -> tuple
         return None, f"shared between {together}: these images cannot tell which has the larger effect"
     if better:
         return None, f"{name} has the largest effect, but swapped alone, {better[0]} lifts the model more"
-    which = "lifts the model above itself and chance" if not gains else "costs the second checkpoint anything"
+    which = "gives back half of what the model lacks" if not gains else "costs the second checkpoint anything"
     return None, f"{name} has the largest effect, but nothing shows that swapping it alone {which}"
+
+
+def _recovered(signals: Signals) -> Floats:
+    """What a part must reach alone: RECOVERED of the way from the model, or chance, to the second checkpoint."""
+    model = np.maximum(signals.drawn[0], 0)
+    return np.asarray(model + RECOVERED * (signals.drawn[-1] - model))
 
 
 def _low(values: Floats) -> float:
