@@ -118,6 +118,7 @@ def run(cell: Cell, runs: int | None = None, first: int = 0) -> dict[str, Any]:
     """Balanced accuracies held out, of the probe and of scikit-learn's, and the probe's inner one, with errors."""
     from medprobe.diagnostics.judgement.scores import balanced_accuracy
     from medprobe.diagnostics.probes import folds, ridge
+    from medprobe.diagnostics.probes.reading import standardise
 
     found = []
     for seed in range(first, first + (runs or n_runs(cell))):
@@ -129,7 +130,7 @@ def run(cell: Cell, runs: int | None = None, first: int = 0) -> dict[str, Any]:
         other = np.empty_like(labels)
         for f in range(int(fold.max()) + 1):
             inside = fold != f
-            a, b = reading.standardise(x[inside], x[~inside])
+            a, b = standardise(x[inside], x[~inside])
             other[~inside] = inner_cross_validated(a, labels[inside], groups[inside], b, k, seed)
         found.append(
             [
