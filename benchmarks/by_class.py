@@ -195,8 +195,8 @@ def page(found: dict[str, Any]) -> str:
         f"{_cell(row, 'answer', 'not_regressed')} |"
         for row in found["trades"]
     )
-    columns = ("set", "answers that differ", "runs", "called", "95% interval", "classes inconclusive")
-    columns += ("answer inconclusive", "gate inconclusive")
+    columns = ["set", "answers that differ", "runs", "called", "95% interval", "classes inconclusive"]
+    columns += ["answer inconclusive", "gate inconclusive"]
     head = f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|\n"
     alike_ = head + "\n".join(
         f"| {row['set']} | {100 * row['differing']:g}% | {row['runs']} | {_cell(row, 'whole', 'regressed')} | "

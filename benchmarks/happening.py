@@ -283,7 +283,7 @@ def cost_rows(base: str, faults: Sequence[tuple[str, str]], places: Places) -> I
     dataset = places.dataset(base)
     pictures = [open_image(image) for image in dataset.images]
     for kind, fault in faults:
-        row = {"base": base, "kind": kind, "fault": fault or None}
+        row = Cell(base, kind, fault or None)
         own = kind == "input" or not fault
         loaded = replace(sound, model=sound.model if own else copy.deepcopy(sound.model))
         try:
@@ -584,10 +584,8 @@ def all_bases(bases: Path, chest: Path | None) -> list[str]:
 def measure_costs(bases: Sequence[str], places: Places, rows: Rows) -> None:
     """Fill the rows of costs; a base is loaded once for all its faults."""
     for base in bases:
-        every = [
-            {"base": base, "kind": kind, "fault": fault or None} for kind, fault in [("healthy", ""), *every_fault()]
-        ]
-        missing = [(cell["kind"], cell["fault"] or "") for cell in rows.missing(every)]
+        every = [Cell(base, kind, fault or None) for kind, fault in [("healthy", ""), *every_fault()]]
+        missing = [(cell.kind, cell.fault or "") for cell in rows.missing(every)]
         for row in cost_rows(base, missing, places) if missing else ():
             rows.add(row)
 

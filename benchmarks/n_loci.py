@@ -35,7 +35,8 @@ def chain_of(n_loci: int) -> list[str]:
 
 
 def one(n_loci: int, lost: bool, seed: int) -> dict[str, Any]:
-    from medprobe.diagnostics.judgement import exits, resamples, verdicts
+    from medprobe.diagnostics.judgement import exits, verdicts
+    from medprobe.diagnostics.judgement.resamples import Resamples
     from medprobe.diagnostics.judgement.scores import balanced_accuracy
     from medprobe.diagnostics.judgement.thresholds import load_thresholds
     from medprobe.diagnostics.probes import folds
@@ -71,7 +72,7 @@ def one(n_loci: int, lost: bool, seed: int) -> dict[str, Any]:
         "connector": best([n for n in later if not n.startswith("vision.")]),
         "llm": best([*own["llm"], OPTIONS_LOCUS]),
     }
-    resamples = resamples.Resamples(labels, groups, N_CLASSES, seed)
+    resamples = Resamples(labels, groups, N_CLASSES, seed)
     thresholds = load_thresholds().resolve("any", "any")
 
     def judged(places: Any) -> dict[str, Any]:

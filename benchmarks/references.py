@@ -59,7 +59,7 @@ def main() -> None:
             return {"log_probabilities": reading.log_probabilities}
 
         default = kept("default", by_default)
-        seconds = []
+        seconds: list[float] = []
 
         def remember(part: int, compute: Any, kept: Any = kept, seconds: list[float] = seconds) -> dict[str, Any]:
             found = kept(f"{NETWORK}, fold {part}", compute)

@@ -175,8 +175,8 @@ def filled(page: Path, **blocks: str) -> str:
     """The text of a page whose blocks, each from `<!-- NAME -->` to `<!-- end -->`, are put anew."""
     text = page.read_text("utf-8")
     for name, block in blocks.items():
-        whole = f"<!-- {name} -->\n\n{block}\n\n<!-- end -->"
-        text, n = re.subn(rf"<!-- {name} -->\n.*?<!-- end -->", lambda _, w=whole: w, text, flags=re.DOTALL)
+        whole = f"<!-- {name} -->\n\n{block}\n\n<!-- end -->".replace("\\", r"\\")
+        text, n = re.subn(rf"<!-- {re.escape(name)} -->\n.*?<!-- end -->", whole, text, flags=re.DOTALL)
         if n != 1:
             raise ValueError(f"{page.name} needs one block between <!-- {name} --> and <!-- end -->, and has {n}")
     return text
