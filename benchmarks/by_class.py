@@ -2,29 +2,26 @@
 
     python -m benchmarks.by_class
 
-Writes benchmarks/results/by_class.json and docs/studies/by-class.md, whose text says what is done. `--runs` repetitions of each row.
+Writes benchmarks/results/by_class.json and docs/studies/by-class.md, whose text says what is done. `--runs` says how
+often each row is repeated.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.detection import wilson
+from benchmarks.study import Study, wilson
 from medprobe.diagnostics.baselines.regression import Changes, compare
 from medprobe.diagnostics.judgement.thresholds import load_thresholds
 from medprobe.diagnostics.records.chain import STAGES, Stage
 from medprobe.diagnostics.records.report import Predictions
 from medprobe.diagnostics.settings import FOLD_SEEDS
 
-HERE = Path(__file__).resolve().parent
 MARGINS = load_thresholds().margins("any", "any")
 EXITS: tuple[Stage, ...] = ("vision", "connector", "llm")
 Ints = NDArray[np.int64]
@@ -198,7 +195,10 @@ def page(found: dict[str, Any]) -> str:
         f"{_cell(row, 'answer', 'not_regressed')} |"
         for row in found["trades"]
     )
-    alike_ = "\n".join(
+    columns = ["set", "answers that differ", "runs", "called", "95% interval", "classes inconclusive"]
+    columns += ["answer inconclusive", "gate inconclusive"]
+    head = f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|\n"
+    alike_ = head + "\n".join(
         f"| {row['set']} | {100 * row['differing']:g}% | {row['runs']} | {_cell(row, 'whole', 'regressed')} | "
         f"{_alarms(row)} | {_cell(row, 'classes', 'inconclusive')} | {_cell(row, 'answer', 'inconclusive')} | "
         f"{_cell(row, 'whole', 'inconclusive')} |"
@@ -223,7 +223,7 @@ def page(found: dict[str, Any]) -> str:
 
 Answers are simulated, since the truth must be known. Half of a patient's images share what decides whether they are
 read rightly. Margins as built in, in points: signal {100 * found["margins"]["minimum_effect"]:g}, {margins}. All counts
-are in [benchmarks/results/by_class.json](../benchmarks/by_class.json).
+are in [benchmarks/results/by_class.json](../../benchmarks/results/by_class.json).
 
 **Sensitivity bought with specificity.** Two classes of equal size, four images a patient. The balanced accuracy of both
 models is the same in truth. *Named*: runs that call the sensitivity for malignant regressed. The last columns say what
@@ -239,8 +239,6 @@ any place or class is called regressed, {called} of {runs} runs in all (95 perce
 percent); the aim is at most 5 percent. *Inconclusive* by the classes, by the answer's signal, and by the whole gate,
 which is inconclusive where any of its tests is.
 
-| set | answers that differ | runs | called | 95% interval | classes inconclusive | answer inconclusive | gate inconclusive |
-|---|---|---|---|---|---|---|---|
 {alike_}
 
 **A loss of exactly the margin.** The same with 5 percent of answers that differ, and a true loss of the sensitivity of
@@ -253,7 +251,7 @@ its own margin where the class's is the larger, and is rightly called then.
 
 **What this is not.** Whether a model's errors follow patients as they do here is not known. BUSI names no patients, so
 each of its images counts as one. The patients of the other sets are dealt their images evenly.
-"""  # noqa: E501
+"""
 
 
 def _alarms(row: dict[str, Any]) -> str:
@@ -261,12 +259,13 @@ def _alarms(row: dict[str, Any]) -> str:
     return f"{100 * low:.1f} to {100 * high:.1f}%"
 
 
+STUDY = Study("by_class", page)
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = STUDY.parser(__doc__)
     parser.add_argument("--runs", type=int, default=100)
-    found = study(parser.parse_args().runs)
-    (HERE / "by_class.json").write_text(json.dumps(found, indent=1) + "\n")
-    (HERE.parent / "docs" / "by-class.md").write_text(page(found))
+    STUDY.publish(study(parser.parse_args().runs))
 
 
 if __name__ == "__main__":

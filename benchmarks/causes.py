@@ -1,27 +1,22 @@
 """The cause matrix: faults planted in one checkpoint, the module that swapping with another names.
 
-    python benchmarks/causes.py --bases DIR --work DIR [--limit N]
+    python -m benchmarks.causes --bases DIR --work DIR [--limit N]
 
-Every folder of --bases is a trained checkpoint named FAMILY-SEED. A row is one pair of checkpoints; rows done are kept
-in --work/causes.jsonl and not repeated unless they ended in an error. Writes benchmarks/results/causes.json and docs/studies/causes.md;
-with --limit both go into --work.
+Every folder of --bases is a trained checkpoint named FAMILY-SEED. A row is one pair of checkpoints, kept in --work.
+Writes benchmarks/results/causes.json and docs/studies/causes.md; with --limit it prints the page of these rows.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
-
-from benchmarks.detection import SHIFTS  # noqa: E402
+from benchmarks.detection import SHIFTS
+from benchmarks.study import Rows, Study, model, quiet, trained, wilson
 
 N_PATIENTS, IMAGES_PER_PATIENT, IMAGE_SEED = 60, 2, 31
 MODULES = ("vision", "connector", "llm", "answer")
@@ -89,13 +84,9 @@ def pairs(bases: list[str]) -> Iterator[Pair]:
 def run(pair: Pair, bases: Path, manifest: Path, store: Path) -> dict[str, Any]:
     from medprobe.diagnostics.diagnosis import diagnose
     from medprobe.diagnostics.settings import Settings
-    from medprobe.fixtures.models.registry import ModelSpec
 
-    def spec(base: str, fault: Any) -> ModelSpec:
-        return ModelSpec(str(bases / base), name=base, source=str((bases / base).resolve()), fault=fault)
-
-    settings = Settings(store=store, against=spec(pair.against_base, pair.against))
-    found, _ = diagnose(spec(pair.base, pair.planted), "phantom", lambda: manifest, settings, lambda *_: None)
+    settings = Settings(store=store, against=model(pair.against_base, bases, pair.against))
+    found, _ = diagnose(model(pair.base, bases, pair.planted), "phantom", lambda: manifest, settings, quiet)
     cause = found.cause
     return {
         **asdict(pair),
@@ -113,25 +104,24 @@ def run(pair: Pair, bases: Path, manifest: Path, store: Path) -> dict[str, Any]:
 
 def rate(hits: int, n: int) -> str:
     """`17 of 20, 0.85 (0.64 to 0.95)`: Wilson's 95 percent interval."""
-    from scipy.stats import binomtest
-
     if n == 0:
         return "nothing to name"
-    found = binomtest(hits, n).proportion_ci(method="wilson")
-    return f"{hits} of {n}, {hits / n:.2f} ({found.low:.2f} to {found.high:.2f})"
+    low, high = wilson(hits, n)
+    return f"{hits} of {n}, {hits / n:.2f} ({low:.2f} to {high:.2f})"
 
 
-def page(rows: list[dict[str, Any]]) -> str:
+def page(found: Mapping[str, Any]) -> str:
     """The tables, as text."""
     from medprobe.diagnostics.records.chain import FAILURE_MODES
 
+    rows = found["runs"]
     done = [row for row in rows if row["error"] is None]
     lines = [
         "# The cause matrix",
         "",
-        "Which module `--against` names where one was planted: `python benchmarks/causes.py --bases DIR --work DIR`.",
+        "Which module `--against` names where one was planted: `python -m benchmarks.causes --bases DIR --work DIR`.",
         f"{len(done)} pairs of checkpoints from {len({row['base'] for row in done})} trained bases, "
-        f"{N_PATIENTS * IMAGES_PER_PATIENT} phantom images each; {len(rows) - len(done)} further faults cannot be "
+        f"{found['n_images']} phantom images each; {len(rows) - len(done)} further faults cannot be "
         "planted in their base. Intervals are Wilson's, 95 percent; runs on one base are not independent, so they are "
         "narrower than they should be.",
         "",
@@ -171,43 +161,30 @@ def page(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+STUDY = Study("causes", page)
+
+
 def main() -> None:
     from medprobe.fixtures.phantoms.images import draw_dataset
 
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--bases", type=Path, required=True)
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--limit", type=int, help="stop after so many rows, done ones included")
+    parser = STUDY.parser(__doc__, "--bases", "--work", "--limit")
     parser.add_argument("--seeds", help="only bases of these seeds, as 1,2")
     given = parser.parse_args()
-    given.work.mkdir(parents=True, exist_ok=True)
-    bases = sorted(
-        folder.name
-        for folder in given.bases.iterdir()
-        if (folder / "config.json").is_file()
-        and (given.seeds is None or folder.name.rsplit("-", 1)[-1] in given.seeds.split(","))
-    )
-    kept = given.work / "causes.jsonl"
-    done = [json.loads(line) for line in kept.read_text("utf-8").splitlines()] if kept.exists() else []
-    known = {tuple(row[key] for key in Pair.__dataclass_fields__): row for row in done if row["error"] is None}
-    rows = []
+    bases = [
+        base
+        for base in trained(given.bases)
+        if given.seeds is None or base.rpartition("-")[2] in given.seeds.split(",")
+    ]
+    cells = list(pairs(bases))[: given.limit]
+    rows = Rows(given.work, "causes", Pair.__dataclass_fields__)
     with tempfile.TemporaryDirectory(dir=given.work) as folder:
         manifest = draw_dataset(Path(folder), N_PATIENTS, IMAGES_PER_PATIENT, IMAGE_SEED)
-        for pair in list(pairs(bases))[: given.limit]:
-            row = known.get(tuple(asdict(pair).values()))
-            if row is None:
-                row = run(pair, given.bases, manifest, given.work / "store")
-                with kept.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(row) + "\n")
-                print(json.dumps(row), flush=True)
-            rows.append(row)
-    data, text = (
-        (HERE / "causes.json", HERE.parent / "docs" / "causes.md")
-        if given.limit is None
-        else (given.work / "causes.json", given.work / "causes.md")
-    )
-    data.write_text(json.dumps({"n_images": N_PATIENTS * IMAGES_PER_PATIENT, "runs": rows}, indent=1) + "\n", "utf-8")
-    text.write_text(page(rows), "utf-8")
+        rows.fill(cells, partial(run, bases=given.bases, manifest=manifest, store=given.work / "store"))
+    found = {"n_images": N_PATIENTS * IMAGES_PER_PATIENT, "runs": rows.of(cells)}
+    if given.limit is None:
+        STUDY.publish(found)
+    else:
+        print(page(found))
 
 
 if __name__ == "__main__":

@@ -1,16 +1,14 @@
 """What the controls of the phantom's run cost beside its forward passes, in seconds of processor time on one thread.
 
-    OMP_NUM_THREADS=1 python benchmarks/controls.py
+    OMP_NUM_THREADS=1 python -m benchmarks.controls
 
-Runs on an empty store and writes benchmarks/results/controls.json. The run's forward passes are those of the images and those
-of the sample that is asked in other words, at the price of the former. `null` over `one reading` is the price of 100
-permutations at the loci they are read at, in true readings of the same loci.
+Runs on an empty store and writes benchmarks/results/controls.json. The run's forward passes are those of the images
+and those of the sample that is asked in other words, at the price of the former. `null` over `one reading` is the price
+of 100 permutations at the loci they are read at, in true readings of the same loci.
 """
 
 from __future__ import annotations
 
-import json
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -18,13 +16,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
+from benchmarks.study import Study
 
+STUDY = Study("controls")
 Result = TypeVar("Result")
 
 
 def main() -> None:
+    STUDY.parser(__doc__).parse_args()
     import torch
 
     from medprobe.diagnostics.controls import control_task, floors, null, twin
@@ -99,7 +98,7 @@ def main() -> None:
         "battery_over_passes_of_the_run": round(battery / seconds["forward passes of the run"], 2),
         "null_over_one_reading": ratio,
     }
-    (HERE / "controls.json").write_text(json.dumps(found, indent=1) + "\n")
+    STUDY.publish(found)
 
 
 if __name__ == "__main__":

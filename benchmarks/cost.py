@@ -1,20 +1,18 @@
 """What a diagnosis costs beside the forward passes of its model, each row beside its rival in one run.
 
-    python benchmarks/cost.py [--rows extraction memory ...] [--tiny]
+    python -m benchmarks.cost [--rows extraction memory ...] [--tiny]
 
-Rows asked for replace those in benchmarks/results/cost.json, and the table in docs/studies/cost.md is written from it. `--tiny` runs
-the same code on sizes that say nothing about cost and writes nothing. Times are processor time of the process where
-both sides run in it, so that a busy machine changes neither; wall time where processes are compared. Memory is the
-most that was resident, reset in a process of its own once the model is warm (Linux).
+Rows asked for replace those in benchmarks/results/cost.json, and the table in docs/studies/cost.md is written from it.
+`--tiny` runs the same code on sizes that say nothing about cost and writes nothing. Times are processor time of the
+process where both sides run in it, so that a busy machine changes neither; wall time where processes are compared.
+Memory is the most that was resident, reset in a process of its own once the model is warm (Linux).
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import platform
-import re
 import statistics
 import subprocess
 import sys
@@ -24,14 +22,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent
-sys.path.insert(0, str(ROOT))
+from benchmarks.study import ROOT, STUDIES, Study, filled, quiet
+
 os.environ["HF_HUB_OFFLINE"] = "1"
 # Before numpy is imported: threads that wait for a busy processor count as processor time.
 os.environ["OMP_NUM_THREADS"] = "1"
 
-PAGE, RESULTS = ROOT / "docs" / "cost.md", HERE / "cost.json"
 PROMPT = "Does this chest radiograph show pneumonia? Answer normal or pneumonia."
 ANSWERS = ("normal", "pneumonia")
 PREFERENCE = 15.0
@@ -91,13 +87,13 @@ class Bench:
         settings = Settings(store=self.work / "store")
         dataset = open_dataset(catalog.resolve("phantom"), None, 80 if self.tiny else None)
         spec = resolve("phantom")
-        found = measure(spec, dataset, settings, Loader(spec, settings), lambda *_: None)
+        found = measure(spec, dataset, settings, Loader(spec, settings), quiet)
         return found, folds.assign(found.labels, found.groups, 5, 0)
 
     def child(self, code: str) -> Any:
         """What `code` prints last, as JSON, in a process of its own that gives memory back when it frees it."""
         given = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "0"}
-        done = subprocess.run([sys.executable, "-c", code], cwd=self.work, env=given, capture_output=True, text=True)
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=given, capture_output=True, text=True)
         if done.returncode:
             raise RuntimeError(done.stderr[-2000:])
         return json.loads(done.stdout.splitlines()[-1])
@@ -186,7 +182,6 @@ def _ratios(bench: Bench, loaded: Any) -> tuple[list[float], float]:
 PEAK = """
 import gc, json, os, re, sys, torch
 from pathlib import Path
-sys.path.insert(0, {root!r})
 from benchmarks import cost
 torch.set_num_threads(1)
 def resident(what):
@@ -267,7 +262,7 @@ def memory(bench: Bench) -> Row:
     """The most that is resident beyond the weights while a batch is read, each way in a process of its own."""
     found: Row = {}
     for what in MEMORY:
-        code = PEAK.format(root=str(ROOT), work=str(bench.work), tiny=bench.tiny, what=what, repeats=3)
+        code = PEAK.format(work=str(bench.work), tiny=bench.tiny, what=what, repeats=3)
         bench.checkpoint()
         try:
             found[what] = round(bench.child(code) / 2**20, 1)
@@ -466,7 +461,6 @@ def second_gate(bench: Bench) -> Row:
 GROWTH = """
 import json, re, sys, time, torch
 from pathlib import Path
-sys.path.insert(0, {root!r})
 from benchmarks import cost
 from medprobe.diagnostics.extraction.model_on_demand import Loader
 from medprobe.diagnostics.extraction.measurement import measure
@@ -500,7 +494,7 @@ def growth(bench: Bench) -> Row:
     bench.checkpoint()
     runs = []
     for n in [16, 32] if bench.tiny else [16, 32, 64, 160]:
-        code = GROWTH.format(root=str(ROOT), work=str(bench.work), tiny=bench.tiny, n=n)
+        code = GROWTH.format(work=str(bench.work), tiny=bench.tiny, n=n)
         runs.append(bench.child(code))
     took, images, resident = zip(*runs, strict=True)
     # What a run costs before its first image is the intercept of the line through the first and the last.
@@ -575,9 +569,7 @@ def profile(bench: Bench) -> Row:
     settings = Settings(store=bench.work / "profile", max_images=80 if bench.tiny else None)
     profiler = cProfile.Profile()
     profiler.enable()
-    diagnosis, _ = diagnose(
-        resolve("phantom"), "phantom", lambda: catalog.resolve("phantom"), settings, lambda *_: None
-    )
+    diagnosis, _ = diagnose(resolve("phantom"), "phantom", lambda: catalog.resolve("phantom"), settings, quiet)
     profiler.disable()
     assert diagnosis.error is None, diagnosis.error
     stats: Any = pstats.Stats(profiler)
@@ -670,14 +662,10 @@ def where_the_time_goes(row: Row) -> str:
     return "\n".join([*lines, *(f"| {step} | {value} |" for step, value in row["steps"].items())])
 
 
-def write_page(rows: dict[str, Row]) -> None:
-    """Put the tables between their marks in docs/studies/cost.md."""
-    page = PAGE.read_text("utf-8")
-    written = {"table": table(rows), **({"profile": where_the_time_goes(rows["profile"])} if "profile" in rows else {})}
-    for mark, text in written.items():
-        block = f"<!-- {mark} -->\n{text}\n<!-- end -->"
-        page = re.sub(rf"<!-- {mark} -->\n.*?<!-- end -->", lambda _, block=block: block, page, flags=re.DOTALL)
-    PAGE.write_text(page, "utf-8")
+def page(found: Row) -> str:
+    """docs/studies/cost.md with its tables put anew."""
+    rows = found["rows"]
+    return filled(STUDIES / "cost.md", table=table(rows), profile=where_the_time_goes(rows["profile"]))
 
 
 def machine() -> Row:
@@ -692,8 +680,11 @@ def machine() -> Row:
     }
 
 
+STUDY = Study("cost", page)
+
+
 def main(arguments: list[str] | None = None) -> dict[str, Row]:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = STUDY.parser(__doc__)
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
     parser.add_argument("--tiny", action="store_true")
     asked = parser.parse_args(arguments)
@@ -707,11 +698,8 @@ def main(arguments: list[str] | None = None) -> dict[str, Row]:
             found[name] = ROWS[name](bench)
             print(name, json.dumps(found[name]), flush=True)
             if not asked.tiny:
-                known = json.loads(RESULTS.read_text("utf-8"))["rows"] if RESULTS.exists() else {}
-                known[name] = {"machine": machine(), **found[name]}
-                rows = {row: known[row] for row in ROWS if row in known}
-                RESULTS.write_text(json.dumps({"rows": rows}, indent=1) + "\n", "utf-8")
-                write_page(rows)
+                known = STUDY.found()["rows"] | {name: {"machine": machine(), **found[name]}}
+                STUDY.publish({"rows": {row: known[row] for row in ROWS if row in known}})
     return found
 
 

@@ -1,29 +1,28 @@
 """Which faults counterfactual inputs name, and whether they name what is sound or broken elsewhere.
 
-    python benchmarks/counterfactuals.py --bases DIR --work DIR [--base NAME ...] [--kind input|module|healthy ...]
-    python benchmarks/counterfactuals.py --work DIR --pixels [--data-root DIR]
+    python -m benchmarks.counterfactuals --bases DIR --work DIR [--base NAME ...] [--kind input|module|healthy ...]
+    python -m benchmarks.counterfactuals --work DIR --pixels [--data-root DIR]
 
 `--bases` holds checkpoints FAMILY-SEED, each trained by `python -m medprobe.fixtures.phantoms.train --out
 DIR/FAMILY-SEED --family FAMILY --seed SEED`. A fault of the input is edited into the files of a copy; one of a module
-is planted. Every cell is a line of WORK/counterfactuals.jsonl; cells that are there are not run again. `--pixels`
-prints the mean and deviation of pixel values under the three published normalisations.
+is planted. Rows are kept in --work. `--pixels` prints the mean and deviation of pixel values under the three published
+normalisations.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
+from benchmarks.study import Rows, Study, images, model, quiet
 
 N_PATIENTS, IMAGES_PER_PATIENT, IMAGE_SEED = 60, 3, 8203
 """Images that nothing was built on."""
@@ -182,21 +181,19 @@ INPUTS: dict[str, Callable[[Path], bool]] = {
 def manifest(work: Path, inverted: bool) -> Path:
     from PIL import Image, ImageOps
 
-    from medprobe.fixtures.phantoms.images import draw_dataset
-
-    folder = work / ("inverted" if inverted else "images")
-    if not folder.exists():
+    sound = images(work / "images", N_PATIENTS, IMAGES_PER_PATIENT, IMAGE_SEED)
+    folder = work / "inverted"
+    if inverted and not folder.exists():
         draft = work / f".draft-{time.monotonic_ns()}"
-        draw_dataset(draft, N_PATIENTS, IMAGES_PER_PATIENT, IMAGE_SEED)
-        if inverted:
-            for path in draft.rglob("*.png"):
-                if not path.stem.endswith("_mask"):
-                    ImageOps.invert(Image.open(path)).save(path, compress_level=0)
+        shutil.copytree(sound.parent, draft)
+        for path in draft.rglob("*.png"):
+            if not path.stem.endswith("_mask"):
+                ImageOps.invert(Image.open(path)).save(path, compress_level=0)
         draft.rename(folder)
-    return folder / "manifest.toml"
+    return folder / sound.name if inverted else sound
 
 
-def run(base: str, kind: str, fault: str | None, bases: Path, work: Path) -> dict[str, Any]:
+def run(cell: Mapping[str, Any], bases: Path, work: Path) -> dict[str, Any]:
     """One cell: signal with the fault, whether anything fails, what is named, and how much was asked."""
     from medprobe.diagnostics.causes.joined import joined
     from medprobe.diagnostics.controls import null
@@ -205,21 +202,18 @@ def run(base: str, kind: str, fault: str | None, bases: Path, work: Path) -> dic
     from medprobe.diagnostics.evidence import gather
     from medprobe.diagnostics.settings import Settings as Asked
     from medprobe.fixtures.datasets.dataset import open_dataset
-    from medprobe.fixtures.models.registry import ModelSpec, resolve
     from medprobe.fixtures.phantoms.faults import FaultError
 
-    cell = {"base": base, "kind": kind, "fault": fault}
-    source = resolve("phantom").source if base == "phantom" else str(bases / base)
-    planted = fault if kind != "input" else None
+    base, kind, fault = cell["base"], cell["kind"], cell["fault"]
+    spec = model(base, bases, fault if kind != "input" else None)
     if kind == "input" and fault is not None:
         folder = work / "folders" / f"{base}-{fault.replace(' ', '_').replace('/', '-')}"
         if not folder.exists():
-            shutil.copytree(source, folder)
+            shutil.copytree(spec.source, folder)
             if not INPUTS[fault](folder):
                 shutil.rmtree(folder)
-                return cell | {"cannot": "this family has nothing of it"}
-        source = str(folder)
-    spec = ModelSpec(source, name=base, source=source, fault=planted)
+                return {**cell, "cannot": "this family has nothing of it"}
+        spec = replace(spec, spec=str(folder), source=str(folder))
     settings = Asked(store=work / "store", batch_size=60, treat=kind == "treated")
     started = time.perf_counter()
     try:
@@ -231,11 +225,12 @@ def run(base: str, kind: str, fault: str | None, bases: Path, work: Path) -> dic
         asked = ask_again.ask_again(evidence, judged) if wanted else None
         cause = joined(None, asked, judged.links)
     except FaultError as error:
-        return cell | {"cannot": str(error)}
+        return {**cell, "cannot": str(error)}
     except Exception as error:  # a broken input may end anywhere, and says so
-        return cell | {"error": f"{type(error).__name__}: {error}"[:300]}
+        return {**cell, "error": f"{type(error).__name__}: {error}"[:300]}
     named = None if asked is None else next((one for one in asked.tried if one.name == asked.named), None)
-    return cell | {
+    return {
+        **cell,
         "signal": {place: round(value, 3) for place, value in judged.signal.items()},
         "likeliest": round(evidence.signal(evidence.likeliest), 3),
         "fails": [stage for stage, link in judged.links.items() if link.verdict == "fail"],
@@ -251,10 +246,6 @@ def run(base: str, kind: str, fault: str | None, bases: Path, work: Path) -> dic
         "n_images": len(evidence.labels),
         "seconds": [round(gathered - started, 1), round(time.perf_counter() - gathered, 1)],
     }
-
-
-def quiet(*_: object) -> None:
-    """Progress is not shown."""
 
 
 def print_pixels(work: Path, data_root: Path | None) -> None:
@@ -278,33 +269,38 @@ def print_pixels(work: Path, data_root: Path | None) -> None:
             print(f"{name:12} {called:10} mean {values.mean():6.2f} deviation {values.std():5.2f}")
 
 
+STUDY = Study("counterfactuals")
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = STUDY.parser(__doc__, "--work")
     parser.add_argument("--bases", type=Path)
-    parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--base", action="append", help=f"default: {', '.join(BUILDING)}")
     parser.add_argument("--kind", action="append", choices=("input", "module", "healthy", "treated"))
     parser.add_argument("--fault", action="append", help="only these")
     parser.add_argument("--pixels", action="store_true")
     parser.add_argument("--data-root", type=Path)
-    arguments = parser.parse_args()
-    arguments.work.mkdir(parents=True, exist_ok=True)
-    if arguments.pixels:
-        print_pixels(arguments.work, arguments.data_root)
+    given = parser.parse_args()
+    rows = Rows(given.work, "counterfactuals", ("base", "kind", "fault"))
+    if given.pixels:
+        print_pixels(given.work, given.data_root)
         return
-    path = arguments.work / "counterfactuals.jsonl"
-    rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-    done = {(row["base"], row["kind"], row["fault"]) for row in rows}
-    listed = {"input": tuple(INPUTS), "module": MODULES, "healthy": HEALTHY, "treated": (None,)}
-    for base in arguments.base or BUILDING:
-        for kind in arguments.kind or listed:
-            for fault in listed[kind]:
-                if (base, kind, fault) in done or (arguments.fault and fault not in arguments.fault):
-                    continue
-                row = run(base, kind, fault, arguments.bases, arguments.work)
-                with path.open("a") as file:
-                    file.write(json.dumps(row) + "\n")
-                print(json.dumps(row), flush=True)
+    if given.bases is None:
+        parser.error("--bases DIR or --pixels")
+    listed: dict[str, tuple[str | None, ...]] = {
+        "input": tuple(INPUTS),
+        "module": MODULES,
+        "healthy": HEALTHY,
+        "treated": (None,),
+    }
+    cells = [
+        {"base": base, "kind": kind, "fault": fault}
+        for base in given.base or BUILDING
+        for kind in given.kind or listed
+        for fault in listed[kind]
+        if not given.fault or fault in given.fault
+    ]
+    rows.fill(cells, partial(run, bases=given.bases, work=given.work))
 
 
 if __name__ == "__main__":

@@ -1,29 +1,23 @@
 """Whether intervals and verdicts keep their promise with few patients, on made-up predictions whose truth is known.
 
-    python -m benchmarks.coverage confirm --part 1 --of 4 --out confirm1.json     # and 2, 3, 4: minutes on one core
-    python -m benchmarks.coverage derive --out derive.json
-    python -m benchmarks.coverage regression --out regression.json
-    python -m benchmarks.coverage page confirm?.json derive.json regression.json
+    python -m benchmarks.coverage --work DIR [--shard 1/4]
 
-Writes benchmarks/results/coverage.json and docs/studies/coverage.md.
+Rows are kept in DIR. The run that finds all of them writes benchmarks/results/coverage.json and
+docs/studies/coverage.md.
 """
 
 from __future__ import annotations
 
-import argparse
 import itertools
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-HERE = Path(__file__).resolve().parent
-ROWS = HERE / "coverage.json"
-PAGE = HERE.parent / "docs" / "coverage.md"
+from benchmarks.study import Rows, Study, chosen
 
 N_RUNS, N_RESAMPLES, BATCH = 500, 1000, 50
 N_DERIVING = 200
@@ -214,20 +208,15 @@ def rules() -> dict[str, Any]:
     return {"before": Percentile, "now": Resamples}
 
 
-def derive() -> list[dict[str, Any]]:
-    """The two constants of the rule, on designs and seeds that the confirmation does not use."""
+def derive(cell: Mapping[str, float]) -> dict[str, Any]:
+    """What the rule does with two constants, on designs and seeds that the confirmation does not use."""
     from medprobe.diagnostics.judgement import resamples
 
-    rows = []
-    chosen = [design for i, design in enumerate(designs(seed=1)) if i % 8 == 0]
     kept = resamples.PSEUDO_GROUPS, resamples.PRIOR_GROUPS
-    for pseudo, prior in TRIED:
-        resamples.PSEUDO_GROUPS, resamples.PRIOR_GROUPS = pseudo, prior
-        found = [run(design, {"now": resamples.Resamples}, N_DERIVING) for design in chosen]
-        rows.append({"pseudo": pseudo, "prior": prior, "n_designs": len(found), **summary(found, "now")})
-        print(json.dumps(rows[-1]), flush=True)
+    resamples.PSEUDO_GROUPS, resamples.PRIOR_GROUPS = cell["pseudo"], cell["prior"]
+    found = [run(design, {"now": resamples.Resamples}, N_DERIVING) for design in list(designs(seed=1))[::8]]
     resamples.PSEUDO_GROUPS, resamples.PRIOR_GROUPS = kept
-    return rows
+    return {**cell, "n_designs": len(found), **summary(found, "now")}
 
 
 def summary(rows: Sequence[Mapping[str, Any]], rule: str) -> dict[str, float]:
@@ -256,42 +245,48 @@ def summary(rows: Sequence[Mapping[str, Any]], rule: str) -> dict[str, float]:
     }
 
 
-def regression(n_runs: int = N_RUNS) -> list[dict[str, Any]]:
-    """How often the comparison with a baseline calls a regression where there is none, by groups of a class."""
+@dataclass(frozen=True)
+class Loss(Design):
+    """A design of the comparison with a baseline, and the points of signal that the later run loses."""
+
+    lost_points: float
+
+
+def losses() -> Iterator[Loss]:
+    for design, lost in itertools.product(gate_designs(), (0.0, 100 * MINIMUM_EFFECT)):
+        yield Loss(**asdict(design), lost_points=lost)
+
+
+def regression(cell: Loss, n_runs: int = N_RUNS) -> dict[str, Any]:
+    """How often the comparison with a baseline calls a regression where there is none."""
     from medprobe.diagnostics.baselines.regression import _verdict, contributions, sign_flip
     from medprobe.diagnostics.judgement.resamples import interval
 
-    rows = []
-    for i, (design, truth) in enumerate(itertools.product(gate_designs(), (0.0, MINIMUM_EFFECT))):
-        simulation = Simulation.of(design)
-        labels, k = simulation.labels, design.n_classes
-        rng = np.random.default_rng([design.seed, i])
-        built = {name: rule(labels, simulation.groups, k, 0, N_RESAMPLES) for name, rule in rules().items()}
-        called = dict.fromkeys(built, 0)
-        held = dict.fromkeys(built, 0)
-        for _ in range(n_runs // BATCH):
-            was, now = simulation.draw(rng, 1 - truth / design.signal, BATCH)
-            gains = now.astype(float) - was
-            drawn = {"now": built["now"].change(gains)}
-            read = [np.where(right, labels, (labels + 1) % k) for right in (was, now)]
-            drawn["before"] = built["before"].signal(read[1]) - built["before"].signal(read[0])
-            for gain, *of in zip(gains, *drawn.values(), strict=True):
-                by_group = contributions(labels, simulation.groups, gain, k)
-                p = sign_flip(by_group, n_flips=999)
-                for name, values in zip(drawn, of, strict=True):
-                    low, high = interval(values)
-                    held[name] += low - 1e-9 <= -truth <= high + 1e-9
-                    called[name] += _verdict(float(by_group.sum()), (low, high), p, MINIMUM_EFFECT, 0) == "regressed"
-        rows.append(
-            {
-                **asdict(design),
-                "lost_points": 100 * truth,
-                "n_runs": n_runs,
-                "covered": {name: count / n_runs for name, count in held.items()},
-                "regressed": {name: count / n_runs for name, count in called.items()},
-            }
-        )
-    return rows
+    simulation, truth = Simulation.of(cell), cell.lost_points / 100
+    labels, k = simulation.labels, cell.n_classes
+    rng = np.random.default_rng([cell.seed, list(losses()).index(cell)])
+    built = {name: rule(labels, simulation.groups, k, 0, N_RESAMPLES) for name, rule in rules().items()}
+    called = dict.fromkeys(built, 0)
+    held = dict.fromkeys(built, 0)
+    for _ in range(n_runs // BATCH):
+        was, now = simulation.draw(rng, 1 - truth / cell.signal, BATCH)
+        gains = now.astype(float) - was
+        drawn = {"now": built["now"].change(gains)}
+        read = [np.where(right, labels, (labels + 1) % k) for right in (was, now)]
+        drawn["before"] = built["before"].signal(read[1]) - built["before"].signal(read[0])
+        for gain, *of in zip(gains, *drawn.values(), strict=True):
+            by_group = contributions(labels, simulation.groups, gain, k)
+            p = sign_flip(by_group, n_flips=999)
+            for name, values in zip(drawn, of, strict=True):
+                low, high = interval(values)
+                held[name] += low - 1e-9 <= -truth <= high + 1e-9
+                called[name] += _verdict(float(by_group.sum()), (low, high), p, MINIMUM_EFFECT, 0) == "regressed"
+    return {
+        **asdict(cell),
+        "n_runs": n_runs,
+        "covered": {name: count / n_runs for name, count in held.items()},
+        "regressed": {name: count / n_runs for name, count in called.items()},
+    }
 
 
 def gate_designs() -> Iterator[Design]:
@@ -302,19 +297,15 @@ def gate_designs() -> Iterator[Design]:
 
 
 def page(found: Mapping[str, Any]) -> str:
-
-    rows, derived = found["confirm"], found["derive"]
+    rows = found["confirm"]
     listed = [row for row in rows if row["lost"] != "groups"]
     by_patient = [row for row in rows if row["lost"] == "groups"]
     lines = [
         "# Do intervals keep their promise with few patients",
         "",
-        "    python -m benchmarks.coverage confirm --part 1 --of 4 --out confirm1.json     # and 2, 3, 4",
-        "    python -m benchmarks.coverage derive --out derive.json",
-        "    python -m benchmarks.coverage regression --out regression.json",
-        "    python -m benchmarks.coverage page confirm?.json derive.json regression.json",
+        "    python -m benchmarks.coverage --work DIR",
         "",
-        "All data are in [benchmarks/results/coverage.json](../benchmarks/coverage.json).",
+        "All data are in [benchmarks/results/coverage.json](../../benchmarks/results/coverage.json).",
         "",
         f"**What is drawn.** Predictions at the two ends of a link, {rows[0]['n_runs']} times a design, {len(rows)} "
         "designs: 2 and 3 classes;",
@@ -377,20 +368,7 @@ def page(found: Mapping[str, Any]) -> str:
             of = [row["rules"] for row in rows if row["n_groups"] == n and row["rules"]["before"][key] > 0]
             widths.append(np.median([rules["now"][key] / rules["before"][key] for rules in of]))
         lines.append(f"| {n} | {widths[0]:.2f} | {widths[1]:.2f} |")
-    lines += _derived(derived) if derived else NOT_DERIVED
-    if found.get("regression"):
-        lines += _of_regression(found["regression"])
-    return "\n".join([*lines, ""])
-
-
-NOT_DERIVED = [
-    "",
-    "## How the constants were chosen",
-    "",
-    "Groups added to a resample, and groups' worth of belief that images of a group agree, were chosen on trials of",
-    "a draft of the rule with other designs and seeds. The command `derive` repeats that choice; it has not been run",
-    "yet.",
-]
+    return "\n".join([*lines, *_derived(found["derive"]), *_of_regression(found["regression"]), ""])
 
 
 def _derived(derived: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -466,33 +444,23 @@ def _promise(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     )
 
 
+STUDY = Study("coverage", page)
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("study", choices=("confirm", "derive", "regression", "page"))
-    parser.add_argument("parts", nargs="*", type=Path)
-    parser.add_argument("--part", type=int, default=1)
-    parser.add_argument("--of", type=int, default=1)
-    parser.add_argument("--out", type=Path)
-    given = parser.parse_args()
-    if given.study == "page":
-        found: dict[str, Any] = {"confirm": [], "derive": [], "regression": []}
-        for path in given.parts:
-            for study, rows in json.loads(path.read_text("utf-8")).items():
-                found[study] += rows
-        if given.parts:
-            text = ",\n".join(f'"{study}": [\n{_lines(rows)}\n]' for study, rows in found.items())
-            ROWS.write_text(f"{{\n{text}\n}}\n", "utf-8")
-        PAGE.write_text(page(json.loads(ROWS.read_text("utf-8"))), "utf-8")
-        return
-    if given.study == "confirm":
-        rows = [run(design, rules()) for design in list(designs(seed=2))[given.part - 1 :: given.of]]
-    else:
-        rows = derive() if given.study == "derive" else regression()
-    given.out.write_text(json.dumps({given.study: rows}))
-
-
-def _lines(rows: Sequence[Any]) -> str:
-    return ",\n".join(json.dumps(row) for row in rows)
+    given = STUDY.parser(__doc__, "--work", "--shard").parse_args()
+    parts: dict[str, tuple[Iterable[str], list[Any], Any]] = {
+        "confirm": (Design.__dataclass_fields__, list(designs(seed=2)), partial(run, rules=rules())),
+        "derive": (("pseudo", "prior"), [{"pseudo": pseudo, "prior": prior} for pseudo, prior in TRIED], derive),
+        "regression": (Loss.__dataclass_fields__, list(losses()), regression),
+    }
+    found = {}
+    for name, (key, cells, make) in parts.items():
+        rows = Rows(given.work, name, key, given.shard[0])
+        rows.fill(chosen(cells, given.shard), make)
+        found[name] = rows.of(cells)
+    if all(found.values()):
+        STUDY.publish(found)
 
 
 if __name__ == "__main__":

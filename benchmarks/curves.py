@@ -5,13 +5,12 @@
 A stand-in has the family of its model. Folders in --checkpoints named FAMILY-SEED are trained ones and stand in for the
 models of their family in turn; every other stand-in is built with random weights, an eighth as deep as its model. Each
 adapter is trained for a few steps on the patients that are not diagnosed. The data sets are drawn, or with --data-root
-the paper's own. Features are kept in --work. Writes the page of curves to DIR/curves.html, benchmarks/results/curves.json,
-docs/studies/curves.md and, where chromium is on the path, docs/studies/curves.png.
+the paper's own. Features are kept in --work. Writes the page of curves to DIR/curves.html,
+benchmarks/results/curves.json, docs/studies/curves.md and, where chromium is on the path, docs/studies/curves.png.
 """
 
 from __future__ import annotations
 
-import argparse
 import functools
 import io
 import itertools
@@ -20,17 +19,17 @@ import shutil
 import subprocess
 import textwrap
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.study import STUDIES, Study, quiet
 from medprobe.fixtures.models.registry import ModelSpec, registry
 
 if TYPE_CHECKING:
     from medprobe.diagnostics.records.report import Diagnosis
 
-HERE = Path(__file__).resolve().parent
-ROWS, PAGE, PICTURE = HERE / "curves.json", HERE.parent / "docs" / "curves.md", HERE.parent / "docs" / "curves.png"
+PICTURE = STUDIES / "curves.png"
 BUILT_AS = {"hulu_med": "video_llama_3"}
 """Hulu-Med is loaded into that class."""
 PAPER = {alias: entry for alias, entry in registry().items() if entry.paper}
@@ -59,11 +58,11 @@ One model is read in both conditions, compared, and asked what tuning gained and
 
     medprobe diagnose-pair --model medgemma --adapter tuned/busi --dataset tuned/busi/held-out.toml
 
-with what `medprobe tune` wrote ([tuning.md](tuning.md)) and any option of the suite; `--after CHECKPOINT` stands for
-`--adapter` where tuning left a whole checkpoint. Both reports share the store. In the report before, modules are
-swapped with the tuned model: the module named there is what tuning gained. In the report after, they are swapped with
-the untuned one: the module named there is what tuning cost. The comparison shows both. The exit code is that of the run
-after; the run before is not gated.
+with what `medprobe tune` wrote ([tuning.md](../guides/tuning.md)) and any option of the suite; `--after CHECKPOINT`
+stands for `--adapter` where tuning left a whole checkpoint. Both reports share the store. In the report before, modules
+are swapped with the tuned model: the module named there is what tuning gained. In the report after, they are swapped
+with the untuned one: the module named there is what tuning cost. The comparison shows both. The exit code is that of
+the run after; the run before is not gated.
 
 ## An example
 
@@ -188,7 +187,7 @@ def run(work: Path, checkpoints: Path | None, data_root: Path | None) -> tuple[l
                     work / "store", data_root=data_root, max_images=N_IMAGES, adapter=adapter, max_excluded=0.2
                 )
                 start = time.perf_counter()
-                found, _ = diagnose(spec, name, functools.partial(Path, manifest), settings, lambda *_: None)
+                found, _ = diagnose(spec, name, functools.partial(Path, manifest), settings, quiet)
                 diagnoses.append(found)
                 rows.append(
                     {
@@ -207,8 +206,9 @@ def run(work: Path, checkpoints: Path | None, data_root: Path | None) -> tuple[l
     return diagnoses, rows
 
 
-def page(rows: list[dict[str, Any]]) -> str:
+def page(given: Mapping[str, Any]) -> str:
     """docs/studies/curves.md."""
+    rows = given["rows"]
     datasets = list(dict.fromkeys(row["dataset"] for row in rows))
     answers = {
         (row["model"], row["dataset"], row["condition"]): "error"
@@ -246,6 +246,9 @@ def page(rows: list[dict[str, Any]]) -> str:
     return head + "\n".join(lines) + "\n"
 
 
+STUDY = Study("curves", page)
+
+
 def write_picture(html: Path, chromium: str) -> None:
     """docs/studies/curves.png: the page as a browser shows it, in few colours."""
     from PIL import Image, ImageChops
@@ -269,8 +272,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from medprobe.plugins.report.comparison import compare
     from medprobe.plugins.report.outputs.files import write_report
 
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.curves", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--work", type=Path, required=True, help="folder of checkpoints, adapters, store and reports")
+    parser = STUDY.parser(__doc__, "--work")
     parser.add_argument("--checkpoints", type=Path, help="folder of trained checkpoints named FAMILY-SEED")
     parser.add_argument("--data-root", type=Path, help="folder of the published data sets")
     given = parser.parse_args(arguments)
@@ -282,8 +284,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         paths.append(write_report(report, work / condition))
     written, said = compare(paths, work)
     print(*said, *written, sep="\n")
-    ROWS.write_text(json.dumps({"rows": rows}, indent=1) + "\n", "utf-8")
-    PAGE.write_text(page(rows), "utf-8")
+    STUDY.publish({"rows": rows})
     chromium = shutil.which("chromium")
     if chromium is not None:
         write_picture(work / "curves.html", chromium)

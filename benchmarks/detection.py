@@ -1,13 +1,12 @@
 """The detection matrix: what was planted against what is diagnosed.
 
-    python benchmarks/detection.py --bases DIR --work DIR [--shard 1/2] [--limit N] [--engine ray]
+    python -m benchmarks.detection --bases DIR --work DIR [--shard 1/2] [--limit N] [--engine ray]
 
 `--bases` holds checkpoints FAMILY-SEED, each trained by `python -m medprobe.fixtures.phantoms.train --out
 DIR/FAMILY-SEED --family FAMILY --seed SEED`, and FAMILY-SEED-pair, by the same with `--pair-of DIR/FAMILY-SEED
---text-steps 100`. Every cell of the design is a line of WORK/detection-*.jsonl; cells that are there are not run again,
-so a stopped run goes on and shards may run side by side, or cells as the tasks of a Ray cluster whose nodes see both
-folders. A run that finds the whole design done writes benchmarks/results/detection.json, docs/studies/detection.md and
-docs/studies/detection.svg.
+--text-steps 100`. Rows are kept in --work; shards may run side by side, or cells as the tasks of a Ray cluster whose
+nodes see both folders. A run that finds the whole design done writes benchmarks/results/detection.json,
+docs/studies/detection.md and docs/studies/detection.svg.
 
 A cell runs what decides a verdict: every locus, the exits chosen inside the folds, the permutation null and the
 judgement. Floors, the twin and other wordings decide nothing and are left out.
@@ -15,11 +14,8 @@ judgement. Floors, the twin and other wordings decide nothing and are left out.
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -27,8 +23,8 @@ from typing import Any
 
 import numpy as np
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
+from benchmarks import n_loci, severity
+from benchmarks.study import STUDIES, Rows, Study, chosen, images, model, quiet, trained, wilson
 
 BUILDING = ("llava-1", "gemma3-1")
 """Checkpoints that were looked at while mechanisms and rules were built."""
@@ -82,10 +78,6 @@ class Cell:
     batch_size: int = 16
 
     @property
-    def key(self) -> str:
-        return json.dumps(asdict(self), sort_keys=True)
-
-    @property
     def stage(self) -> str | None:
         """The stage that is struck, if one is."""
         return None if self.kind == "healthy" or self.fault is None else self.fault.partition(".")[0]
@@ -127,15 +119,13 @@ def run(cell: Cell, bases: Path, work: Path) -> dict[str, Any]:
     from medprobe.diagnostics.records.chain import FAILURE_MODES
     from medprobe.diagnostics.settings import Settings
     from medprobe.fixtures.datasets.dataset import open_dataset
-    from medprobe.fixtures.models.registry import ModelSpec, resolve
     from medprobe.fixtures.phantoms.faults import FaultError
 
-    source = resolve("phantom").source if cell.base == "phantom" else str(bases / cell.base)
-    spec = ModelSpec(source, name=cell.base, source=source, fault=cell.fault)
+    spec = model(cell.base, bases, cell.fault)
     settings = Settings(store=work / "store", dtype=cell.dtype, batch_size=cell.batch_size)
     started = time.perf_counter()
     try:
-        evidence = gather(spec, open_dataset(images(work, cell.image_seed), None), settings, lambda *_: None)
+        evidence = gather(spec, open_dataset(image_set(work, cell.image_seed), None), settings, quiet)
     except FaultError as error:
         return asdict(cell) | {"cannot": str(error)}
     p = null.of_reference(evidence).p
@@ -177,7 +167,7 @@ def truth(seed: int, work: Path) -> dict[str, list[int]]:
     """Labels and patients of an image set, in the order of the predictions."""
     from medprobe.fixtures.datasets.dataset import open_dataset
 
-    dataset = open_dataset(images(work, seed), None)
+    dataset = open_dataset(image_set(work, seed), None)
     return {"labels": dataset.labels(), "groups": dataset.groups()}
 
 
@@ -202,33 +192,8 @@ def repeated(row: dict[str, Any], images: dict[str, list[int]]) -> dict[str, Any
     return {"verdict": judged.verdict, "primary": judged.primary, "tied": judged.tied, "links": links}
 
 
-def images(work: Path, seed: int) -> Path:
-    from medprobe.fixtures.phantoms.images import draw_dataset
-
-    folder = work / f"images-{seed}"
-    if not (folder / "manifest.toml").exists():
-        draft = work / f".images-{seed}-{time.monotonic_ns()}"
-        draw_dataset(draft, N_PATIENTS, IMAGES_PER_PATIENT, seed)
-        if not folder.exists():
-            draft.rename(folder)
-    return folder / "manifest.toml"
-
-
-def finished(work: Path) -> dict[str, dict[str, Any]]:
-    """The rows there are, by cell."""
-    rows = {}
-    for path in sorted(work.glob("detection-*.jsonl")):
-        for line in path.read_text("utf-8").splitlines():
-            row = json.loads(line)
-            rows[Cell(**{name: row[name] for name in Cell.__dataclass_fields__}).key] = row
-    return rows
-
-
-def wilson(n_hits: int, n: int) -> tuple[float, float]:
-    from scipy.stats import binomtest
-
-    found = binomtest(n_hits, n).proportion_ci(method="wilson")
-    return float(found.low), float(found.high)
+def image_set(work: Path, seed: int) -> Path:
+    return images(work / f"images-{seed}", N_PATIENTS, IMAGES_PER_PATIENT, seed)
 
 
 def clustered(hits: Sequence[bool], bases: Sequence[str], seed: int = 0) -> tuple[float, float]:
@@ -318,19 +283,14 @@ def doses(rows: Sequence[dict[str, Any]], measured: dict[str, dict[str, Any]]) -
         )
 
 
-def measured_severities() -> dict[str, dict[str, Any]]:
-    rows = json.loads((HERE / "severity.json").read_text("utf-8"))["rows"]
-    return {row["fault"]: row for row in rows}
-
-
 PAGE = """\
 # The detection matrix
 
 What was planted against what is diagnosed, on {n_bases} small models that were trained from scratch (seeds and families
-in the table of runs, `benchmarks/results/detection.json`), {n_images} phantom images a run. Checkpoints and image sets are not
-those that mechanisms and rules were built on. Made by
+in the table of runs, `benchmarks/results/detection.json`), {n_images} phantom images a run. Checkpoints and image sets
+are not those that mechanisms and rules were built on. Made by
 
-    python benchmarks/detection.py --bases DIR --work DIR
+    python -m benchmarks.detection --bases DIR --work DIR
 
 | rate | runs | bases | found | 95% of independent runs | 95% over bases |
 |---|---|---|---|---|---|
@@ -373,7 +333,11 @@ later link, or none. This is what a probe cannot tell, and what `--against` is f
 """
 
 
-def page(rows: Sequence[dict[str, Any]], found: dict[str, Any], loci: str) -> str:
+def page(found: Mapping[str, Any]) -> str:
+    """The page, with the severities of `severity` and the chains of `n_loci`."""
+    rows, rates = found["runs"], found["summary"]
+    severities = {row["fault"]: row for row in severity.STUDY.found()["rows"]}
+
     def line(name: str, cell: dict[str, Any]) -> str:
         low, high = (f"{100 * x:.1f}" for x in cell["wilson"])
         by_low, by_high = (f"{100 * x:.1f}" for x in cell["clustered"])
@@ -383,22 +347,22 @@ def page(rows: Sequence[dict[str, Any]], found: dict[str, Any], loci: str) -> st
             f"{by_low} to {by_high} |"
         )
 
-    rates = [
-        line("healthy twins failed (aim: at most 5%)", found["healthy_failed"]),
-        line("healthy twins passed", found["healthy_passed"]),
-        line("destroying faults named right (aim: at least 95%)", found["destroyed_named_right"]),
-        *(line(f"... struck at {stage}", cell) for stage, cell in found["destroyed_by_stage"].items()),
+    lines = [
+        line("healthy twins failed (aim: at most 5%)", rates["healthy_failed"]),
+        line("healthy twins passed", rates["healthy_passed"]),
+        line("destroying faults named right (aim: at least 95%)", rates["destroyed_named_right"]),
+        *(line(f"... struck at {stage}", cell) for stage, cell in rates["destroyed_by_stage"].items()),
     ]
     return PAGE.format(
-        n_bases=found["healthy_failed"]["n_bases"],
+        n_bases=rates["healthy_failed"]["n_bases"],
         n_images=N_PATIENTS * IMAGES_PER_PATIENT,
-        rates="\n".join(rates),
+        rates="\n".join(lines),
         further="tower and connector trained further together, " if any(PAIR in row["base"] for row in rows) else "",
-        n_cannot=found["cannot_be_planted"],
+        n_cannot=rates["cannot_be_planted"],
         destroyed="\n".join(confusion(rows, "destroys")),
-        degraded="\n".join(doses(rows, measured_severities())),
+        degraded="\n".join(doses(rows, severities)),
         shifted="\n".join(confusion(rows, "shifts")),
-        loci=loci,
+        loci=n_loci.section(n_loci.STUDY.found()["cells"]),
     )
 
 
@@ -450,48 +414,27 @@ def picture(rows: Sequence[dict[str, Any]], path: Path) -> None:
         path.write_text(svg_text(figure))
 
 
+STUDY = Study("detection", page)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--bases", type=Path, required=True)
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--shard", default="1/1", help="part I of N of the design (default: all)")
-    parser.add_argument("--limit", type=int, help="run this many cells at most, spread over the design")
+    parser = STUDY.parser(__doc__, "--bases", "--work", "--shard", "--limit")
     parser.add_argument("--engine", choices=("local", "ray"), default="local", help="where cells run (default: local)")
     given = parser.parse_args(arguments)
-    given.work.mkdir(parents=True, exist_ok=True)
-    bases = sorted(path.name for path in given.bases.iterdir() if (path / "training.json").exists())
-    cells = design([base for base in bases if base not in BUILDING])
-    part, of = map(int, given.shard.split("/"))
-    mine = cells[part - 1 :: of]
-    if given.limit:
-        mine = mine[:: max(1, len(mine) // given.limit)][: given.limit]
-    done = finished(given.work)
-    open_cells = [cell for cell in mine if cell.key not in done]
-    rows = results(open_cells, given.bases.resolve(), given.work.resolve(), given.engine)
-    for number, (cell, row) in enumerate(rows, len(mine) - len(open_cells) + 1):
-        with (given.work / f"detection-{part}.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
-        print(
-            f"{number}/{len(mine)} {cell.base} {cell.kind} {cell.fault}: {row.get('cannot') or _said(row)}", flush=True
-        )
-    done = finished(given.work)
-    if all(cell.key in done for cell in cells):
-        write([done[cell.key] for cell in cells], {seed: truth(seed, given.work) for seed in IMAGE_SEEDS})
+    bases, work = given.bases.resolve(), given.work.resolve()
+    cells = design([base for base in trained(bases) if base not in BUILDING])
+    rows = Rows(work, "detection", Cell.__dataclass_fields__, given.shard[0])
+    for _, row in results(rows.missing(chosen(cells, given.shard, given.limit)), bases, work, given.engine):
+        rows.add(row)
+    made = rows.of(cells)
+    if made is not None:
+        write(made, {seed: truth(seed, work) for seed in IMAGE_SEEDS})
 
 
-def write(rows: Sequence[dict[str, Any]], images: dict[int, dict[str, list[int]]]) -> None:
+def write(rows: Sequence[dict[str, Any]], sets: dict[int, dict[str, list[int]]]) -> None:
     """The data, the page and the picture."""
-    loci = json.loads((HERE / "n_loci.json").read_text("utf-8"))["sentence"]
-    found = summary(rows)
-    (HERE / "detection.json").write_text(
-        json.dumps({"summary": found, "images": "IMAGES", "runs": "RUNS"}, indent=1)
-        .replace('"IMAGES"', json.dumps(images))
-        .replace('"RUNS"', "[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]")
-        + "\n"
-    )
-    docs = HERE.parent / "docs"
-    (docs / "detection.md").write_text(page(rows, found, loci))
-    picture(rows, docs / "detection.svg")
+    STUDY.publish({"summary": summary(rows), "images": sets, "runs": rows})
+    picture(rows, STUDIES / "detection.svg")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Pictures of drawn DICOM files beside dcmtk's.
 
-    python benchmarks/dicom.py --files 2400 [--before CHECKOUT]
+    python -m benchmarks.dicom --files 2400 [--before CHECKOUT]
 
 Needs dcmtk (`apt-get install dcmtk`) and the decoders of `pip install 'medprobe[dicom]'`. `--before` compares the same
 files as read by the code of another checkout. Ten minutes on one core. Writes benchmarks/results/dicom.json and
@@ -9,8 +9,6 @@ docs/studies/dicom.md.
 
 from __future__ import annotations
 
-import argparse
-import json
 import subprocess
 import sys
 from collections import Counter
@@ -20,12 +18,9 @@ from typing import Any
 
 import numpy as np
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
+from benchmarks.drawn_dicom import KINDS, draw, shown_by_dcmtk
+from benchmarks.study import Study
 
-from benchmarks.drawn_dicom import KINDS, draw, shown_by_dcmtk  # noqa: E402
-
-RESULTS, PAGE = HERE / "dicom.json", HERE.parent / "docs" / "dicom-study.md"
 ALLOWED = 1
 """Grey levels that two pictures may differ by: dcmtk cuts fractions off, we round."""
 
@@ -119,8 +114,9 @@ def page(found: dict[str, Any]) -> str:
     now = [row for key, row in found["rows"]["now"].items() if key in KINDS]
     return f"""# DICOM beside dcmtk
 
-`python benchmarks/dicom.py --files {found["files"]} --before CHECKOUT` computes all of this
-([dicom.json](../benchmarks/dicom.json)). "before" is the code that took pydicom's own functions for windows and tables.
+`python -m benchmarks.dicom --files {found["files"]} --before CHECKOUT` computes all of this
+([dicom.json](../../benchmarks/results/dicom.json)). "before" is the code that took pydicom's own functions for windows
+and tables.
 
 {found["files"]:,} files are drawn from seeds, from {found["first_seed"]} on: grey of 4 to 16 bits in 8 or 16, signed
 or not, with the high bit in any place, with MONOCHROME1 and 2 and presentation shapes, slopes of either sign, tables
@@ -141,16 +137,18 @@ percentiles here, by design, and dcmtk is given that window. A file of several f
 """
 
 
+STUDY = Study("dicom", page)
+
+
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = STUDY.parser(__doc__)
     parser.add_argument("--files", type=int, default=2400)
     parser.add_argument("--first", type=int, default=100_000, help="seed of the first file; the tests use those from 0")
     parser.add_argument("--before", type=Path, metavar="CHECKOUT")
     given = parser.parse_args(arguments)
     readers: dict[str, Reader] = {} if given.before is None else {"before": Other(given.before.resolve())}
     found = study(given.files, given.first, readers | {"now": ours})
-    RESULTS.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
-    PAGE.write_text(page(found), "utf-8")
+    STUDY.publish(found)
     return found
 
 

@@ -1,15 +1,14 @@
 """Checkpoints whose JSON was damaged: one sentence or a reading, and no crash, no hang, nothing written.
 
-    python -m benchmarks.fuzz --n 150 --out benchmarks/results/fuzz.json
+    python -m benchmarks.fuzz --n 150
 
 Tiny untrained checkpoints of several families; in each example one to three values of one file are deleted, renamed or
 replaced (wrong types, huge, negative, empty), then the checkpoint is loaded and reads two images, in a process of its
-own with a limit of time and memory.
+own with a limit of time and memory. Writes benchmarks/results/fuzz.json.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import random
@@ -23,6 +22,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+from benchmarks.study import Study
 
 FAMILIES = ("llava", "gemma3", "qwen2_vl", "qwen3_vl", "idefics3")
 FILES = ("config.json", "processor_config.json", "tokenizer_config.json", "generation_config.json")
@@ -175,16 +176,17 @@ def run(n: int, seed: int) -> dict[str, Any]:
     return {"n": n, "seed": seed, "outcomes": dict(sorted(outcomes.items())), "slowest_s": slowest, "noted": noted}
 
 
+STUDY = Study("fuzz")
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = STUDY.parser(__doc__, "--out")
     parser.add_argument("--n", type=int, default=150)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     found = run(given.n, given.seed)
     print(json.dumps({key: value for key, value in found.items() if key != "noted"}))
-    if given.out:
-        given.out.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    STUDY.publish(found, given.out)
 
 
 if __name__ == "__main__":

@@ -3,39 +3,35 @@
     python -m benchmarks.gate --bases DIR --work DIR
 
 DIR of bases holds checkpoints named FAMILY-SEED (`python -m medprobe.fixtures.phantoms.train --family F --seed S`).
-Resumes at the base that is missing in WORK/gate.jsonl. Writes benchmarks/results/gate.json and docs/studies/gate.md, whose text says
-what is done.
+Resumes at the base that is missing in WORK. Writes benchmarks/results/gate.json and docs/studies/gate.md, whose text
+says what is done.
 """
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import itertools
-import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.study import Rows, Study, images, model, quiet, trained, wilson
 from medprobe.diagnostics.baselines.regression import compare
 from medprobe.diagnostics.evidence import said_classes
 from medprobe.diagnostics.extraction.measurement import measure
 from medprobe.diagnostics.extraction.model_on_demand import Loader
 from medprobe.diagnostics.judgement.repeats import exits_by_fold_seed
-from medprobe.diagnostics.judgement.scores import balanced_accuracy, signal
+from medprobe.diagnostics.judgement.scores import signal_of
 from medprobe.diagnostics.judgement.thresholds import load_thresholds
 from medprobe.diagnostics.records.chain import STAGES
 from medprobe.diagnostics.records.report import Predictions
 from medprobe.diagnostics.settings import FOLD_SEEDS, Settings
 from medprobe.fixtures.datasets.dataset import open_dataset
-from medprobe.fixtures.models.registry import ModelSpec
-from medprobe.fixtures.phantoms.images import draw_dataset
 
-HERE = Path(__file__).resolve().parent
 TRUTH = range(5000, 5009)
 """Seeds of the sets that say what is true: 9 of 600 images."""
 TESTED = range(5100, 5104)
@@ -43,67 +39,33 @@ TESTED = range(5100, 5104)
 MINIMUM, LOST = 0.02, 0.05
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--bases", type=Path, required=True)
-    parser.add_argument("--work", type=Path, required=True)
-    given = parser.parse_args()
-    given.work.mkdir(parents=True, exist_ok=True)
-    lines = given.work / "gate.jsonl"
-    read = _read(lines)
-    bases = sorted(p.parent for p in given.bases.glob("*/config.json") if p.parent.name.rpartition("-")[2].isdigit())
-    for folder in bases:
-        for seed in (*TRUTH, *TESTED):
-            if (folder.name, seed) not in read:
-                read |= _measure(folder, given.work, lines)
-                break
-    found = study([folder.name for folder in bases], read)
-    (HERE / "gate.json").write_text(json.dumps(found, indent=1) + "\n")
-    (HERE.parent / "docs" / "gate.md").write_text(page(found))
-
-
-def _read(lines: Path) -> dict[tuple[str, int], Predictions]:
-    rows = lines.read_text("utf-8").splitlines() if lines.exists() else []
-    found = [(json.loads(row)["seed"], Predictions.model_validate(json.loads(row)["predictions"])) for row in rows]
-    return {(predictions.model, seed): predictions for seed, predictions in found}
-
-
-def _measure(folder: Path, work: Path, lines: Path) -> dict[tuple[str, int], Predictions]:
-    """What the gate pairs, for every set: the answer and the exits, the latter under one fold seed for the truth."""
-    store = work / f"store-{folder.name}"
-    spec = ModelSpec(str(folder), name=folder.name, source=str(folder))
-    settings = Settings(store=store)
+def measured(base: str, bases: Path, work: Path) -> Iterator[dict[str, Any]]:
+    """What the gate pairs, a row a set: the answer and the exits, the latter under one fold seed for the truth."""
+    store = work / f"store-{base}"
+    spec, settings = model(base, bases), Settings(store=store)
     loader = Loader(spec, settings)
-    found = {}
     for seed in (*TRUTH, *TESTED):
-        images = work / "images" / str(seed)
-        if not (images / "manifest.toml").exists():
-            draw_dataset(images, seed=seed)
-        dataset = open_dataset(images / "manifest.toml", None, None, 0)
-        measured = measure(spec, dataset, settings, loader, lambda *_: None)
+        dataset = open_dataset(images(work / "images" / str(seed), seed=seed), None, None, 0)
+        found = measure(spec, dataset, settings, loader, quiet)
         each = replace(settings, fold_seeds=1 if seed in TRUTH else FOLD_SEEDS)
-        exits = exits_by_fold_seed(measured, dataset, each, lambda *_: None)
-        found[folder.name, seed] = Predictions(
-            model=folder.name,
+        exits = exits_by_fold_seed(found, dataset, each, quiet)
+        predictions = Predictions(
+            model=base,
             dataset=f"phantom-{seed}",
             data_fingerprint=dataset.fingerprint,
             prompt=dataset.prompt,
             probe=settings.probe,
             classes=list(dataset.answers),
-            images=[image.id for image in measured.images],
-            labels=measured.labels.tolist(),
-            groups=measured.groups.tolist(),
-            places={"answer": said_classes(measured.texts(), dataset).tolist()},
+            images=[image.id for image in found.images],
+            labels=found.labels.tolist(),
+            groups=found.groups.tolist(),
+            places={"answer": said_classes(found.texts(), dataset).tolist()},
             exits={stage: [values.tolist() for values in seeds] for stage, seeds in exits.items()},
             loci={},
-            made=measured.folder.about(),
+            made=found.folder.about(),
         )
-    with lines.open("a", encoding="utf-8") as out:
-        for (_, seed), predictions in found.items():
-            out.write(json.dumps({"seed": seed, "predictions": predictions.model_dump()}) + "\n")
+        yield {"base": base, "seed": seed, "predictions": predictions.model_dump()}
     shutil.rmtree(store)
-    print(folder.name, {stage: round(signals(list(found.values())[: len(TRUTH)])[stage], 3) for stage in STAGES})
-    return found
 
 
 def together(sets: Sequence[Predictions]) -> Predictions:
@@ -129,7 +91,7 @@ def signals(sets: Sequence[Predictions]) -> dict[str, float]:
     whole = together(sets)
     labels, k = np.asarray(whole.labels), len(whole.classes)
     read = {"answer": whole.places["answer"], **{stage: seeds[0] for stage, seeds in whole.exits.items()}}
-    return {place: signal(balanced_accuracy(labels, np.asarray(read[place]), k), k) for place in STAGES}
+    return {place: signal_of(labels, np.asarray(read[place]), k) for place in STAGES}
 
 
 def flipped(run: Predictions, share: float, salt: str) -> Predictions:
@@ -232,21 +194,16 @@ def _share(rows: Sequence[dict[str, Any]], places: Sequence[str]) -> dict[str, A
         "runs": len(rows),
         "called": sum(called),
         "share": sum(called) / len(rows) if rows else None,
-        "interval": _wilson(sum(called), len(rows)),
+        "interval": _interval(sum(called), len(rows)),
         "inconclusive": sum(undecided),
         "pairs": len(pairs),
         "pairs_with_a_call": len(hit),
-        "pairs_interval": _wilson(len(hit), len(pairs)),
+        "pairs_interval": _interval(len(hit), len(pairs)),
     }
 
 
-def _wilson(hits: int, n: int) -> list[float] | None:
-    from scipy.stats import binomtest
-
-    if not n:
-        return None
-    found = binomtest(hits, n).proportion_ci(method="wilson")
-    return [round(float(found.low), 4), round(float(found.high), 4)]
+def _interval(hits: int, n: int) -> list[float] | None:
+    return [round(bound, 4) for bound in wilson(hits, n)] if n else None
 
 
 def page(found: dict[str, Any]) -> str:
@@ -267,7 +224,7 @@ def page(found: dict[str, Any]) -> str:
     python -m benchmarks.gate --bases DIR --work DIR
 
 Phantoms, by family and training seed: {", ".join(found["bases"])}. All data are in
-[benchmarks/results/gate.json](../benchmarks/gate.json).
+[benchmarks/results/gate.json](../../benchmarks/results/gate.json).
 
 **What is true.** Each phantom read {found["images_true"]:,} images that no training and no test used, in sets of 600.
 The true change of a pair is the difference of signal over all of them, at the answer and at the vision, connector and
@@ -321,6 +278,21 @@ def _percent(share: float | None) -> str:
 
 def _between(bounds: Sequence[float] | None) -> str:
     return "none" if bounds is None else f"{100 * bounds[0]:.1f} to {100 * bounds[1]:.1f}%"
+
+
+STUDY = Study("gate", page)
+
+
+def main() -> None:
+    given = STUDY.parser(__doc__, "--bases", "--work").parse_args()
+    bases = [base for base in trained(given.bases) if base.rpartition("-")[2].isdigit()]
+    cells = [{"base": base, "seed": seed} for base in bases for seed in (*TRUTH, *TESTED)]
+    rows = Rows(given.work, "gate", ("base", "seed"))
+    for base in dict.fromkeys(cell["base"] for cell in rows.missing(cells)):
+        for row in measured(base, given.bases, given.work):
+            rows.add(row)
+    read = {(row["base"], row["seed"]): Predictions.model_validate(row["predictions"]) for row in rows.of(cells) or []}
+    STUDY.publish(study(bases, read))
 
 
 if __name__ == "__main__":

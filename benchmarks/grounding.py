@@ -1,25 +1,22 @@
 """Whether a planted shortcut is found, and none where there is none.
 
-    python benchmarks/grounding.py --work DIR
+    python -m benchmarks.grounding --work DIR
 
 Trains a small model on phantom images in which a mark in a corner tells the class and the lesion does not, then hides
-lesions for it and for the shipped phantom. Writes benchmarks/results/grounding.json and docs/studies/grounding.md.
+lesions for it and for the shipped phantom. Rows are kept in DIR. Writes benchmarks/results/grounding.json and
+docs/studies/grounding.md.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
-
-from medprobe.fixtures.phantoms.images import draw_dataset  # noqa: E402
+from benchmarks.study import Rows, Study, images, model, quiet
 
 TRAINING_SEED = 9_001
 IMAGE_SEEDS = (8201, 8202, 8203)
@@ -41,7 +38,7 @@ TEXT = {"shortcut": "trained on marks", "phantom": "phantom"}
 PAGE = """\
 # Hidden lesions: a planted shortcut
 
-    python benchmarks/grounding.py --work DIR
+    python -m benchmarks.grounding --work DIR
 
 Two small models on phantom images ({n_images} images of {n_patients} patients, seeds {seeds}; images whose lesion
 leaves no equal area elsewhere are left out). *phantom* is the shipped one, trained on lesions. *trained on marks* is a
@@ -76,37 +73,32 @@ def train_shortcut(work: Path) -> Path:
 
     folder = work / "shortcut"
     if not (folder / "training.json").exists():
-        manifest = draw_dataset(work / "marks", 150, 4, TRAINING_SEED, marked=True, lesions_tell=False)
+        manifest = images(work / "marks", 150, 4, TRAINING_SEED, marked=True, lesions_tell=False)
         main(["--out", str(folder), "--dataset", str(manifest), *TRAINED])
     return folder
 
 
-def run(
-    model: str, shown: str, fault: str | None, seed: int, work: Path, n_patients: int = N_PATIENTS
-) -> dict[str, Any]:
+def run(case: Mapping[str, Any], work: Path, n_patients: int = N_PATIENTS) -> dict[str, Any]:
     """One model on one set of images."""
     from medprobe.diagnostics.evidence import gather
     from medprobe.diagnostics.grounding.hide_lesions import ground
     from medprobe.diagnostics.settings import Settings
     from medprobe.fixtures.datasets.dataset import open_dataset
-    from medprobe.fixtures.models.registry import ModelSpec, resolve
 
-    source = resolve("phantom").source if model == "phantom" else str(train_shortcut(work))
-    folder = work / f"{shown}-{seed}-{n_patients}"
-    manifest = folder / "manifest.toml"
-    if not manifest.exists():
-        draw_dataset(folder, n_patients, 4, seed, marked=shown == "marked")
+    if case["model"] == "shortcut":
+        train_shortcut(work)
+    shown, seed = case["images"], case["seed"]
+    manifest = images(work / f"{shown}-{seed}-{n_patients}", n_patients, 4, seed, marked=shown == "marked")
     started = time.perf_counter()
-    spec = ModelSpec(source, name=model, source=source, fault=fault)
-    evidence = gather(spec, open_dataset(manifest, None), Settings(store=work / "store"), lambda *_: None)
+    spec = model(case["model"], work, case["fault"])
+    evidence = gather(spec, open_dataset(manifest, None), Settings(store=work / "store"), quiet)
     found = ground(evidence)
-    case = {"model": model, "images": shown, "fault": fault, "seed": seed}
     seconds = round(time.perf_counter() - started, 1)
-    return case | {"n_patients": n_patients} | json.loads(found.model_dump_json()) | {"seconds": seconds}
+    return {**case, "n_patients": n_patients, **json.loads(found.model_dump_json()), "seconds": seconds}
 
 
-def page(rows: Sequence[dict[str, Any]]) -> str:
-    lines = []
+def page(found: Mapping[str, Any]) -> str:
+    rows, lines = found["rows"], []
     for row in rows:
         answer, pixels = row["pixels"]["places"]["answer"], row["pixels"]
         low, high = (100 * bound for bound in answer["specific"]["ci"])
@@ -136,10 +128,10 @@ def page(rows: Sequence[dict[str, Any]]) -> str:
 
 def _exits(rows: Sequence[dict[str, Any]]) -> list[str]:
     lines = []
-    for model, shown, fault in CASES:
+    for name, shown, fault in CASES:
         if fault is not None:
             continue
-        cases = [row for row in rows if (row["model"], row["images"], row["fault"]) == (model, shown, fault)]
+        cases = [row for row in rows if (row["model"], row["images"], row["fault"]) == (name, shown, fault)]
 
         def mean(way: str, place: str, state: str, cases: list[dict[str, Any]] = cases) -> str:
             return f"{100 * sum(case[way]['places'][place][state] for case in cases) / len(cases):.0f}"
@@ -149,22 +141,20 @@ def _exits(rows: Sequence[dict[str, Any]]) -> list[str]:
             for place in ("vision", "connector", "llm")
         ]
         tokens = [mean("tokens", "answer", state) for state in ("without_lesion", "without_elsewhere")]
-        lines.append(f"| {TEXT[model]} | {shown} | {' | '.join([*exits, *tokens])} |")
+        lines.append(f"| {TEXT[name]} | {shown} | {' | '.join([*exits, *tokens])} |")
     return lines
 
 
+STUDY = Study("grounding", page)
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=Path, required=True)
-    arguments = parser.parse_args()
-    arguments.work.mkdir(parents=True, exist_ok=True)
-    rows = []
-    for model, shown, fault in CASES:
-        for seed in IMAGE_SEEDS:
-            rows.append(run(model, shown, fault, seed, arguments.work))
-            print(model, shown, fault, seed, rows[-1]["shortcut"], rows[-1]["seconds"], flush=True)
-    (HERE / "grounding.json").write_text(json.dumps({"rows": rows}, indent=1) + "\n")
-    (HERE.parent / "docs" / "grounding-study.md").write_text(page(rows))
+    given = STUDY.parser(__doc__, "--work").parse_args()
+    fields = ("model", "images", "fault", "seed")
+    cells = [dict(zip(fields, (*case, seed), strict=True)) for case in CASES for seed in IMAGE_SEEDS]
+    rows = Rows(given.work, "grounding", fields)
+    rows.fill(cells, partial(run, work=given.work))
+    STUDY.publish({"rows": rows.of(cells)})
 
 
 if __name__ == "__main__":

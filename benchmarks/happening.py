@@ -1,41 +1,39 @@
 """Faults as they happen in releases, and what a diagnosis says of them.
 
-    python benchmarks/happening.py --bases DIR --work DIR [--chest DIR --data-root DATA] [--shard 1/2] [--limit N]
-    python benchmarks/happening.py --bases DIR --work DIR --costs
+    python -m benchmarks.happening --bases DIR --work DIR [--chest DIR --data-root DATA] [--shard 1/2] [--limit N]
+    python -m benchmarks.happening --bases DIR --work DIR --costs
 
 `--bases` holds checkpoints FAMILY-SEED, each trained by `python -m medprobe.fixtures.phantoms.train --out
 DIR/FAMILY-SEED --family FAMILY --seed SEED` (some with `--turn colon`); `--chest` checkpoints FAMILY, each trained by
 the same command with `--views 3 --data-root DATA --dataset benchmarks/chest-xray-train.toml --held-out
 benchmarks/chest-xray-held-out.toml`. `--costs` measures what each mechanism costs on each base, without a diagnosis;
 without it, each cell of the design, which takes the faults that cost enough, is diagnosed alone and against the healthy
-base. Every row is a line of WORK/happening-*.jsonl or WORK/costs.jsonl and is not measured again. Writes
-benchmarks/results/happening.json and docs/studies/happening.md once the whole design is done.
+base. Rows are kept in --work. Writes benchmarks/results/happening.json and docs/studies/happening.md once the whole
+design is done.
 
 Floors, the twin and other wordings decide nothing of what is asked here and are left out.
 """
 
 from __future__ import annotations
 
-import argparse
 import copy
-import json
 import re
-import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import numpy as np
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
+from benchmarks.study import HERE, Rows, Study, chosen, images, model, quiet, trained, wilson
 
-from benchmarks.detection import wilson  # noqa: E402
+if TYPE_CHECKING:
+    from medprobe.fixtures.models.registry import ModelSpec
 
 BUILDING_BASES = ("phantom", "llava-1", "gemma3-1")
 """Checkpoints that may be looked at while rules are built."""
@@ -132,10 +130,6 @@ class Cell:
     kind: str
     fault: str | None
 
-    @property
-    def key(self) -> str:
-        return json.dumps(asdict(self), sort_keys=True)
-
 
 @dataclass(frozen=True)
 class Places:
@@ -146,28 +140,16 @@ class Places:
     chest: Path | None
     data_root: Path | None
 
-    def source(self, base: str) -> str:
-        from medprobe.fixtures.models.registry import resolve
-
-        if base == "phantom":
-            return resolve("phantom").source
+    def model(self, base: str) -> ModelSpec:
         if base.startswith(CHEST):
             assert self.chest is not None
-            return str(self.chest / base.removeprefix(CHEST))
-        return str(self.bases / base)
+            return replace(model(base.removeprefix(CHEST), self.chest), name=base)
+        return model(base, self.bases)
 
     def manifest(self, base: str) -> Path:
         if base.startswith(CHEST):
             return HERE / "chest-xray-held-out.toml"
-        from medprobe.fixtures.phantoms.images import draw_dataset
-
-        folder = self.work / f"images-{IMAGE_SEED}"
-        if not (folder / "manifest.toml").exists():
-            draft = self.work / f".images-{time.monotonic_ns()}"
-            draw_dataset(draft, N_PATIENTS, IMAGES_PER_PATIENT, IMAGE_SEED)
-            if not folder.exists():
-                draft.rename(folder)
-        return folder / "manifest.toml"
+        return images(self.work / f"images-{IMAGE_SEED}", N_PATIENTS, IMAGES_PER_PATIENT, IMAGE_SEED)
 
     def dataset(self, base: str) -> Any:
         from medprobe.fixtures.datasets.dataset import open_dataset
@@ -245,10 +227,8 @@ def run(cell: Cell, places: Places) -> dict[str, Any]:
     """Diagnose one cell, alone and against the healthy base."""
     from medprobe.diagnostics.diagnosis import diagnose
     from medprobe.diagnostics.settings import Settings
-    from medprobe.fixtures.models.registry import ModelSpec
 
-    source, radiographs = places.source(cell.base), cell.base.startswith(CHEST)
-    healthy = ModelSpec(source, name=cell.base, source=source)
+    healthy, radiographs = places.model(cell.base), cell.base.startswith(CHEST)
     settings = Settings(
         store=places.work / "store",
         data_root=places.data_root,
@@ -263,7 +243,7 @@ def run(cell: Cell, places: Places) -> dict[str, Any]:
                 "chest-xray" if radiographs else "phantom",
                 lambda: places.manifest(cell.base),
                 asked,
-                lambda *_: None,
+                quiet,
             )
             row[how] = told(found) | {"seconds": round(time.perf_counter() - started, 1)}
     return row
@@ -297,15 +277,13 @@ def cost_rows(base: str, faults: Sequence[tuple[str, str]], places: Places) -> I
     """Signal of what is said and of the likeliest option under each fault, as planted in one loaded base."""
     from medprobe.fixtures.datasets.images import open_image
     from medprobe.fixtures.models.loading import load
-    from medprobe.fixtures.models.registry import ModelSpec
     from medprobe.fixtures.phantoms.faults import FaultError, plant
 
-    source = places.source(base)
-    sound = load(ModelSpec(source, name=base, source=source))
+    sound = load(places.model(base))
     dataset = places.dataset(base)
     pictures = [open_image(image) for image in dataset.images]
     for kind, fault in faults:
-        row = {"base": base, "kind": kind, "fault": fault or None}
+        row = Cell(base, kind, fault or None)
         own = kind == "input" or not fault
         loaded = replace(sound, model=sound.model if own else copy.deepcopy(sound.model))
         try:
@@ -321,7 +299,7 @@ def answered(loaded: Any, dataset: Any, pictures: Sequence[Any]) -> dict[str, An
     from medprobe.diagnostics.evidence import said_classes
     from medprobe.diagnostics.extraction.batches import Limit, read_all
     from medprobe.diagnostics.extraction.extractor import Extractor
-    from medprobe.diagnostics.judgement import scores
+    from medprobe.diagnostics.judgement.scores import signal_of
 
     labels, k = np.array(dataset.labels()), len(dataset.answers)
     try:
@@ -331,7 +309,7 @@ def answered(loaded: Any, dataset: Any, pictures: Sequence[Any]) -> dict[str, An
         return {"error": f"{type(error).__name__}: {error}"[:300]}
 
     def signal(classes: Any) -> float:
-        return round(scores.signal(scores.balanced_accuracy(labels, classes, k), k), 3)
+        return round(signal_of(labels, classes, k), 3)
 
     likeliest = np.concatenate([batch.option_log_likelihoods for batch in batches]).argmax(1)
     said = said_classes([text for batch in batches for text in batch.texts], dataset)
@@ -481,8 +459,8 @@ on. Each cell is diagnosed alone, and against its healthy base.
 
 Made by
 
-    python benchmarks/happening.py --bases DIR --work DIR --chest DIR --data-root DATA --costs
-    python benchmarks/happening.py --bases DIR --work DIR --chest DIR --data-root DATA
+    python -m benchmarks.happening --bases DIR --work DIR --chest DIR --data-root DATA --costs
+    python -m benchmarks.happening --bases DIR --work DIR --chest DIR --data-root DATA
 
 on checkpoints that are each trained by
 
@@ -496,11 +474,11 @@ chosen before any mechanism was measured. Intervals are Wilson's, 95 percent; ce
 they are narrower than they should be. What a fault costs is what is said in the healthy base less what is said with it,
 in points of signal; only faults that cost more than 20 points are among the cells.
 
-The design was run several times. When the model is asked again (docs/guides/counterfactuals.md, *When*), that screening reads
-the text where the text is judged, what becomes of two unrelated inputs that help alike, and the number of pixels as an
-alternative were decided after a run over all cells, held-out ones among them. The intervals of the rows *alone* are to
-that extent too favourable. What a cropped, shrunk or clipped picture has lost no setting gives back, so that no
-counterfactual can name it: there is a row with these faults and one without.
+The design was run several times. When the model is asked again ([counterfactuals](../guides/counterfactuals.md)), that
+screening reads the text where the text is judged, what becomes of two unrelated inputs that help alike, and the number
+of pixels as an alternative were decided after a run over all cells, held-out ones among them. The intervals of the rows
+*alone* are to that extent too favourable. What a cropped, shrunk or clipped picture has lost no setting gives back, so
+that no counterfactual can name it: there is a row with these faults and one without.
 
 | question | aim | building | held out |
 |---|---|---|---|
@@ -534,11 +512,12 @@ def share(hits: int, n: int) -> str:
     return f"{hits} of {n} ({100 * low:.0f} to {100 * high:.0f}%)"
 
 
-def page(rows: Sequence[dict[str, Any]], costs: Sequence[dict[str, Any]]) -> str:
+def page(found: Mapping[str, Any]) -> str:
     """docs/studies/happening.md."""
+    rows, costs = found["runs"], found["costs"]
     figures = [
-        f"| {found['question']} | {found['aim']} | {' | '.join(share(*found[part]) for part in PARTS)} |"
-        for found in summary(rows)
+        f"| {asked['question']} | {asked['aim']} | {' | '.join(share(*asked[part]) for part in PARTS)} |"
+        for asked in summary(rows)
     ]
     bases = list(dict.fromkeys(row["base"] for row in rows))
     cost_bases = list(dict.fromkeys(row["base"] for row in costs))
@@ -596,97 +575,53 @@ def cost_lines(costs: Sequence[dict[str, Any]]) -> Iterator[str]:
         yield f"| {fault or 'healthy'} | {' | '.join(shown(base, fault) for base in bases)} |"
 
 
-def lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
-
-
-def append(path: Path, row: dict[str, Any]) -> None:
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row) + "\n")
-
-
-def finished(work: Path) -> dict[str, dict[str, Any]]:
-    """The rows there are, by cell."""
-    rows = [row for path in sorted(work.glob("happening-*.jsonl")) for row in lines(path)]
-    return {Cell(row["base"], row["kind"], row["fault"]).key: row for row in rows}
-
-
-def trained(bases: Path, chest: Path | None) -> list[str]:
+def all_bases(bases: Path, chest: Path | None) -> list[str]:
     """The bases whose training has ended, those for building first."""
-    found = sorted(folder.parent.name for folder in bases.glob("*/training.json"))
-    found += sorted(f"{CHEST}{folder.parent.name}" for folder in (chest.glob("*/training.json") if chest else ()))
+    found = [*trained(bases), *(f"{CHEST}{name}" for name in (trained(chest) if chest else ()))]
     return sorted((name for name in found if not name.endswith("-pair")), key=lambda name: name not in BUILDING_BASES)
 
 
-def measure_costs(bases: Sequence[str], places: Places) -> None:
-    """Fill WORK/costs.jsonl."""
-    path = places.work / "costs.jsonl"
-    done = {(row["base"], row["fault"]) for row in lines(path)}
+def measure_costs(bases: Sequence[str], places: Places, rows: Rows) -> None:
+    """Fill the rows of costs; a base is loaded once for all its faults."""
     for base in bases:
-        missing = [
-            (kind, fault) for kind, fault in [("healthy", ""), *every_fault()] if (base, fault or None) not in done
-        ]
-        if not missing:
-            continue
-        for row in cost_rows(base, missing, places):
-            append(path, row)
-            print(json.dumps(row), flush=True)
+        every = [Cell(base, kind, fault or None) for kind, fault in [("healthy", ""), *every_fault()]]
+        missing = [(cell.kind, cell.fault or "") for cell in rows.missing(every)]
+        for row in cost_rows(base, missing, places) if missing else ():
+            rows.add(row)
+
+
+STUDY = Study("happening", page)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--bases", type=Path, required=True)
-    parser.add_argument("--work", type=Path, required=True)
+    parser = STUDY.parser(__doc__, "--bases", "--work", "--shard", "--limit")
     parser.add_argument("--chest", type=Path, help="folder of the checkpoints trained on radiographs")
     parser.add_argument("--data-root", type=Path, help="folder of the data sets")
     parser.add_argument("--costs", action="store_true", help="measure what each mechanism costs, and diagnose nothing")
     parser.add_argument("--building", action="store_true", help="only cells for building")
     parser.add_argument("--held-out", action="store_true", help="only held-out cells")
-    parser.add_argument("--shard", default="1/1", help="part I of N of the design (default: all)")
-    parser.add_argument("--limit", type=int, help="run this many cells at most, spread over the design")
     given = parser.parse_args(arguments)
-    given.work.mkdir(parents=True, exist_ok=True)
     if given.chest is not None and given.data_root is None:
         parser.error("--chest needs --data-root")
     places = Places(given.bases.resolve(), given.work.resolve(), given.chest and given.chest.resolve(), given.data_root)
-    bases = trained(given.bases, given.chest)
+    bases, costs = all_bases(given.bases, given.chest), Rows(places.work, "costs", ("base", "fault"))
     if given.costs:
-        measure_costs(bases, places)
+        measure_costs(bases, places, costs)
         return
-    costs = lines(places.work / "costs.jsonl")
-    if not costs:
+    if not costs.all():
         parser.error("nothing is known of what faults cost: run with --costs first")
-    cells = design(bases, costs)
-    part, of = map(int, given.shard.split("/"))
+    cells = design(bases, costs.all())
     mine = [
         cell
-        for cell in cells[part - 1 :: of]
+        for cell in chosen(cells, given.shard)
         if not (given.building and in_building(cell) is not True)
         and not (given.held_out and in_building(cell) is not False)
     ]
-    if given.limit:
-        mine = mine[:: max(1, len(mine) // given.limit)][: given.limit]
-    done = finished(given.work)
-    for number, cell in enumerate(mine, 1):
-        if cell.key in done:
-            continue
-        row = run(cell, places)
-        append(given.work / f"happening-{part}.jsonl", row)
-        print(f"{number}/{len(mine)} {json.dumps(row)}", flush=True)
-    done = finished(given.work)
-    if all(cell.key in done for cell in cells):
-        write([done[cell.key] for cell in cells], costs)
-
-
-def write(rows: Sequence[dict[str, Any]], costs: Sequence[dict[str, Any]]) -> None:
-    """The data and the page."""
-    (HERE / "happening.json").write_text(
-        json.dumps({"summary": summary(rows), "runs": "RUNS", "costs": "COSTS"}, indent=1)
-        .replace('"RUNS"', "[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]")
-        .replace('"COSTS"', "[\n" + ",\n".join(json.dumps(row) for row in costs) + "\n]")
-        + "\n"
-    )
-    (HERE.parent / "docs" / "happening.md").write_text(page(rows, costs), "utf-8")
+    rows = Rows(places.work, "happening", Cell.__dataclass_fields__, given.shard[0])
+    rows.fill(chosen(mine, limit=given.limit), partial(run, places=places))
+    made = rows.of(cells)
+    if made is not None:
+        STUDY.publish({"summary": summary(made), "runs": made, "costs": costs.all()})
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Pictures, folders and archives as people report them: how many are read wrongly, or in silence.
 
-    python benchmarks/inputs.py [--before CHECKOUT]
+    python -m benchmarks.inputs [--before CHECKOUT]
 
 `--before` tries the same inputs on the code of another checkout. A minute. Writes benchmarks/results/inputs.json and
 docs/studies/inputs.md. DICOM pictures are in a study of their own, benchmarks/dicom.py.
@@ -8,7 +8,6 @@ docs/studies/inputs.md. DICOM pictures are in a study of their own, benchmarks/d
 
 from __future__ import annotations
 
-import argparse
 import io
 import json
 import os
@@ -27,8 +26,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-HERE = Path(__file__).resolve().parent
-RESULTS, PAGE = HERE / "inputs.json", HERE.parent / "docs" / "inputs.md"
+from benchmarks.study import ROOT, Study
+
+TESTS_OF_THEM = "tests/unit/fixtures/datasets"
 
 MANIFEST = """name = "small"
 modality = "drawing"
@@ -372,21 +372,21 @@ def page(found: Mapping[str, Any]) -> str:
         wrong = [
             Counter(found[when].get(kind, {}).values())[False] if when in found else "" for when in ("before", "now")
         ]
-        rows.append(f"| {kind} | {len(now)} | {wrong[0]} | {wrong[1]} | `tests/datasets/{TESTS[kind]}` |")
+        rows.append(f"| {kind} | {len(now)} | {wrong[0]} | {wrong[1]} | `{TESTS_OF_THEM}/{TESTS[kind]}` |")
     listed = [f"* {kind}: {'; '.join(f'`{name}`' for name in now)}" for kind, now in found["now"].items()]
     return "\n".join(
         [
             "# Inputs that were tried",
             "",
-            "`python benchmarks/inputs.py --before CHECKOUT` computes the table",
-            "([inputs.json](../benchmarks/inputs.json)): inputs of the kinds that people report, as they are written",
-            "to disk, and how many are read wrongly, or left out without a word.",
+            "`python -m benchmarks.inputs --before CHECKOUT` computes the table",
+            "([inputs.json](../../benchmarks/results/inputs.json)): inputs of the kinds that people report, as they",
+            "are written to disk, and how many are read wrongly, or left out without a word.",
             "",
             "| kind | inputs tried | wrong before | wrong after | test |",
             "|---|---|---|---|---|",
             *rows,
             "",
-            "Pictures of DICOM are compared with dcmtk's in [dicom-study.md](dicom-study.md).",
+            "Pictures of DICOM are compared with dcmtk's in [dicom.md](dicom.md).",
             "",
             "## Which they are",
             "",
@@ -396,26 +396,28 @@ def page(found: Mapping[str, Any]) -> str:
     )
 
 
+STUDY = Study("inputs", page)
+
+
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = STUDY.parser(__doc__)
     parser.add_argument("--before", type=Path, metavar="CHECKOUT")
     parser.add_argument("--print", action="store_true", help="print what was found, and write nothing")
     given = parser.parse_args(arguments)
-    # The code of another checkout is tried by this script in a process of its own.
-    sys.path.insert(0, os.environ.get("MEDPROBE_CHECKOUT", str(HERE.parent)))
+    # The code of another checkout is tried by this module in a process of its own, which imports it here.
+    sys.path[:0] = filter(None, [os.environ.get("MEDPROBE_CHECKOUT")])
     warnings.simplefilter("ignore")
     found: dict[str, Any] = {}
     if given.before is not None:
         environment = os.environ | {"MEDPROBE_CHECKOUT": str(given.before.resolve())}
-        command = [sys.executable, __file__, "--print"]
-        said = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
+        command = [sys.executable, "-m", "benchmarks.inputs", "--print"]
+        said = subprocess.run(command, check=True, capture_output=True, text=True, env=environment, cwd=ROOT).stdout
         found["before"] = json.loads(said)["now"]
     found["now"] = try_all()
     if given.print:
         print(json.dumps(found))
     else:
-        RESULTS.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", "utf-8")
-        PAGE.write_text(page(found), "utf-8")
+        STUDY.publish(found)
     return found
 
 

@@ -1,6 +1,6 @@
 """Runs killed at a random moment and started again: is the second one's result that of a run nobody disturbed?
 
-    OMP_NUM_THREADS=1 python benchmarks/kills.py [--runs 50] [--seed 0] [--jobs 2]
+    OMP_NUM_THREADS=1 python -m benchmarks.kills [--runs 50] [--seed 0] [--jobs 2]
 
 Every run diagnoses the phantom on 96 images in shards of 16. Three undisturbed runs fix what must come out and how long
 it takes; then each run is ended at a moment drawn evenly from that time by SIGKILL, SIGTERM or SIGINT in turn, and
@@ -10,7 +10,6 @@ benchmarks/results/kills.json and docs/studies/kills.md.
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 import signal
@@ -23,9 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent
-sys.path.insert(0, str(ROOT))
+from benchmarks.study import ROOT, Study
 
 SHARD, PATIENTS, IMAGES_EACH = 16, 32, 3
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
@@ -67,7 +64,7 @@ def child(arguments: list[str]) -> int:
 def start(place: Path, manifest: Path, *more: str, reports: str = "reports") -> subprocess.Popen[bytes]:
     """A run with its store and reports under `place`."""
     place.mkdir(exist_ok=True)
-    own = [__file__, "--child", str(place / TRACE)]
+    own = ["-m", "benchmarks.kills", "--child", str(place / TRACE)]
     asked = ["--model", "phantom", "--dataset", str(manifest), "--store", str(place / "store"), "-q", *more]
     command = [sys.executable, *own, *asked, "--report-dir", str(place / reports)]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -215,8 +212,8 @@ def page(found: dict[str, Any]) -> str:
     where = ", ".join(f"{len(among)} {name}" for name, among in phases)
     return f"""# Runs that are killed
 
-`python benchmarks/kills.py --runs {len(runs)} --seed {found["seed"]}` computes all of this
-([kills.json](../benchmarks/kills.json)).
+`python -m benchmarks.kills --runs {len(runs)} --seed {found["seed"]}` computes all of this
+([kills.json](../../benchmarks/results/kills.json)).
 
 The phantom on {found["images"]} images, in shards of {SHARD}; undisturbed it takes {seconds:.0f} seconds.
 {len(runs)} runs were ended at a moment drawn evenly from that time, {where};
@@ -227,22 +224,24 @@ Equal means: `report.json` apart from seconds and environment, and every stored 
 |{"---|" * len(COLUMNS)}
 {chr(10).join(rows)}
 
-How that comes about is told in [the store](store.md).
+How that comes about is told in [the store](../guides/store.md).
 """
 
 
+STUDY = Study("kills", page)
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser = STUDY.parser(__doc__)
     parser.add_argument("--runs", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2, help="runs at once")
-    asked = parser.parse_args()
+    given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        found = study(asked.runs, asked.seed, asked.jobs, Path(folder))
-    (HERE / "kills.json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
-    (ROOT / "docs" / "kills.md").write_text(page(found), "utf-8")
+        found = study(given.runs, given.seed, given.jobs, Path(folder))
+    STUDY.publish(found)
     if not all(map(sound, found["runs"])):
-        raise SystemExit("a killed run left something to be seen: see benchmarks/results/kills.json")
+        raise SystemExit(f"a killed run left something to be seen: see {STUDY.results}")
 
 
 if __name__ == "__main__":

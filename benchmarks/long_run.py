@@ -1,15 +1,14 @@
 """Many diagnoses in one process: what grows, and what is left open.
 
-    python -m benchmarks.long_run --diagnoses 200 --json benchmarks/results/long_run.json
+    python -m benchmarks.long_run --diagnoses 200
 
 Every second diagnosis is made in a fresh store, loading the model and reading every image; the others read the store.
 After each: resident memory, open files, threads, models and hooks that are still alive, and files in the folder for
-temporary ones. Exit code 1: one of them has grown beyond `BOUNDS`.
+temporary ones. Writes benchmarks/results/long_run.json. Exit code 1: one of them has grown beyond `BOUNDS`.
 """
 
 from __future__ import annotations
 
-import argparse
 import gc
 import json
 import sys
@@ -21,6 +20,8 @@ from typing import Any
 
 import numpy as np
 import psutil
+
+from benchmarks.study import Study, quiet
 
 MODELS = ("phantom", "phantom-connector")
 WARM_UP = 0.25
@@ -62,7 +63,7 @@ def run(n_diagnoses: int, folder: Path) -> list[dict[str, Any]]:
             store = folder / ("kept" if i // len(MODELS) % 2 else f"fresh-{i}")
             start = time.perf_counter()
             diagnosis, _ = diagnose(
-                resolve(MODELS[i % len(MODELS)]), "phantom", lambda: manifest, Settings(store), lambda *_: None
+                resolve(MODELS[i % len(MODELS)]), "phantom", lambda: manifest, Settings(store), quiet
             )
             if diagnosis.error is not None:
                 raise RuntimeError(diagnosis.error)
@@ -83,19 +84,19 @@ def growth(held: Sequence[dict[str, Any]]) -> dict[str, float]:
     return {"mib_per_diagnosis": round(float(slope), 4), **counts}
 
 
+STUDY = Study("long_run")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.long_run", description=(__doc__ or "").split("\n")[0])
+    parser = STUDY.parser(__doc__, "--out")
     parser.add_argument("--diagnoses", type=int, default=200, metavar="N")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="where the figures are written")
     given = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="medprobe-long-run-") as folder:
         held = run(given.diagnoses, Path(folder))
     grown = growth(held)
     kept = [{"diagnosis": i + 1, **h} for i, h in enumerate(held) if (i + 1) % 10 == 0 or i < 5]
-    text = json.dumps({"diagnoses": len(held), "bounds": BOUNDS, "growth": grown, "held": kept}, indent=1) + "\n"
-    print(text)
-    if given.json is not None:
-        given.json.write_text(text, "utf-8")
+    print(json.dumps(grown))
+    STUDY.publish({"diagnoses": len(held), "bounds": BOUNDS, "growth": grown, "held": kept}, given.out)
     return int(any(grown[name] > bound for name, bound in BOUNDS.items()))
 
 

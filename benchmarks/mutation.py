@@ -2,8 +2,8 @@
 
     mutmut run && python -m benchmarks.mutation
 
-Writes benchmarks/results/mutation.json; the reasons are in docs/studies/mutation.md. Exit code 1: under `LEAST` of the mutants are
-killed, or some were not run.
+Writes benchmarks/results/mutation.json; the reasons are in docs/studies/mutation.md. Exit code 1: under `LEAST` of the
+mutants are killed, or some were not run.
 """
 
 from __future__ import annotations
@@ -15,6 +15,10 @@ import re
 import sys
 from collections import Counter
 from pathlib import Path
+
+from benchmarks.study import Study
+
+STUDY = Study("mutation")
 
 LEAST = 0.85
 SURVIVED, NOT_RUN = (0, 33), None
@@ -45,8 +49,7 @@ def main(root: Path = Path("mutants")) -> int:
     total, survived = codes.total(), sum(codes[code] for code in SURVIVED)
     share = (total - survived - codes[NOT_RUN]) / total
     figures = {"mutants": total, "survivors": survived, "not_run": codes[NOT_RUN], "killed": round(share, 4)}
-    whole = {**figures, "modules": modules, "survived": survivors}
-    Path(__file__).with_suffix(".json").write_text(json.dumps(whole, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    STUDY.publish({**figures, "modules": modules, "survived": survivors})
     print(json.dumps(figures))
     return int(share < LEAST or codes[NOT_RUN] > 0)
 

@@ -1,26 +1,24 @@
 """Does the number of loci change the verdict? Chains of 6, 30 and 90 loci whose content is known.
 
-    python benchmarks/n_loci.py
+    python -m benchmarks.n_loci
 
 Every locus holds the same class signal under noise of its own (`equal`), or a part of it from the connector on
 (`lost`). Exits are chosen as a diagnosis chooses them, inside the folds; beside it stands the rule that takes the
-largest held-out signal among an exit's candidates. Writes benchmarks/results/n_loci.json, which the page of the detection
-matrix quotes.
+largest held-out signal among an exit's candidates. Writes benchmarks/results/n_loci.json, of which the page of the
+detection matrix has a section.
 """
 
 from __future__ import annotations
 
-import json
-import sys
 import textwrap
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
+from benchmarks.study import Study
 
+STUDY = Study("n_loci")
 N_LOCI = (6, 30, 90)
 N_SEEDS = 40
 N_GROUPS, IMAGES_PER_GROUP, N_CLASSES, WIDTH = 60, 4, 3, 12
@@ -37,7 +35,8 @@ def chain_of(n_loci: int) -> list[str]:
 
 
 def one(n_loci: int, lost: bool, seed: int) -> dict[str, Any]:
-    from medprobe.diagnostics.judgement import exits, resamples, verdicts
+    from medprobe.diagnostics.judgement import exits, verdicts
+    from medprobe.diagnostics.judgement.resamples import Resamples
     from medprobe.diagnostics.judgement.scores import balanced_accuracy
     from medprobe.diagnostics.judgement.thresholds import load_thresholds
     from medprobe.diagnostics.probes import folds
@@ -73,7 +72,7 @@ def one(n_loci: int, lost: bool, seed: int) -> dict[str, Any]:
         "connector": best([n for n in later if not n.startswith("vision.")]),
         "llm": best([*own["llm"], OPTIONS_LOCUS]),
     }
-    resamples = resamples.Resamples(labels, groups, N_CLASSES, seed)
+    resamples = Resamples(labels, groups, N_CLASSES, seed)
     thresholds = load_thresholds().resolve("any", "any")
 
     def judged(places: Any) -> dict[str, Any]:
@@ -84,7 +83,29 @@ def one(n_loci: int, lost: bool, seed: int) -> dict[str, Any]:
     return {"n_loci": n_loci, "lost": lost, "seed": seed, "inside": judged(chosen), "largest": judged(largest)}
 
 
+def section(cells: Sequence[dict[str, Any]]) -> str:
+    """What the page of the detection matrix says of the number of loci."""
+    table = [
+        "| loci | chains | equal loci, failed | median retention of the llm link | by the largest held-out signal | "
+        "lossy connector named |",
+        "|---" * 6 + "|",
+        *(
+            f"| {c['n_loci']} | {c['n_seeds']} | {c['inside_failed']} | {c['inside_retention']:.3f} | "
+            f"{c['largest_retention']:.3f} | {c['lost_named_right']} |"
+            for c in cells
+        ),
+    ]
+    text = (
+        "Made-up chains whose loci all hold the same signal under noise of their own, and chains whose connector keeps "
+        f"{LOST:.0%} of it (`python -m benchmarks.n_loci`). The fifth column shows what the exits' choice avoids: by "
+        "the largest held-out signal of all candidates the place with more of them is flattered, and equal loci look "
+        "like a loss."
+    )
+    return "\n".join([*textwrap.wrap(text, 118), "", *table])
+
+
 def main() -> None:
+    STUDY.parser(__doc__).parse_args()
     rows = []
     for n_loci in N_LOCI:
         for lost in (False, True):
@@ -108,24 +129,7 @@ def main() -> None:
                 "lost_named_right": sum(r["inside"]["primary"] == "connector_fidelity_loss" for r in lossy),
             }
         )
-    table = [
-        "| loci | chains | equal loci, failed | median retention of the llm link | by the largest held-out signal | "
-        "lossy connector named |",
-        "|---" * 6 + "|",
-        *(
-            f"| {c['n_loci']} | {c['n_seeds']} | {c['inside_failed']} | {c['inside_retention']:.3f} | "
-            f"{c['largest_retention']:.3f} | {c['lost_named_right']} |"
-            for c in cells
-        ),
-    ]
-    text = (
-        "Made-up chains whose loci all hold the same signal under noise of their own, and chains whose connector keeps "
-        f"{LOST:.0%} of it (`python benchmarks/n_loci.py`). The fifth column shows what the exits' choice avoids: by "
-        "the largest held-out signal of all candidates the place with more of them is flattered, and equal loci look "
-        "like a loss."
-    )
-    sentence = "\n".join([*textwrap.wrap(text, 118), "", *table])
-    (HERE / "n_loci.json").write_text(json.dumps({"cells": cells, "sentence": sentence}, indent=1) + "\n")
+    STUDY.publish({"cells": cells})
 
 
 if __name__ == "__main__":

@@ -1,15 +1,14 @@
 """What the suite says where there is nothing to find: shuffled labels, and noise that images of a patient share.
 
-    OMP_NUM_THREADS=1 python benchmarks/nulls.py
+    OMP_NUM_THREADS=1 python -m benchmarks.nulls
 
-Features of the phantom are computed once; only labels are shuffled. Minutes on one core. Writes benchmarks/results/nulls.json
-and docs/studies/nulls.md.
+Features of the phantom are computed once; only labels are shuffled. Minutes on one core. Writes
+benchmarks/results/nulls.json and docs/studies/nulls.md.
 """
 
 from __future__ import annotations
 
 import json
-import sys
 import tempfile
 from collections import Counter
 from dataclasses import replace
@@ -18,8 +17,7 @@ from typing import Any
 
 import numpy as np
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
+from benchmarks.study import Study, quiet, wilson
 
 N_SEEDS = 20
 N_PATIENTS, IMAGES_PER_PATIENT = 60, 4
@@ -57,7 +55,7 @@ def study_shuffled(folder: Path) -> list[dict[str, Any]]:
     for by in ("nothing", "image", "patient"):
         for seed in range(1 if by == "nothing" else N_SEEDS):
             given = dataset if by == "nothing" else shuffled_labels(dataset, by, seed)
-            evidence = gather(spec, given, settings, lambda *_: None)
+            evidence = gather(spec, given, settings, quiet)
             found = null.of_reference(evidence)
             judged = judgement_of(evidence, found.p)
             rows.append(
@@ -100,21 +98,19 @@ def study_noise() -> dict[str, float]:
 
 
 def page(found: dict[str, Any]) -> str:
-    from scipy.stats import binomtest
-
     def count(by: str, test: Any) -> str:
         rows = [row for row in found["shuffled"] if row["shuffled_by"] == by]
         return f"{sum(bool(test(row)) for row in rows)} of {len(rows)}"
 
     def share(by: str) -> str:
         k = round(found["noise"][by] * N_NOISE_SEEDS)
-        interval = binomtest(k, N_NOISE_SEEDS).proportion_ci(method="wilson")
-        return f"{k / N_NOISE_SEEDS:.1%} ({interval.low:.1%} to {interval.high:.1%})"
+        low, high = wilson(k, N_NOISE_SEEDS)
+        return f"{k / N_NOISE_SEEDS:.1%} ({low:.1%} to {high:.1%})"
 
     lines = [
         "# Where there is nothing to find",
         "",
-        "`python benchmarks/nulls.py` computes all of this ([nulls.json](../benchmarks/nulls.json)).",
+        "`python -m benchmarks.nulls` computes all of this ([nulls.json](../../benchmarks/results/nulls.json)).",
         "",
         "## Shuffled labels",
         "",
@@ -143,14 +139,16 @@ def page(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+STUDY = Study("nulls", page)
+
+
 def main() -> None:
+    STUDY.parser(__doc__).parse_args()
     import torch
 
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        found = {"shuffled": study_shuffled(Path(folder)), "noise": study_noise()}
-    (HERE / "nulls.json").write_text(json.dumps(found, indent=1) + "\n")
-    (HERE.parent / "docs" / "nulls.md").write_text(page(found))
+        STUDY.publish({"shuffled": study_shuffled(Path(folder)), "noise": study_noise()})
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
 """The plan against runs: tokens, bytes stored and peak memory of a checkpoint of each family.
 
-    python benchmarks/planner.py --work DIR
-    python benchmarks/planner.py --page
+    python -m benchmarks.planner --work DIR
+    python -m benchmarks.planner --page
 
 Checkpoints with random weights are built in DIR, planned, and then read, each in a process of its own. Nothing in the
-plan is fitted to a run. Writes benchmarks/results/planner.json and, from it and the plan of the paper's models, docs/guides/plan.md.
+plan is fitted to a run. Writes benchmarks/results/planner.json and, from it and the plan of the paper's models,
+docs/guides/plan.md.
 """
 
 from __future__ import annotations
@@ -15,12 +16,11 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
-PAGE = HERE.parent / "docs" / "plan.md"
-sys.path.insert(0, str(HERE.parent))
+from benchmarks.study import GUIDES, ROOT, Study, quiet
 
 FAMILIES = (
     "llava",
@@ -107,16 +107,16 @@ def measured(checkpoint: Path, manifest: Path, store: Path) -> dict[str, int]:
     dataset = open_dataset(manifest, None)
     # Libraries and their buffers are no part of the model: a tiny one of its family is read first.
     tiny = resolve(str(checkpoint.with_name(f"{checkpoint.name}-tiny")))
-    measure(tiny, dataset, settings, Loader(tiny, settings), lambda *_: None)
+    measure(tiny, dataset, settings, Loader(tiny, settings), quiet)
     spec = resolve(str(checkpoint))
     before = resident("VmRSS")
     loader = Loader(spec, settings)
     loaded = loader.load()
     # Weights are mapped files: a picture must pass before they are all in memory.
-    measure(spec, replace(dataset, images=dataset.images[-1:]), settings, loader, lambda *_: None)
+    measure(spec, replace(dataset, images=dataset.images[-1:]), settings, loader, quiet)
     ready = resident("VmRSS")
     Path("/proc/self/clear_refs").write_text("5", "ascii")
-    found = measure(spec, dataset, settings, loader, lambda *_: None)
+    found = measure(spec, dataset, settings, loader, quiet)
     peak = resident("VmHWM")
     turns = [inputs(loaded, [open_image(image)], dataset.prompt) for image in dataset.images]
     mark = loaded.anatomy.image_token_id
@@ -147,8 +147,8 @@ def row(family: str, work: Path) -> dict[str, Any]:
     plan = planned(checkpoint, manifest)
     # Large blocks go back to the system when they are freed, so that the resident set is what lives.
     child = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
-    command = [sys.executable, __file__, "--work", str(work), "--child", family]
-    done = subprocess.run(command, env=child, capture_output=True, text=True, check=True)
+    command = [sys.executable, "-m", "benchmarks.planner", "--work", str(work), "--child", family]
+    done = subprocess.run(command, env=child, cwd=ROOT, capture_output=True, text=True, check=True)
     run = json.loads(done.stdout.splitlines()[-1])
     plan["memory"], run["memory"] = (side["weights"] + side["working"] for side in (plan, run))
     error = {key: round(plan[key] / run[key] - 1, 4) for key in plan}
@@ -190,7 +190,7 @@ of {batch}; error of the plan as a share of the run. No number in the plan is fi
 live tensors of the families marked * were looked at; the others were only measured. The working memory is what the
 resident set grows by beside the weights. Nothing was measured on a GPU or in half precision. Made by
 
-    python benchmarks/planner.py --work DIR
+    python -m benchmarks.planner --work DIR
 
 | family | image tokens | prompt tokens | bytes stored | weights | working memory | memory in all |
 |---|---|---|---|---|---|---|
@@ -209,15 +209,16 @@ None of the data sets was at hand for this one, nor a tokenizer. The command, an
 """
 
 
-def page(rows: list[dict[str, Any]]) -> str:
+def page(given: Mapping[str, Any]) -> str:
     """docs/guides/plan.md."""
+    rows = given["rows"]
     from medprobe.diagnostics.planning.gpus import DEFAULT, GPUS
     from medprobe.fixtures.models.registry import registry
 
     models = [part for alias, entry in registry().items() if entry.paper for part in ("--model", alias)]
     bare = {name: value for name, value in os.environ.items() if not name.startswith(("MEDPROBE_", "PYTEST_"))}
     command = [sys.executable, "-m", "pytest", "--plan", "h100", *models]
-    done = subprocess.run(command, cwd=HERE.parent, env=bare, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, cwd=ROOT, env=bare, capture_output=True, text=True, check=True)
     options = [" ".join(models[i : i + 6]) for i in range(0, len(models), 6)]
     lines = [
         f"| {found['family']}{' *' if found['developed_on'] else ''} | "
@@ -240,20 +241,15 @@ def page(rows: list[dict[str, Any]]) -> str:
     )
 
 
+STUDY = Study("planner", page, GUIDES / "plan.md")
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--work", type=Path)
-    parser.add_argument(
-        "--page", action="store_true", help="write docs/guides/plan.md from benchmarks/results/planner.json"
-    )
+    parser = STUDY.parser(__doc__, "--work")
     parser.add_argument("--family", action="append", choices=FAMILIES)
     parser.add_argument("--child", help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.page:
-        PAGE.write_text(page(json.loads((HERE / "planner.json").read_text("utf-8"))["rows"]), "utf-8")
-        return
-    if given.work is None:
-        parser.error("--work DIR or --page")
+    given.work = given.work.resolve()
     if given.child:
         import shutil
 
@@ -269,7 +265,7 @@ def main() -> None:
         import transformers
 
         about = {
-            "command": "python benchmarks/planner.py --work DIR",
+            "command": "python -m benchmarks.planner --work DIR",
             "python": platform.python_version(),
             "torch": torch.__version__,
             "transformers": transformers.__version__,
@@ -278,8 +274,7 @@ def main() -> None:
             "batch": BATCH,
             "sizes": SIZES,
         }
-        (HERE / "planner.json").write_text(json.dumps({"about": about, "rows": rows}, indent=1) + "\n", "utf-8")
-        PAGE.write_text(page(rows), "utf-8")
+        STUDY.publish({"about": about, "rows": rows})
 
 
 if __name__ == "__main__":

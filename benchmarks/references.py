@@ -1,37 +1,33 @@
 """The default reference beside a small network trained from scratch, on drawn and on real images, on the same folds.
 
-    python benchmarks/references.py --data-root DATA --work DIR
+    python -m benchmarks.references --data-root DATA --work DIR
 
-Resumes at the fold that is missing in DIR. Writes benchmarks/results/references.json and the table of docs/guides/references.md.
+Resumes at the fold that is missing in DIR. Writes benchmarks/results/references.json and the table of
+docs/guides/references.md.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
+from benchmarks.study import GUIDES, Study, filled, quiet
 
 DATASETS = ("phantom", "busi")
 NETWORK, EPOCHS, SIDE = "test_resnet", 15, 64
 """A residual network of 0.4 million parameters at the size of the default reference's pictures: minutes on one core."""
 N_IMAGES, SEED, N_FOLDS = 400, 0, 5
-PAGE = HERE.parent / "docs" / "references.md"
-MARK = "<!-- the table is written by benchmarks/references.py -->\n"
 
 
 def main() -> None:
     import numpy as np
 
     from medprobe.diagnostics import store
-    from medprobe.diagnostics.judgement import scores
     from medprobe.diagnostics.judgement.resamples import Resamples, interval
+    from medprobe.diagnostics.judgement.scores import signal_of
     from medprobe.diagnostics.probes import folds
     from medprobe.diagnostics.references import networks, training
     from medprobe.diagnostics.references.reading import Rows, read_reference
@@ -39,10 +35,7 @@ def main() -> None:
     from medprobe.fixtures.datasets import catalog
     from medprobe.fixtures.datasets.dataset import open_dataset
 
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data-root", type=Path, required=True)
-    parser.add_argument("--work", type=Path, required=True)
-    given = parser.parse_args()
+    given = STUDY.parser(__doc__, "--data-root", "--work").parse_args()
     recipe = training.Recipe(epochs=EPOCHS, side=SIDE)
     runs = []
     for name in DATASETS:
@@ -62,11 +55,11 @@ def main() -> None:
             return store.remembered(given.work, store.key(study=part, recipe=asdict(recipe), **key), timed)
 
         def by_default(rows: Rows = rows) -> dict[str, Any]:
-            reading, _ = read_reference(rows, Settings(store=given.work), _silent)
+            reading, _ = read_reference(rows, Settings(store=given.work), quiet)
             return {"log_probabilities": reading.log_probabilities}
 
         default = kept("default", by_default)
-        seconds = []
+        seconds: list[float] = []
 
         def remember(part: int, compute: Any, kept: Any = kept, seconds: list[float] = seconds) -> dict[str, Any]:
             found = kept(f"{NETWORK}, fold {part}", compute)
@@ -76,24 +69,19 @@ def main() -> None:
         def pixels(sight: networks.Sight, images: Any = dataset.images) -> Any:
             return np.stack(list(networks.pixels(images, sight)))
 
-        trained = training.read_from_scratch(NETWORK, pixels, labels, fold, SEED, recipe, remember, _silent)
+        trained = training.read_from_scratch(NETWORK, pixels, labels, fold, SEED, recipe, remember, quiet)
         for reference, predictions, took in (
             ("kmeans-filters", default["log_probabilities"].argmax(axis=1), float(default["seconds"][0])),
             (f"{NETWORK}, from scratch", trained.predictions, sum(seconds)),
         ):
-            signal = scores.signal(
-                scores.balanced_accuracy(labels, predictions, len(dataset.answers)), len(dataset.answers)
-            )
+            signal = signal_of(labels, predictions, len(dataset.answers))
             low, high = interval(resamples.signal(predictions))
             run = {"dataset": name, "n_images": len(labels), "n_groups": len(np.unique(groups)), "reference": reference}
             runs.append(
                 {**run, "signal": round(signal, 3), "ci": [round(low, 3), round(high, 3)], "seconds": round(took, 1)}
             )
             print(json.dumps(runs[-1]), flush=True)
-    study = {"recipe": asdict(recipe), "seed": SEED, "n_folds": N_FOLDS, "runs": runs}
-    (HERE / "references.json").write_text(json.dumps(study, indent=1) + "\n")
-    before, _, after = PAGE.read_text("utf-8").partition(MARK)
-    PAGE.write_text(before + MARK + _table(runs) + after[after.index("\n\n") + 1 :], "utf-8")
+    STUDY.publish({"recipe": asdict(recipe), "seed": SEED, "n_folds": N_FOLDS, "runs": runs})
 
 
 def _table(runs: list[dict[str, Any]]) -> str:
@@ -105,11 +93,15 @@ def _table(runs: list[dict[str, Any]]) -> str:
             f"| {run['dataset']} | {run['n_images']} | {run['n_groups']} | {run['reference']} | "
             f"{100 * run['signal']:.1f} | {low:.1f} to {high:.1f} | {run['seconds']:.0f} |"
         )
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
 
 
-def _silent(*_: object) -> None:
-    """No line of progress."""
+def page(found: Mapping[str, Any]) -> str:
+    """docs/guides/references.md with its table put anew."""
+    return filled(GUIDES / "references.md", **{"benchmarks.references": _table(found["runs"])})
+
+
+STUDY = Study("references", page, GUIDES / "references.md")
 
 
 if __name__ == "__main__":

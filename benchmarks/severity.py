@@ -1,28 +1,25 @@
 """How much of the signal each planted fault removes, read by stronger readers than a diagnosis has, on fresh images.
 
-    python benchmarks/severity.py [--base phantom] [--images 600] [--only connector.noise@0.5 ...]
+    python -m benchmarks.severity [--base phantom] [--images 600] [--only connector.noise@0.5 ...]
 
-Writes benchmarks/results/severity.json after every fault and docs/studies/severity.md at the end; what the file holds is not measured
-again.
+Writes benchmarks/results/severity.json and docs/studies/severity.md after every fault; what the file holds is not
+measured again. Another base or number of images needs a file of its own, `--out FILE`.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
+from benchmarks.study import Study
 
 SEED = 2_000_003
 """Of the images: neither of training (TRAINING_SEED and a little more) nor of a diagnosis (a little more than 0)."""
@@ -38,7 +35,7 @@ PAGE = """\
 Measured on `{base}` with {n_images} phantom images, each of a patient of its own, that are neither trained on nor
 diagnosed, by
 
-    python benchmarks/severity.py
+    python -m benchmarks.severity
 
 which goes on where it stopped; {measured} of {n_faults} faults are measured.
 
@@ -137,7 +134,7 @@ def signals(correct: Floats, labels: Ints, draws: Sequence[Ints]) -> Floats:
     return (recalls.mean(1) - chance) / (1 - chance)
 
 
-class Study:
+class Measured:
     """One base checkpoint on one set of fresh images, the first half to teach readers, the second to test them."""
 
     def __init__(self, base: str, n_images: int) -> None:
@@ -204,7 +201,7 @@ def faults() -> list[str]:
     ]
 
 
-def table(facts: dict[str, Any]) -> str:
+def page(facts: dict[str, Any]) -> str:
     """The page of the rows."""
     order = {fault: i for i, fault in enumerate(faults()) if "@" not in fault}
 
@@ -222,28 +219,30 @@ def table(facts: dict[str, Any]) -> str:
     return PAGE.format(**facts, answered=answered, measured=len(lines), n_faults=len(faults()), lines="\n".join(lines))
 
 
+STUDY = Study("severity", page)
+
+
 def main() -> None:
     from medprobe.fixtures.phantoms.faults import FaultError, find
 
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = STUDY.parser(__doc__, "--out")
     parser.add_argument("--base", default="phantom", help="a model trained on phantom images (default: %(default)s)")
     parser.add_argument("--images", type=int, default=600)
     parser.add_argument("--only", action="append", help="a fault; repeatable; default: all, at four knobs")
-    parser.add_argument("--out", type=Path, default=HERE / "severity.json")
-    parser.add_argument("--page", type=Path, default=HERE.parent / "docs" / "severity.md")
     given = parser.parse_args()
+    kept = given.out or STUDY.results
     facts: dict[str, Any] = {"base": given.base, "n_images": given.images, "rows": []}
-    if given.out.exists():
-        known = json.loads(given.out.read_text())
+    if kept.exists():
+        known = json.loads(kept.read_text("utf-8"))
         if {**known, "rows": []} != facts:
-            parser.error(f"{given.out} holds another base or number of images; name another file with --out")
+            parser.error(f"{kept} holds another base or number of images; name another file with --out")
         facts = known
     done = {row["fault"] for row in facts["rows"]}
-    study: Study | None = None
+    study: Measured | None = None
     for fault in (str(find(fault)[1]) for fault in given.only or faults()):
         if fault in done:
             continue
-        study = study or Study(given.base, given.images)
+        study = study or Measured(given.base, given.images)
         started = time.perf_counter()
         try:
             facts["rows"].append(study.measure(fault))
@@ -251,8 +250,7 @@ def main() -> None:
             print(f"{fault}: not planted, {error}", file=sys.stderr)
             continue
         print(json.dumps(facts["rows"][-1]), f"{time.perf_counter() - started:.1f} s", flush=True)
-        given.out.write_text(json.dumps(facts, indent=1) + "\n")
-    given.page.write_text(table(facts))
+        STUDY.publish(facts, given.out)
 
 
 if __name__ == "__main__":

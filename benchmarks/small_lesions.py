@@ -1,22 +1,19 @@
 """Lesions of 1 to 3 percent of the picture: what each readout finds of them, and what it makes of the vision link.
 
-    python benchmarks/small_lesions.py --work DIR
+    python -m benchmarks.small_lesions --work DIR
 
 A small model whose tower was trained under an attention head, as SigLIP's are, is trained on such lesions (once, kept
-in DIR) and diagnosed on image seeds not used while the probe was built. Writes benchmarks/results/small_lesions.json and
-docs/studies/small-lesions.md.
+in DIR) and diagnosed on image seeds not used while the probe was built. Rows are kept in DIR. Writes
+benchmarks/results/small_lesions.json and docs/studies/small-lesions.md.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
+from benchmarks.study import Rows, Study, images, quiet
 
 RADIUS = (3.66, 6.2)
 """Pixels of a 64 x 64 picture: discs of 1.03 to 2.95 percent of the area."""
@@ -45,12 +42,9 @@ def row(spec: Any, seed: int, work: Path) -> dict[str, Any]:
     from medprobe.diagnostics.references.reading import kmeans_regions
     from medprobe.diagnostics.settings import Settings
     from medprobe.fixtures.datasets.dataset import open_dataset
-    from medprobe.fixtures.phantoms.images import draw_dataset
 
-    folder = work / f"small-lesions-{seed}"
-    if not (folder / "manifest.toml").exists():
-        draw_dataset(folder, N_PATIENTS, 4, seed, radius=RADIUS)
-    found = gather(spec, open_dataset(folder / "manifest.toml", None), Settings(work / "store"), lambda *_: None)
+    manifest = images(work / f"small-lesions-{seed}", N_PATIENTS, 4, seed, radius=RADIUS)
+    found = gather(spec, open_dataset(manifest, None), Settings(work / "store"), quiet)
     exits = own_loci(name for name in found.readings if name != REFERENCE_LOCUS)["vision"]
     p = null.of_reference(found).p
     thresholds = found.settings.thresholds.resolve(spec.name, "phantom")
@@ -96,7 +90,7 @@ used while the probe was built. Each row is the tower's exit as the readouts nam
 of the vision link; *as diagnosed* also lets later loci speak. *Filters* stand in for a tower that mixes nothing over
 the picture: the K-means filters of the default reference, in place of the tower. Signal in points. Made by
 
-    python benchmarks/small_lesions.py --work DIR
+    python -m benchmarks.small_lesions --work DIR
 
 | images | reference | features | readouts | signal | loss | vision link |
 |---|---|---|---|---|---|---|
@@ -106,7 +100,8 @@ The answers reach {answers} points.
 """
 
 
-def page(rows: list[dict[str, Any]]) -> str:
+def page(found: Mapping[str, Any]) -> str:
+    rows = found["rows"]
     lines = [
         f"| seed {row['seed']} | {100 * row['reference']:.1f} | {features} | {name} | {100 * cell['signal']:.1f} | "
         f"{100 * cell['loss']:.1f} | {cell['verdict']} |"
@@ -118,20 +113,18 @@ def page(rows: list[dict[str, Any]]) -> str:
     return PAGE.format(n_images=4 * N_PATIENTS, lines="\n".join(lines), answers=answers)
 
 
+STUDY = Study("small_lesions", page)
+
+
 def main() -> None:
     from medprobe.fixtures.models.registry import resolve
 
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--work", type=Path, required=True)
-    work: Path = parser.parse_args().work
-    work.mkdir(parents=True, exist_ok=True)
+    work: Path = STUDY.parser(__doc__, "--work").parse_args().work
+    rows = Rows(work, "small_lesions", ("seed",))
     spec = resolve(str(trained(work / "small-lesion-llava")))
-    rows = []
-    for seed in SEEDS:
-        rows.append(row(spec, seed, work))
-        print(json.dumps(rows[-1]), flush=True)
-    (HERE / "small_lesions.json").write_text(json.dumps(rows, indent=1) + "\n")
-    (HERE.parent / "docs" / "small_lesions.md").write_text(page(rows))
+    cells = [{"seed": seed} for seed in SEEDS]
+    rows.fill(cells, lambda cell: row(spec, cell["seed"], work))
+    STUDY.publish({"rows": rows.of(cells)})
 
 
 if __name__ == "__main__":

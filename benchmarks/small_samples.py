@@ -1,27 +1,22 @@
 """The ridge probe on few images beside scikit-learn's RidgeClassifier, and what it believes of itself.
 
-    python -m benchmarks.small_samples run --part 1 --of 8 --out part1.json     # and 2 to 8: minutes on one core
-    python -m benchmarks.small_samples page part?.json
+    python -m benchmarks.small_samples --work DIR [--shard 1/8]
 
-Writes benchmarks/results/small_samples.json and docs/studies/small-samples.md.
+Cells are drawn in an order of chance and kept in DIR, so that a part of them says something already. Writes
+benchmarks/results/small_samples.json and docs/studies/small-samples.md.
 """
 
 from __future__ import annotations
 
-import argparse
 import itertools
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-HERE = Path(__file__).resolve().parent
-ROWS = HERE / "small_samples.json"
-PAGE = HERE.parent / "docs" / "small-samples.md"
+from benchmarks.study import Rows, Study, chosen
 
 N_IMAGES = (60, 120, 200, 400, 800)
 WIDTHS = (16, 64, 256, 1024)
@@ -123,6 +118,7 @@ def run(cell: Cell, runs: int | None = None, first: int = 0) -> dict[str, Any]:
     """Balanced accuracies held out, of the probe and of scikit-learn's, and the probe's inner one, with errors."""
     from medprobe.diagnostics.judgement.scores import balanced_accuracy
     from medprobe.diagnostics.probes import folds, ridge
+    from medprobe.diagnostics.probes.reading import standardise
 
     found = []
     for seed in range(first, first + (runs or n_runs(cell))):
@@ -134,7 +130,7 @@ def run(cell: Cell, runs: int | None = None, first: int = 0) -> dict[str, Any]:
         other = np.empty_like(labels)
         for f in range(int(fold.max()) + 1):
             inside = fold != f
-            a, b = reading.standardise(x[inside], x[~inside])
+            a, b = standardise(x[inside], x[~inside])
             other[~inside] = inner_cross_validated(a, labels[inside], groups[inside], b, k, seed)
         found.append(
             [
@@ -164,10 +160,9 @@ def page(found: Mapping[str, Any]) -> str:
     lines = [
         "# The probe on few images",
         "",
-        "    python -m benchmarks.small_samples run --part 1 --of 8 --out part1.json     # and 2 to 8",
-        "    python -m benchmarks.small_samples page part?.json",
+        "    python -m benchmarks.small_samples --work DIR",
         "",
-        "All data are in [benchmarks/results/small_samples.json](../benchmarks/small_samples.json).",
+        "All data are in [benchmarks/results/small_samples.json](../../benchmarks/results/small_samples.json).",
         "",
         "**What is drawn.** Gaussian classes whose columns share directions, two images a patient, whose "
         "noise agrees in "
@@ -223,26 +218,17 @@ def _with_error(told: Sequence[float]) -> str:
     return f"{told[0]:+.1f} ({told[1]:.1f})"
 
 
+STUDY = Study("small_samples", page)
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("study", choices=("run", "page"))
-    parser.add_argument("parts", nargs="*", type=Path)
-    parser.add_argument("--part", type=int, default=1)
-    parser.add_argument("--of", type=int, default=1)
-    parser.add_argument("--out", type=Path)
-    given = parser.parse_args()
-    if given.study == "run":
-        every = list(cells())
-        shuffled = [every[i] for i in np.random.default_rng(0).permutation(len(every))]
-        rows = [run(cell) for cell in shuffled[given.part - 1 :: given.of]]
-        given.out.write_text(json.dumps({"cells": rows}))
-        return
-    if given.parts:
-        rows = [row for path in given.parts for row in json.loads(path.read_text("utf-8"))["cells"]]
-        order = {tuple(asdict(cell).values()): i for i, cell in enumerate(cells())}
-        rows.sort(key=lambda row: order[tuple(row[key] for key in asdict(next(cells())))])
-        ROWS.write_text('{"cells": [\n' + ",\n".join(json.dumps(row) for row in rows) + "\n]}\n", "utf-8")
-    PAGE.write_text(page(json.loads(ROWS.read_text("utf-8"))), "utf-8")
+    given = STUDY.parser(__doc__, "--work", "--shard", "--limit").parse_args()
+    every = list(cells())
+    shuffled = [every[i] for i in np.random.default_rng(0).permutation(len(every))]
+    rows = Rows(given.work, "small_samples", Cell.__dataclass_fields__, given.shard[0])
+    rows.fill(chosen(shuffled, given.shard, given.limit), run)
+    missing = set(rows.missing(every))
+    STUDY.publish({"cells": rows.of(cell for cell in every if cell not in missing)})
 
 
 if __name__ == "__main__":

@@ -1,29 +1,25 @@
 """What each remedy gives back of what each planted fault takes.
 
-    python benchmarks/treatments.py --bases DIR --work DIR [--base NAME ...]
+    python -m benchmarks.treatments --bases DIR --work DIR [--base NAME ...]
 
 `--bases` holds checkpoints FAMILY-SEED, each trained by `python -m medprobe.fixtures.phantoms.train --out
-DIR/FAMILY-SEED --family FAMILY --seed SEED`. Cells found in WORK/treatments.jsonl are not run again. Writes
-benchmarks/results/treatments.json and docs/studies/treatments.md.
+DIR/FAMILY-SEED --family FAMILY --seed SEED`. Rows are kept in --work. Writes benchmarks/results/treatments.json and
+docs/studies/treatments.md once all bases are done.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
-
-from benchmarks.detection import DESTROYS, SHIFTS, images  # noqa: E402
+from benchmarks.detection import DESTROYS, SHIFTS, image_set
+from benchmarks.study import Rows, Study, model, quiet
 
 BASES = ("phantom", "llava-2", "gemma3-2", "internvl-1", "qwen2_5_vl-1")
 IMAGE_SEED = 8101
@@ -53,12 +49,12 @@ PAGE = """\
 
 Faults planted in {n_bases} small models ({bases}), {n_images} phantom images a model that nothing was built on, by
 
-    python benchmarks/treatments.py --bases DIR --work DIR
+    python -m benchmarks.treatments --bases DIR --work DIR
 
 *Lost* is the reference's signal less that of the answer as said, in points, averaged over the models; the columns say
 how many of these points each remedy gives back, averaged too, and behind the stroke in how many models it *helps*: its
 signal and what it adds are above 0 with all remedies counted. `-` where it was not tried. What the names mean, and what
-each costs: [treatments.md](treatments.md).
+each costs: [treatments.md](../guides/treatments.md).
 
 | fault | kind | lost | {heads} |
 |---|---|---|{rules}|
@@ -71,25 +67,23 @@ to another, yet the level that the words share still varies with the image, and 
 """
 
 
-def run(base: str, kind: str, fault: str | None, bases: Path, work: Path) -> dict[str, Any]:
+def run(cell: Mapping[str, Any], bases: Path, work: Path) -> dict[str, Any]:
     """One cell; a mechanism that this model has no place for is a row of its own kind."""
     from medprobe.diagnostics.evidence import gather
     from medprobe.diagnostics.settings import Settings
     from medprobe.diagnostics.treatments.try_remedies import treat
     from medprobe.fixtures.datasets.dataset import open_dataset
-    from medprobe.fixtures.models.registry import ModelSpec, resolve
     from medprobe.fixtures.phantoms.faults import FaultError
 
-    cell = {"base": base, "kind": kind, "fault": fault}
-    source = resolve("phantom").source if base == "phantom" else str(bases / base)
-    spec = ModelSpec(source, name=base, source=source, fault=fault)
+    spec = model(cell["base"], bases, cell["fault"])
     started = time.perf_counter()
     try:
-        evidence = gather(spec, open_dataset(images(work, IMAGE_SEED), None), Settings(store=work / "store"), quiet)
+        evidence = gather(spec, open_dataset(image_set(work, IMAGE_SEED), None), Settings(store=work / "store"), quiet)
         treated = treat(evidence)
     except FaultError as error:
-        return cell | {"cannot": str(error)}
-    return cell | {
+        return {**cell, "cannot": str(error)}
+    return {
+        **cell,
         "n_images": treated.n_images,
         "said": round(treated.said, 3),
         "lost": round(treated.lost, 3),
@@ -102,10 +96,6 @@ def run(base: str, kind: str, fault: str | None, bases: Path, work: Path) -> dic
     }
 
 
-def quiet(*_: object) -> None:
-    """Progress is not shown."""
-
-
 def counted_as_destroyed(row: dict[str, Any]) -> list[str]:
     """The remedies of a row that had nothing left to give back."""
     if row["kind"] != "destroys":
@@ -113,8 +103,8 @@ def counted_as_destroyed(row: dict[str, Any]) -> list[str]:
     return [name for name in row["trials"] if name not in AFTER[row["fault"].partition(".")[0]]]
 
 
-def page(rows: Sequence[dict[str, Any]]) -> str:
-    tried = [row for row in rows if "cannot" not in row]
+def page(given: Mapping[str, Any]) -> str:
+    tried = [row for row in given["rows"] if "cannot" not in row]
     lines = []
     for kind, fault in FAULTS:
         cells = [row for row in tried if row["fault"] == fault and row["kind"] == kind]
@@ -145,25 +135,22 @@ def page(rows: Sequence[dict[str, Any]]) -> str:
     )
 
 
+STUDY = Study("treatments", page)
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bases", type=Path, required=True)
-    parser.add_argument("--work", type=Path, required=True)
+    parser = STUDY.parser(__doc__, "--bases", "--work")
     parser.add_argument("--base", action="append", help=f"default: {', '.join(BASES)}")
-    arguments = parser.parse_args()
-    arguments.work.mkdir(parents=True, exist_ok=True)
-    path = arguments.work / "treatments.jsonl"
-    rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-    done = {(row["base"], row["fault"]) for row in rows}
-    for base in arguments.base or BASES:
-        for kind, fault in FAULTS:
-            if (base, fault) not in done:
-                rows.append(run(base, kind, fault, arguments.bases, arguments.work))
-                with path.open("a") as file:
-                    file.write(json.dumps(rows[-1]) + "\n")
-                print(rows[-1]["base"], rows[-1]["fault"], rows[-1].get("seconds"), flush=True)
-    (HERE / "treatments.json").write_text(json.dumps({"image_seed": IMAGE_SEED, "rows": rows}, indent=1) + "\n")
-    (HERE.parent / "docs" / "treatments-matrix.md").write_text(page(rows))
+    given = parser.parse_args()
+
+    def cells(bases: Iterable[str]) -> list[dict[str, Any]]:
+        return [{"base": base, "kind": kind, "fault": fault} for base in bases for kind, fault in FAULTS]
+
+    rows = Rows(given.work, "treatments", ("base", "kind", "fault"))
+    rows.fill(cells(given.base or BASES), partial(run, bases=given.bases, work=given.work))
+    made = rows.of(cells(BASES))
+    if made is not None:
+        STUDY.publish({"image_seed": IMAGE_SEED, "rows": made})
 
 
 if __name__ == "__main__":

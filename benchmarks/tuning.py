@@ -1,7 +1,7 @@
 """Small models trained on drawn images, tuned on one half of the patients of Chest-Xray, diagnosed on the other half
 before and after, and the module that made the gain.
 
-    python benchmarks/tuning.py --bases DIR --data-root DATA --work DIR
+    python -m benchmarks.tuning --bases DIR --data-root DATA --work DIR
 
 Resumes at the run that is missing in DIR, or at its last step. `--only N` makes the N-th run alone, counted from 0.
 Writes benchmarks/results/tuning.json and the table of docs/guides/tuning.md.
@@ -9,14 +9,13 @@ Writes benchmarks/results/tuning.json and the table of docs/guides/tuning.md.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
+from benchmarks.study import GUIDES, Rows, Study, filled, quiet
 
 BASES = ("llava-2", "gemma3-1")
 """Folders of FAMILY-SEED, as `python -m medprobe.fixtures.phantoms.train --family FAMILY --seed SEED` trains them."""
@@ -30,31 +29,6 @@ EPOCHS, BATCH, RATE = 12.0, 32, 2e-3
 """Chosen once, on the loss of the images tuned on; models of two million weights need larger steps than published
 ones."""
 PLACES = ("reference", "vision", "connector", "llm", "answer")
-PAGE = HERE.parent / "docs" / "tuning.md"
-MARK = "<!-- the table is written by benchmarks/tuning.py -->\n"
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--bases", type=Path, required=True)
-    parser.add_argument("--data-root", type=Path, required=True)
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--only", type=int)
-    given = parser.parse_args()
-    runs = []
-    for base, parts in RUNS if given.only is None else RUNS[given.only : given.only + 1]:
-        path = given.work / f"{base}-{parts}.json"
-        if not path.exists():
-            folder = given.bases / base if base in BASES else given.work / base
-            run = studied(folder, parts, "chest-xray", given.data_root, given.work, N_DIAGNOSED)
-            path.write_text(json.dumps(run), "utf-8")
-        runs.append(json.loads(path.read_text("utf-8")))
-        print(json.dumps(runs[-1]), flush=True)
-    if given.only is not None:
-        return
-    (HERE / "tuning.json").write_text(json.dumps({"seed": SEED, "runs": runs}, indent=1) + "\n")
-    before, _, after = PAGE.read_text("utf-8").partition(MARK)
-    PAGE.write_text(before + MARK + table(runs) + after[after.index("\n\n") + 1 :], "utf-8")
 
 
 def studied(
@@ -79,7 +53,7 @@ def studied(
         settings = Settings(
             store=work / "store", data_root=data_root, max_images=n_images, adapter=adapter, against=against
         )
-        diagnosis, predicted = diagnose(spec, dataset, lambda: tuned.held_out, settings, lambda *_: None)
+        diagnosis, predicted = diagnose(spec, dataset, lambda: tuned.held_out, settings, quiet)
         if diagnosis.error is not None or predicted is None:
             raise RuntimeError(diagnosis.error)
         found[when], predictions[when] = diagnosis, predicted
@@ -108,7 +82,7 @@ def own_head(spec: Any, out: Path, held_out: Path, data_root: Path | None, n_ima
     from medprobe.diagnostics.extraction.extractor import tower_exits
     from medprobe.diagnostics.extraction.inputs import prepared
     from medprobe.diagnostics.judgement.resamples import Resamples, interval
-    from medprobe.diagnostics.judgement.scores import balanced_accuracy, signal
+    from medprobe.diagnostics.judgement.scores import signal_of
     from medprobe.diagnostics.tuning.learners import head_for
     from medprobe.diagnostics.tuning.run import HEAD
     from medprobe.fixtures.datasets.dataset import open_dataset
@@ -127,7 +101,7 @@ def own_head(spec: Any, out: Path, held_out: Path, data_root: Path | None, n_ima
             said.append(head(tower_exits(loaded, prepared(loaded, pictures, dataset.prompt))).argmax(dim=1).numpy())
     labels, predicted = np.array(dataset.labels()), np.concatenate(said)
     low, high = interval(Resamples(labels, np.array(dataset.groups()), k, SEED).signal(predicted))
-    point = signal(balanced_accuracy(labels, predicted, k), k)
+    point = signal_of(labels, predicted, k)
     return {"signal": round(point, 4), "ci": [round(low, 4), round(high, 4)]}
 
 
@@ -136,7 +110,7 @@ def gains(before: Any, after: Any) -> dict[str, Any]:
     import numpy as np
 
     from medprobe.diagnostics.judgement.resamples import Resamples, interval
-    from medprobe.diagnostics.judgement.scores import balanced_accuracy, signal
+    from medprobe.diagnostics.judgement.scores import signal_of
 
     assert before.images == after.images
     labels, k = np.asarray(before.labels), len(before.classes)
@@ -144,7 +118,7 @@ def gains(before: Any, after: Any) -> dict[str, Any]:
     found = {}
     for place in PLACES:
         one, other = (np.asarray(run.places[place]) for run in (before, after))
-        change = signal(balanced_accuracy(labels, other, k), k) - signal(balanced_accuracy(labels, one, k), k)
+        change = signal_of(labels, other, k) - signal_of(labels, one, k)
         low, high = interval(resamples.signal(other) - resamples.signal(one))
         found[place] = {"change": round(change, 4), "ci": [round(low, 4), round(high, 4)]}
     return found
@@ -200,7 +174,12 @@ def table(runs: list[dict[str, Any]]) -> str:
         cells = [run["base"], run["parts"], *steps, likeliest, answer, _named(cause, run["loss_cause"])]
         shares = (" ".join(f"{100 * value:+.0f}" for value in cause[key].values()) for key in ("effects", "alone"))
         lines.append(f"| {' | '.join([*cells, *shares])} |")
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
+
+
+def page(found: Mapping[str, Any]) -> str:
+    """docs/guides/tuning.md with its table put anew."""
+    return filled(GUIDES / "tuning.md", **{"benchmarks.tuning": table(found["runs"])})
 
 
 def _named(cause: dict[str, Any], loss: dict[str, Any]) -> str:
@@ -211,6 +190,26 @@ def _named(cause: dict[str, Any], loss: dict[str, Any]) -> str:
 
 def _step(before: float, after: float) -> str:
     return f"{100 * before:.0f} to {100 * after:.0f}"
+
+
+STUDY = Study("tuning", page, GUIDES / "tuning.md")
+
+
+def main() -> None:
+    parser = STUDY.parser(__doc__, "--bases", "--data-root", "--work")
+    parser.add_argument("--only", type=int, help="make the N-th run alone, counted from 0")
+    given = parser.parse_args()
+    fields = ("base", "parts")
+    cells = [dict(zip(fields, run, strict=True)) for run in RUNS]
+
+    def run(cell: Mapping[str, Any]) -> dict[str, Any]:
+        folder = (given.bases if cell["base"] in BASES else given.work) / cell["base"]
+        return studied(folder, cell["parts"], "chest-xray", given.data_root, given.work, N_DIAGNOSED)
+
+    rows = Rows(given.work, "tuning", fields)
+    rows.fill(cells if given.only is None else [cells[given.only]], run)
+    if given.only is None:
+        STUDY.publish({"seed": SEED, "runs": rows.of(cells)})
 
 
 def _err(line: str) -> None:

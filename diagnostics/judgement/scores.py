@@ -36,6 +36,11 @@ def signal(accuracy: float, n_classes: int) -> float:
     return (accuracy - 1 / n_classes) / (1 - 1 / n_classes)
 
 
+def signal_of(labels: Labels, predictions: Labels, n_classes: int) -> float:
+    """The signal of predictions, both [n_images]. Raises ValueError when a class has no image."""
+    return signal(balanced_accuracy(labels, predictions, n_classes), n_classes)
+
+
 def feature_health_score(curve: Sequence[float], n_images: int) -> float:
     """Feature Health Score of a module from its layer accuracies P(1..n), arXiv 2604.08333:
 

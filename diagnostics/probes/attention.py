@@ -4,7 +4,7 @@ A lesion of 1 to 3 percent of the picture is diluted by a mean, and a probe on t
 anew in every region. Here a few learnt queries weigh the regions of each image before one linear reading, as the
 attentive probes of self-supervised learning do (Bardes et al. 2024, arXiv 2404.08471, and others), with one layer. On
 three sets of phantom images with such lesions, K-means filters read 67 to 72 points of signal by their mean, 44 to 59
-by regions side by side and 73 to 81 by attention (`python benchmarks/small_lesions.py`).
+by regions side by side and 73 to 81 by attention (`python -m benchmarks.small_lesions`).
 
 For every fold a second head is trained without the fold that follows, which it then predicts: the inner reading by
 which exits are chosen.

@@ -107,10 +107,14 @@ def source_of(words: list[str]) -> tuple[Path, list[str]]:
     return ROOT / words[0], words[1:]
 
 
+ADDING = {"add_argument", "parser"}
+"""Methods that add the options they are given; the latter is that of a study, `benchmarks/study.py`."""
+
+
 def options_of(source: Path) -> set[str]:
     """The options that a file adds to its parser; it is not run, since not every file has one."""
     calls = (node for node in ast.walk(ast.parse(source.read_text("utf-8"))) if isinstance(node, ast.Call))
-    added = (call for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr == "add_argument")
+    added = (call for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr in ADDING)
     return {arg.value for call in added for arg in call.args if isinstance(arg, ast.Constant)}
 
 

@@ -29,16 +29,15 @@ def test_a_few_rows_show_every_kind():
 
 
 def test_the_table_counts_what_could_be_named_and_what_was_named_wrongly():
-    text = page(
-        [
-            row("shifted", "connector.rotated", "connector", 0.3, probes="semantic_mapping_misalignment"),
-            row("shifted", "connector.rotated", "llm", 0.3, probes="connector_fidelity_loss"),
-            row("shifted", "llm.stretched", "none", -0.1),
-            row("shifted", "llm.stretched", "none", 0.2),
-            row("no fault", None, "none", -0.1),
-            row("shifted", "llm.stretched", None, 0.0, error="cannot be planted", difference_ci=None),
-        ]
-    )
+    rows = [
+        row("shifted", "connector.rotated", "connector", 0.3, probes="semantic_mapping_misalignment"),
+        row("shifted", "connector.rotated", "llm", 0.3, probes="connector_fidelity_loss"),
+        row("shifted", "llm.stretched", "none", -0.1),
+        row("shifted", "llm.stretched", "none", 0.2),
+        row("no fault", None, "none", -0.1),
+        row("shifted", "llm.stretched", None, 0.0, error="cannot be planted", difference_ci=None),
+    ]
+    text = page({"n_images": 120, "runs": rows})
     half, third = rate(1, 3), rate(1, 4)
     assert f"| shifted | 4 | 3 | {half} | {half} | {third} |" in text
     assert f"| no fault | 1 | 0 | nothing to name | nothing to name | {rate(0, 1)} |" in text
@@ -48,13 +47,8 @@ def test_the_table_counts_what_could_be_named_and_what_was_named_wrongly():
     assert "1 further faults cannot be planted" in text
 
 
-def test_rates_have_wilsons_interval():
-    """(p + z^2/2n +- z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n), Wilson 1927."""
-    hits, n, z = 17, 20, 1.959964
-    p = hits / n
-    half = z * (p * (1 - p) / n + z**2 / (4 * n**2)) ** 0.5
-    low, high = ((p + z**2 / (2 * n) + sign * half) / (1 + z**2 / n) for sign in (-1, 1))
-    assert rate(hits, n) == f"17 of 20, 0.85 ({low:.2f} to {high:.2f})"
+def test_a_rate_says_hits_and_interval():
+    assert rate(17, 20) == "17 of 20, 0.85 (0.64 to 0.95)"
     # 59 clean runs are needed to say "under 5 percent" one-sided; Wilson's two-sided bound needs 73.
     assert rate(0, 73).endswith("to 0.05)")
     assert rate(0, 0) == "nothing to name"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from benchmarks import coverage
@@ -43,5 +41,9 @@ def test_images_of_a_group_are_correlated_as_asked() -> None:
     assert not (after & ~right).any()
 
 
-def test_the_page_is_made_of_the_rows() -> None:
-    assert coverage.PAGE.read_text("utf-8") == coverage.page(json.loads(coverage.ROWS.read_text("utf-8")))
+def test_the_comparison_calls_few_regressions_and_says_of_which_design() -> None:
+    cells = list(coverage.losses())
+    assert len(set(cells)) == len(cells) == len(coverage.STUDY.found()["regression"])
+    found = coverage.regression(cells[1], 50)
+    assert {name: found[name] for name in ("n_groups", "lost_points")} == {"n_groups": 3, "lost_points": 2.0}
+    assert found["regressed"]["now"] <= 0.2

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
 from benchmarks import curves
 
-ROWS = json.loads(curves.ROWS.read_text("utf-8"))["rows"]
-
-
-def test_the_page_is_made_of_the_rows() -> None:
-    assert curves.PAGE.read_text("utf-8") == curves.page(ROWS)
+ROWS = curves.STUDY.found()["rows"]
 
 
 def test_every_model_was_read_on_every_data_set_in_both_conditions() -> None:

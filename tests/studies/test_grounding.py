@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import json
-
 from benchmarks import grounding
-from tests.places import RESULTS, STUDIES
 
-ROWS = json.loads((RESULTS / "grounding.json").read_text())["rows"]
+ROWS = grounding.STUDY.found()["rows"]
 
 
 def of(model: str, images: str) -> list[dict]:
     return [row for row in ROWS if (row["model"], row["images"], row["fault"]) == (model, images, None)]
-
-
-def test_the_page_is_made_of_the_rows() -> None:
-    assert (STUDIES / "grounding.md").read_text() == grounding.page(ROWS)
 
 
 def test_every_case_was_run_on_every_seed() -> None:

@@ -1,10 +1,9 @@
-"""Nothing of what was tried is read wrongly, and the page says what was found."""
+"""Nothing of what was tried is read wrongly."""
 
 from __future__ import annotations
 
-import json
-
 from benchmarks import inputs
+from tests.places import ROOT
 
 
 def test_every_input_is_read_rightly_or_refused() -> None:
@@ -12,9 +11,8 @@ def test_every_input_is_read_rightly_or_refused() -> None:
     assert not wrong
 
 
-def test_the_page_is_what_was_found() -> None:
-    found = json.loads(inputs.RESULTS.read_text("utf-8"))
-    assert inputs.PAGE.read_text("utf-8") == inputs.page(found)
+def test_every_kind_has_its_test() -> None:
+    found = inputs.STUDY.found()
     assert set(found["now"]) == set(inputs.TESTS)
     assert all(all(names.values()) for names in found["now"].values())
-    assert all((inputs.HERE.parent / "tests/datasets" / test).is_file() for test in inputs.TESTS.values())
+    assert all((ROOT / inputs.TESTS_OF_THEM / test).is_file() for test in inputs.TESTS.values())

@@ -1,8 +1,6 @@
-"""What the probe is compared with is scikit-learn's, and the page is made of the rows."""
+"""What the probe is compared with is scikit-learn's."""
 
 from __future__ import annotations
-
-import json
 
 import numpy as np
 import pytest
@@ -27,8 +25,3 @@ def test_the_probe_keeps_up_on_few_images_and_knows_how_well() -> None:
     found = small_samples.run(Cell(60, 16, "strong", 2, False), 8)
     assert found["difference"][0] > -3
     assert abs(found["inner_bias"][0]) < 5
-
-
-def test_the_page_is_made_of_the_rows() -> None:
-    rows = json.loads(small_samples.ROWS.read_text("utf-8"))
-    assert small_samples.PAGE.read_text("utf-8") == small_samples.page(rows)

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from benchmarks import treatments
-from tests.places import RESULTS, STUDIES
 
-ROWS = json.loads((RESULTS / "treatments.json").read_text())["rows"]
+ROWS = treatments.STUDY.found()["rows"]
 TRIED = [row for row in ROWS if "cannot" not in row]
-
-
-def test_the_page_is_made_of_the_rows() -> None:
-    assert (STUDIES / "treatments.md").read_text() == treatments.page(ROWS)
 
 
 def test_every_fault_was_tried_on_every_model() -> None:

@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medprobe.diagnostics.judgement.scores import auroc, balanced_accuracy, confusion, feature_health_score, signal
+from medprobe.diagnostics.judgement.scores import (
+    auroc,
+    balanced_accuracy,
+    confusion,
+    feature_health_score,
+    signal,
+    signal_of,
+)
 
 CURVE = st.lists(st.floats(0.05, 1.0), min_size=1, max_size=12)
 
@@ -123,3 +130,13 @@ def test_what_has_no_score_is_refused_in_words() -> None:
 
 def test_a_class_that_is_never_read_keeps_its_column() -> None:
     assert confusion(np.array([0, 0, 0]), np.array([0, 0, 1]), 3) == [[2, 1, 0], [0, 0, 0], [0, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("predictions", "found"),
+    [([0, 0, 0, 1], 1.0), ([0, 0, 0, 0], 0.0), ([1, 1, 1, 0], -1.0), ([0, 0, -1, 1], 2 / 3)],
+)
+def test_the_signal_of_predictions_by_hand(predictions: list[int], found: float) -> None:
+    """Recalls of 3 and 1 images; -1 names no class."""
+    labels = np.array([0, 0, 0, 1])
+    assert signal_of(labels, np.array(predictions), 2) == pytest.approx(found)
