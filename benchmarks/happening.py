@@ -283,7 +283,7 @@ def cost_rows(base: str, faults: Sequence[tuple[str, str]], places: Places) -> I
     dataset = places.dataset(base)
     pictures = [open_image(image) for image in dataset.images]
     for kind, fault in faults:
-        row = Cell(base, kind, fault or None)
+        row = {"base": base, "kind": kind, "fault": fault or None}
         own = kind == "input" or not fault
         loaded = replace(sound, model=sound.model if own else copy.deepcopy(sound.model))
         try:
