@@ -21,9 +21,9 @@ from pydantic import ValidationError
 
 from medprobe.diagnostics.outside_text import say
 from medprobe.diagnostics.records.report import Report
+from medprobe.fixtures.whole import write_text
 from medprobe.plugins.report.entries import Entry, cautions, lineage, merge
 from medprobe.plugins.report.outputs import matrix
-from medprobe.plugins.report.outputs.files import write_text
 from medprobe.plugins.report.outputs.rendering import TEMPLATES, environment
 from medprobe.plugins.report.outputs.table import csv_text, markdown_text, rows_of
 from medprobe.plugins.report.pictures import curve_grid

@@ -11,9 +11,9 @@ from medprobe.diagnostics.baselines.baseline import BaselineError
 from medprobe.diagnostics.extraction.model_on_demand import Loader
 from medprobe.diagnostics.outside_text import one_line
 from medprobe.diagnostics.records.report import Diagnosis, Predictions
+from medprobe.fixtures.whole import write_text
 from medprobe.plugins.call import Call, Pair
 from medprobe.plugins.options import CALL
-from medprobe.plugins.report.outputs.files import write_text
 from medprobe.plugins.run.progress import reported
 
 LOADER = pytest.StashKey[Loader]()

@@ -17,8 +17,8 @@ from typing import Any, TextIO
 import pytest
 
 from medprobe.diagnostics.outside_text import one_line
+from medprobe.fixtures.whole import write_text
 from medprobe.plugins.options import CALL
-from medprobe.plugins.report.outputs.files import write_text
 
 INTERVAL = 0.25
 """Seconds between two looks at the files, and between two lines of one process."""
@@ -50,7 +50,8 @@ def reported(folder: Path, name: str) -> Generator[Callable[[str, int, int], Non
         elif now - written < INTERVAL and done < total:
             return
         last, written = done, now
-        write_text(path, f"{name}: {what} {done}/{total}{_left(now - start, done - first, total - done)}")
+        left = _left(now - start, done - first, total - done)
+        write_text(path, f"{name}: {what} {done}/{total}{left}", lasting=False)
 
     try:
         yield report

@@ -23,10 +23,10 @@ from medprobe.diagnostics.records.chain import worst
 from medprobe.diagnostics.records.report import Diagnosis, Predictions, Report
 from medprobe.fixtures.datasets.dataset import ImageFile, open_dataset
 from medprobe.fixtures.datasets.manifest import DataError
+from medprobe.fixtures.whole import write_text
 from medprobe.plugins.call import Call
 from medprobe.plugins.options import CALL
 from medprobe.plugins.project import CONFIG
-from medprobe.plugins.report.outputs.files import write_text
 from medprobe.plugins.report.outputs.terminal import summary_lines, wrap
 from medprobe.plugins.report.sections.sentences import links
 from medprobe.plugins.run.diagnosing import SHARDED, handover_path

@@ -14,9 +14,9 @@ from filelock import FileLock, Timeout
 from medprobe.diagnostics.records.report import Diagnosis
 from medprobe.diagnostics.settings import Settings
 from medprobe.fixtures.models.registry import resolve
+from medprobe.fixtures.whole import write_text
 from medprobe.plugins.call import Call, DatasetSpec, Pair
 from medprobe.plugins.options import CALL, _run, pytest_configure_node
-from medprobe.plugins.report.outputs.files import write_text
 from medprobe.plugins.run.diagnosing import handover_path
 from medprobe.plugins.run.reporting import DAY, _alone, _clear, _collect, _standing, _sweep
 
