@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from medprobe.diagnostics.arrays import Ints
 from medprobe.diagnostics.judgement import by_class
 from medprobe.diagnostics.judgement.curves import along
 from medprobe.diagnostics.judgement.health import Scores, judge_least
@@ -38,7 +38,6 @@ from medprobe.diagnostics.records.chain import (
 )
 from medprobe.diagnostics.records.report import Diagnosis, Predictions, Report
 
-Ints = NDArray[np.int64]
 TOLERANCE = 1e-9
 """Between sums of one machine's arithmetic and another's."""
 

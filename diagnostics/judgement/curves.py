@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
+from medprobe.diagnostics.arrays import Ints
 from medprobe.diagnostics.judgement import scores
 from medprobe.diagnostics.judgement.resamples import Resamples, interval
 from medprobe.diagnostics.probes.loci import order
 from medprobe.diagnostics.probes.reading import Reading
 from medprobe.diagnostics.records.chain import Curves, Layer
-
-Ints = NDArray[np.int64]
 
 
 def along(names: Iterable[str], stage: str, readout: str) -> list[str]:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medprobe.diagnostics.judgement.resamples import ALPHA, POWER_Z, Floats, Ints, Resamples, interval
-from medprobe.diagnostics.judgement.scores import signal
+from medprobe.diagnostics.arrays import Floats, Ints
+from medprobe.diagnostics.judgement.resamples import ALPHA, POWER_Z, Resamples, interval
+from medprobe.diagnostics.judgement.scores import signal_of
 from medprobe.diagnostics.records.chain import (
     CHAIN,
     FAILURE_MODES,
@@ -74,9 +75,7 @@ def judge(
     the p-value `null_p`. `limits` are scores already judged: the worst of them and of the link's own verdict is the
     link's.
     """
-    from medprobe.diagnostics.judgement.scores import balanced_accuracy
-
-    point = {place: signal(balanced_accuracy(labels, predictions[place], n_classes), n_classes) for place in CHAIN}
+    point = {place: signal_of(labels, predictions[place], n_classes) for place in CHAIN}
     drawn = {place: resamples.signal(predictions[place], place) for place in CHAIN}
     readable = {place: float(np.quantile(drawn[place], ALPHA / 4)) > 0 for place in CHAIN}
     # A link fails at ALPHA / 4; the gate before it is no weaker, since a fault named on noise is the worst of errors.
