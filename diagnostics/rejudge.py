@@ -18,24 +18,11 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from medprobe.diagnostics.arrays import Ints
-from medprobe.diagnostics.judgement import by_class
-from medprobe.diagnostics.judgement.curves import along
-from medprobe.diagnostics.judgement.health import Scores, judge_least
-from medprobe.diagnostics.judgement.resamples import Resamples, interval
-from medprobe.diagnostics.judgement.scores import confusion
-from medprobe.diagnostics.judgement.verdicts import Judgement, judge
+from medprobe.diagnostics.judgement.curves import recorded_auroc
+from medprobe.diagnostics.judgement.record import Asked, Predicted, judged_record
+from medprobe.diagnostics.judgement.resamples import Resamples
 from medprobe.diagnostics.outside_text import say
-from medprobe.diagnostics.records.chain import (
-    CHAIN,
-    FAILURE_MODES,
-    STAGES,
-    Accuracy,
-    Chain,
-    Curves,
-    FailureModes,
-    Layer,
-)
+from medprobe.diagnostics.records.chain import CHAIN, FAILURE_MODES, STAGES
 from medprobe.diagnostics.records.report import Diagnosis, Predictions, Report
 
 TOLERANCE = 1e-9
@@ -53,70 +40,29 @@ def rejudge(diagnosis: Diagnosis, predictions: Predictions) -> Diagnosis:
     assert diagnosis.curves is not None
     assert diagnosis.controls is not None
     labels, groups = np.asarray(predictions.labels), np.asarray(predictions.groups)
-    places = {place: np.asarray(predictions.places[place]) for place in CHAIN}
-    loci = {name: np.asarray(values) for name, values in predictions.loci.items()}
-    k = len(predictions.classes)
-    resamples = Resamples(labels, groups, k, diagnosis.settings["seed"])
-    health = Scores(loci, labels, resamples)
-    limits = judge_least({limit.curve: limit.limit for limit in diagnosis.health_limits}, health)
-    thresholds = {stage: getattr(diagnosis.failure_modes, FAILURE_MODES[stage]).threshold for stage in STAGES}
-    judged = judge(labels, places, thresholds, resamples, k, diagnosis.controls.null.p, limits)
-    told = by_class.read(labels, groups, places, predictions.classes, diagnosis.settings["seed"])
-    return diagnosis.model_copy(
-        update={
-            "n_images": len(labels),
-            "n_groups": len(np.unique(groups)),
-            "verdict": judged.verdict,
-            "primary_failure_mode": judged.primary,
-            "tied": judged.tied,
-            "failure_modes": _failure_modes(diagnosis.failure_modes, judged),
-            "accuracy": Accuracy(
-                chance=float(np.bincount(labels).max() / len(labels)),
-                **{place: float(np.mean(places[place] == labels)) for place in CHAIN},
-            ),
-            "signal": Chain(**judged.signal),
-            "signal_ci": judged.signal_ci,
-            "minimum_loss": judged.minimum_loss,
-            "confusion": {place: confusion(labels, places[place], k) for place in CHAIN},
-            "sensitivity": told["sensitivity"],
-            "specificity": told["specificity"],
-            "curves": _curves(diagnosis.curves, loci, labels, resamples),
-            "health": health.record(float(np.mean(places["answer"] == labels))),
-            "health_limits": limits,
-        }
+    seed = diagnosis.settings["seed"]
+    read = Predicted(
+        labels=labels,
+        groups=groups,
+        classes=predictions.classes,
+        places={place: np.asarray(predictions.places[place]) for place in CHAIN},
+        loci={name: np.asarray(values) for name, values in predictions.loci.items()},
+        chosen={place: found.loci for place, found in diagnosis.exits.items()},
+        resamples=Resamples(labels, groups, len(predictions.classes), seed),
+        seed=seed,
     )
+    asked = Asked(
+        retention={stage: getattr(diagnosis.failure_modes, FAILURE_MODES[stage]).threshold for stage in STAGES},
+        least_health={limit.curve: limit.limit for limit in diagnosis.health_limits},
+        null_p=diagnosis.controls.null.p,
+    )
+    _, fields = judged_record(read, asked, recorded_auroc(diagnosis.curves).get)
+    return diagnosis.model_copy(update=fields)
 
 
 def differences(diagnosis: Diagnosis, predictions: Predictions) -> list[str]:
     """Where the record says something else than its predictions: `place: recorded, repeated`."""
     return list(_differing(diagnosis.model_dump(), rejudge(diagnosis, predictions).model_dump(), ""))
-
-
-def _failure_modes(recorded: FailureModes, judged: Judgement) -> FailureModes:
-    links = {}
-    for stage, link in judged.links.items():
-        known = getattr(recorded, FAILURE_MODES[stage])
-        fields = ("verdict", "reason", "loss", "ci", "retention", "threshold")
-        links[FAILURE_MODES[stage]] = known.model_copy(update={field: getattr(link, field) for field in fields})
-    return FailureModes(**links)
-
-
-def _curves(recorded: Curves, loci: dict[str, Ints], labels: Ints, resamples: Resamples) -> Curves:
-    curves = {}
-    for curve in Curves.model_fields:
-        stage, _, readout = curve.partition("_")
-        names = along(loci, stage, readout or "mean")
-        auroc = {layer.layer: layer.auroc for layer in getattr(recorded, curve)}
-        curves[curve] = [
-            Layer(
-                layer=(layer := int(name.split(".")[1])),
-                accuracy=float(np.mean(loci[name] == labels)),
-                ci=interval(resamples.accuracy(loci[name])),
-                auroc=auroc.get(layer),
-            )
-            for name in names
-        ]
-    return Curves(**curves)
 
 
 def _differing(recorded: Any, repeated: Any, place: str) -> Iterator[str]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medprobe.diagnostics.arrays import Floats, Ints
+from medprobe.diagnostics.arrays import Features, Floats, Ints
 from medprobe.diagnostics.judgement.resamples import ALPHA, Resamples
 from medprobe.diagnostics.judgement.scores import signal_of
 
@@ -115,7 +115,7 @@ def _whole_groups(rows: Ints, labels: Ints, groups: Ints, rng: np.random.Generat
     return rows[np.isin(groups[rows], list(taken))]
 
 
-def promise(scores: Floats, labels: Ints, normalise: bool) -> float:
+def promise(scores: Features | Floats, labels: Ints, normalise: bool) -> float:
     """Mean over the classes of the probability of the right answer, from log-likelihoods [n_images, K].
 
     Among the options where the likeliest is judged; of the writing itself where what is said is. Probabilities rank
@@ -125,7 +125,7 @@ def promise(scores: Floats, labels: Ints, normalise: bool) -> float:
     return float(np.mean([right[labels == label].mean() for label in np.unique(labels)]))
 
 
-def _right(scores: Floats, labels: Ints, normalise: bool) -> Floats:
+def _right(scores: Features | Floats, labels: Ints, normalise: bool) -> Floats:
     scores = np.asarray(scores, dtype=np.float64)
     if normalise:
         scores = scores - np.logaddexp.reduce(scores, axis=1, keepdims=True)

@@ -78,7 +78,7 @@ class Curves(Record):
     llm_last: list[Layer]
 
 
-class Link(Record):
+class JudgedLink(Record):
     """One link of the chain, judged: loss and interval in signal, `threshold` is the retention asked for."""
 
     verdict: VerdictValue
@@ -87,6 +87,11 @@ class Link(Record):
     ci: tuple[float, float]
     retention: float | None
     threshold: float
+
+
+class Link(JudgedLink):
+    """A judged link, and the locus that speaks for the place at its end."""
+
     locus: str
 
 
