@@ -1,17 +1,9 @@
-"""Every verdict again, from `report.json` and the stored predictions alone.
-
-    medprobe rejudge REPORT_DIR
-
-Says of each diagnosis that it is repeated or what differs; exit code 1 where anything does, 4 where there is no report.
-The comparison with a baseline is repeated by `medprobe compare`, since it needs a second file.
-"""
+"""Every verdict again, from `report.json` and the stored predictions alone."""
 
 from __future__ import annotations
 
-import argparse
 import math
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +13,15 @@ from pydantic import ValidationError
 from medprobe.diagnostics.judgement.curves import recorded_auroc
 from medprobe.diagnostics.judgement.record import Asked, Predicted, judged_record
 from medprobe.diagnostics.judgement.resamples import Resamples
-from medprobe.diagnostics.outside_text import say
 from medprobe.diagnostics.records.chain import CHAIN, FAILURE_MODES, STAGES
 from medprobe.diagnostics.records.report import Diagnosis, Predictions, Report
 
 TOLERANCE = 1e-9
 """Between sums of one machine's arithmetic and another's."""
+
+
+class NoReport(ValueError):
+    """There is no report in the folder, or it cannot be read; one sentence."""
 
 
 def rejudge(diagnosis: Diagnosis, predictions: Predictions) -> Diagnosis:
@@ -79,11 +74,25 @@ def _differing(recorded: Any, repeated: Any, place: str) -> Iterator[str]:
         yield f"{place}: {recorded}, repeated {repeated}"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit code: 0, 1 where anything differs, 4 without a report."""
-    parser = argparse.ArgumentParser(prog="medprobe rejudge", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("report_dir", type=Path, metavar="REPORT_DIR", help="a folder with report.json")
-    folder = parser.parse_args(arguments).report_dir
+def repeated(folder: Path) -> tuple[bool, list[str]]:
+    """Whether every diagnosis of a report's folder is repeated, and what is to be said of each. Raises NoReport."""
+    report, found = _read(folder)
+    stored = {(predictions.model, predictions.dataset): predictions for predictions in found}
+    equal, said = True, []
+    for diagnosis in report.diagnoses:
+        about = f"{diagnosis.model} on {diagnosis.dataset}"
+        predictions = stored.get((diagnosis.model, diagnosis.dataset))
+        if diagnosis.error is not None:
+            said.append(f"{about}: an error, nothing to repeat")
+            continue
+        differing = ["no stored predictions"] if predictions is None else differences(diagnosis, predictions)
+        equal = equal and not differing
+        said.append(f"{about}: {'differs' if differing else f'{diagnosis.verdict}, repeated'}")
+        said += [f"  {line}" for line in differing]
+    return equal, said
+
+
+def _read(folder: Path) -> tuple[Report, list[Predictions]]:
     path = folder / "report.json"
     found = []
     try:
@@ -91,28 +100,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for path in sorted(folder.glob("*/predictions.json")):
             found.append(Predictions.model_validate_json(path.read_bytes()))
     except OSError as error:
-        say(f"no report in {folder}: {error.strerror} ({error.filename})", error=True)
-        return 4
+        raise NoReport(f"no report in {folder}: {error.strerror} ({error.filename})") from None
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "its start"
-        say(f"{path} cannot be read: wrong at {where}: {first['msg']}; run the diagnosis again", error=True)
-        return 4
-    stored = {(predictions.model, predictions.dataset): predictions for predictions in found}
-    equal = True
-    for diagnosis in report.diagnoses:
-        about = f"{diagnosis.model} on {diagnosis.dataset}"
-        predictions = stored.get((diagnosis.model, diagnosis.dataset))
-        if diagnosis.error is not None:
-            say(f"{about}: an error, nothing to repeat")
-            continue
-        differing = ["no stored predictions"] if predictions is None else differences(diagnosis, predictions)
-        equal = equal and not differing
-        say(f"{about}: {'differs' if differing else f'{diagnosis.verdict}, repeated'}")
-        for line in differing:
-            say(f"  {line}")
-    return 0 if equal else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        raise NoReport(f"{path} cannot be read: wrong at {where}: {first['msg']}; run the diagnosis again") from None
+    return report, found
