@@ -79,7 +79,7 @@ class Curves(Record):
 
 
 class JudgedLink(Record):
-    """One link of the chain, judged: loss and interval in signal, `threshold` is the retention asked for."""
+    """What follows for a link from predictions and the retention asked for."""
 
     verdict: VerdictValue
     reason: str
@@ -90,7 +90,7 @@ class JudgedLink(Record):
 
 
 class Link(JudgedLink):
-    """A judged link, and the locus that speaks for the place at its end."""
+    """One link of the chain, judged: loss and interval in signal, `threshold` is the retention asked for."""
 
     locus: str
 
