@@ -8,6 +8,7 @@ pytest_plugins = [
     "medprobe.plugins.run.diagnosing",
     "medprobe.plugins.run.properties",
     "medprobe.plugins.run.reporting",
+    "medprobe.plugins.run.summary",
     "medprobe.plugins.run.ci",
     "medprobe.plugins.run.scheduling",
     "medprobe.plugins.run.devices",

@@ -6,11 +6,9 @@ import os
 import textwrap
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from medprobe.diagnostics import store
 from medprobe.diagnostics.causes.cause import find_cause
@@ -22,26 +20,15 @@ from medprobe.diagnostics.evidence import Evidence, gather
 from medprobe.diagnostics.extraction.measurement import Progress
 from medprobe.diagnostics.extraction.model_on_demand import Loader
 from medprobe.diagnostics.grounding.hide_lesions import ground, shortcut
-from medprobe.diagnostics.judgement import by_class, scores, verdicts
-from medprobe.diagnostics.judgement.curves import curves_of
-from medprobe.diagnostics.judgement.exits import Choice
-from medprobe.diagnostics.judgement.health import Scores, judge_least
+from medprobe.diagnostics.judgement.record import Asked, Predicted, judge_chain, judged_record
 from medprobe.diagnostics.judgement.repeats import exits_by_fold_seed
+from medprobe.diagnostics.judgement.scores import auroc
+from medprobe.diagnostics.judgement.verdicts import Judgement
 from medprobe.diagnostics.last_link.agreement import disagreement
 from medprobe.diagnostics.last_link.reading import read_answer
 from medprobe.diagnostics.outside_text import one_line
 from medprobe.diagnostics.probes.loci import REFERENCE_LOCUS
-from medprobe.diagnostics.records.chain import (
-    CHAIN,
-    FAILURE_MODES,
-    Accuracy,
-    Chain,
-    Exit,
-    FailureModes,
-    HealthLimit,
-    Link,
-    Reference,
-)
+from medprobe.diagnostics.records.chain import Reference
 from medprobe.diagnostics.records.report import Diagnosis, Excluded, Predictions
 from medprobe.diagnostics.settings import Settings
 from medprobe.diagnostics.treatments.try_remedies import treat
@@ -98,11 +85,11 @@ def _conclude(evidence: Evidence) -> Diagnosis:
     controls, cautions = run_controls(evidence)
     controlled = time.perf_counter()
     dataset, measured, labels = evidence.dataset, evidence.measured, evidence.labels
-    predictions, thresholds = evidence.predictions, evidence.settings.thresholds
-    health = Scores({name: r.predictions for name, r in evidence.readings.items()}, labels, evidence.resamples)
-    limits = judge_least(thresholds.health_limits(evidence.spec.name, dataset.name).least, health)
-    judged = judgement_of(evidence, controls.null.p, limits)
-    told = by_class.read(labels, evidence.groups, predictions, dataset.answers, evidence.settings.seed)
+    judged, fields = judged_record(
+        _predicted(evidence),
+        _asked(evidence, controls.null.p),
+        lambda locus: auroc(labels, evidence.readings[locus].log_probabilities),
+    )
     reached, off = pixels(evidence)
     verdicts = time.perf_counter()
     swap = find_cause(evidence)
@@ -116,31 +103,11 @@ def _conclude(evidence: Evidence) -> Diagnosis:
         model=evidence.spec.name,
         revision=evidence.spec.revision,
         dataset=dataset.name,
-        n_images=len(labels),
+        **fields,
         n_excluded=len(measured.excluded) + len(dataset.unreadable),
-        n_groups=len(np.unique(evidence.groups)),
         excluded=[Excluded(image=image.id, reason=reason) for image, reason in measured.excluded],
         contamination=dataset.contamination,
-        verdict=judged.verdict,
-        primary_failure_mode=judged.primary,
-        tied=judged.tied,
-        failure_modes=_failure_modes(judged, evidence.chosen),
-        accuracy=Accuracy(
-            chance=float(np.bincount(labels).max() / len(labels)),
-            **{place: float(np.mean(predictions[place] == labels)) for place in CHAIN},
-        ),
-        signal=Chain(**judged.signal),
-        signal_ci=judged.signal_ci,
-        minimum_loss=judged.minimum_loss,
-        classes=list(dataset.answers),
-        confusion={place: scores.confusion(labels, predictions[place], evidence.n_classes) for place in CHAIN},
-        sensitivity=told["sensitivity"],
-        specificity=told["specificity"],
-        curves=curves_of(evidence.readings, labels, evidence.resamples),
-        health=health.record(float(np.mean(evidence.said == labels))),
-        health_limits=limits,
         answer=read_answer(evidence),
-        exits={place: Exit(loci=evidence.chosen[place].loci, below_chance=judged.signal[place] < 0) for place in CHAIN},
         reference=_reference(evidence),
         cautions=[*dataset.notes, *cautions, *off, *disagreement(evidence), *shortcut(grounding)],
         controls=controls,
@@ -161,17 +128,27 @@ def _conclude(evidence: Evidence) -> Diagnosis:
     )
 
 
-def judgement_of(evidence: Evidence, null_p: float, limits: Sequence[HealthLimit] = ()) -> verdicts.Judgement:
+def judgement_of(evidence: Evidence, null_p: float) -> Judgement:
     """The verdict on every link, from the predictions at the places of the chain and the p of the permutation null."""
-    return verdicts.judge(
-        evidence.labels,
-        evidence.predictions,
-        evidence.settings.thresholds.resolve(evidence.spec.name, evidence.dataset.name),
-        evidence.resamples,
-        evidence.n_classes,
-        null_p,
-        limits,
+    return judge_chain(_predicted(evidence), _asked(evidence, null_p))
+
+
+def _predicted(evidence: Evidence) -> Predicted:
+    return Predicted(
+        labels=evidence.labels,
+        groups=evidence.groups,
+        classes=evidence.dataset.answers,
+        places=evidence.predictions,
+        loci={name: reading.predictions for name, reading in evidence.readings.items()},
+        chosen={place: choice.loci for place, choice in evidence.chosen.items()},
+        resamples=evidence.resamples,
+        seed=evidence.settings.seed,
     )
+
+
+def _asked(evidence: Evidence, null_p: float) -> Asked:
+    thresholds, names = evidence.settings.thresholds, (evidence.spec.name, evidence.dataset.name)
+    return Asked(thresholds.resolve(*names), thresholds.health_limits(*names).least, null_p)
 
 
 def _predictions(evidence: Evidence) -> Predictions:
@@ -194,22 +171,6 @@ def _predictions(evidence: Evidence) -> Predictions:
         loci={name: evidence.readings[name].predictions.tolist() for name in evidence.measured.loci()},
         made=evidence.measured.folder.about(),
     )
-
-
-def _failure_modes(judged: verdicts.Judgement, chosen: dict[str, Choice]) -> FailureModes:
-    links = {
-        FAILURE_MODES[stage]: Link(
-            verdict=link.verdict,
-            reason=link.reason,
-            loss=link.loss,
-            ci=link.ci,
-            retention=link.retention,
-            threshold=link.threshold,
-            locus=chosen[stage].locus,
-        )
-        for stage, link in judged.links.items()
-    }
-    return FailureModes(**links)
 
 
 def _reference(evidence: Evidence) -> Reference:

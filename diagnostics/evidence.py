@@ -6,8 +6,8 @@ import time
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
+from medprobe.diagnostics.arrays import Ints
 from medprobe.diagnostics.extraction.answers import parse
 from medprobe.diagnostics.extraction.engine import engine
 from medprobe.diagnostics.extraction.measurement import OPTIONS, Measurement, Progress, measure
@@ -30,8 +30,6 @@ SAMPLE = 200
 """Images of what needs forward passes of its own: controls, other wordings, hybrids. They are read for differences of
 many points, which 200 paired images show.
 """
-
-Ints = NDArray[np.int64]
 
 
 class MissingClass(ValueError):
@@ -79,7 +77,7 @@ class Evidence:
     def signal(self, predictions: Ints, rows: Ints | None = None) -> float:
         """Chance-corrected balanced accuracy of the predictions for all images, or for those at `rows`."""
         labels = self.labels if rows is None else self.labels[rows]
-        return scores.signal(scores.balanced_accuracy(labels, predictions, self.n_classes), self.n_classes)
+        return scores.signal_of(labels, predictions, self.n_classes)
 
     def sample(self) -> Ints:
         """Rows of the images that are read again where that needs forward passes: SAMPLE in whole groups, or all under

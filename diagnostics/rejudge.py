@@ -1,46 +1,27 @@
-"""Every verdict again, from `report.json` and the stored predictions alone.
-
-    medprobe rejudge REPORT_DIR
-
-Says of each diagnosis that it is repeated or what differs; exit code 1 where anything does, 4 where there is no report.
-The comparison with a baseline is repeated by `medprobe compare`, since it needs a second file.
-"""
+"""Every verdict again, from `report.json` and the stored predictions alone."""
 
 from __future__ import annotations
 
-import argparse
 import math
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from medprobe.diagnostics.judgement import by_class
-from medprobe.diagnostics.judgement.curves import along
-from medprobe.diagnostics.judgement.health import Scores, judge_least
-from medprobe.diagnostics.judgement.resamples import Resamples, interval
-from medprobe.diagnostics.judgement.scores import confusion
-from medprobe.diagnostics.judgement.verdicts import Judgement, judge
-from medprobe.diagnostics.outside_text import say
-from medprobe.diagnostics.records.chain import (
-    CHAIN,
-    FAILURE_MODES,
-    STAGES,
-    Accuracy,
-    Chain,
-    Curves,
-    FailureModes,
-    Layer,
-)
+from medprobe.diagnostics.judgement.curves import recorded_auroc
+from medprobe.diagnostics.judgement.record import Asked, Predicted, judged_record
+from medprobe.diagnostics.judgement.resamples import Resamples
+from medprobe.diagnostics.records.chain import CHAIN, FAILURE_MODES, STAGES
 from medprobe.diagnostics.records.report import Diagnosis, Predictions, Report
 
-Ints = NDArray[np.int64]
 TOLERANCE = 1e-9
 """Between sums of one machine's arithmetic and another's."""
+
+
+class NoReport(ValueError):
+    """There is no report in the folder, or it cannot be read; one sentence."""
 
 
 def rejudge(diagnosis: Diagnosis, predictions: Predictions) -> Diagnosis:
@@ -54,70 +35,29 @@ def rejudge(diagnosis: Diagnosis, predictions: Predictions) -> Diagnosis:
     assert diagnosis.curves is not None
     assert diagnosis.controls is not None
     labels, groups = np.asarray(predictions.labels), np.asarray(predictions.groups)
-    places = {place: np.asarray(predictions.places[place]) for place in CHAIN}
-    loci = {name: np.asarray(values) for name, values in predictions.loci.items()}
-    k = len(predictions.classes)
-    resamples = Resamples(labels, groups, k, diagnosis.settings["seed"])
-    health = Scores(loci, labels, resamples)
-    limits = judge_least({limit.curve: limit.limit for limit in diagnosis.health_limits}, health)
-    thresholds = {stage: getattr(diagnosis.failure_modes, FAILURE_MODES[stage]).threshold for stage in STAGES}
-    judged = judge(labels, places, thresholds, resamples, k, diagnosis.controls.null.p, limits)
-    told = by_class.read(labels, groups, places, predictions.classes, diagnosis.settings["seed"])
-    return diagnosis.model_copy(
-        update={
-            "n_images": len(labels),
-            "n_groups": len(np.unique(groups)),
-            "verdict": judged.verdict,
-            "primary_failure_mode": judged.primary,
-            "tied": judged.tied,
-            "failure_modes": _failure_modes(diagnosis.failure_modes, judged),
-            "accuracy": Accuracy(
-                chance=float(np.bincount(labels).max() / len(labels)),
-                **{place: float(np.mean(places[place] == labels)) for place in CHAIN},
-            ),
-            "signal": Chain(**judged.signal),
-            "signal_ci": judged.signal_ci,
-            "minimum_loss": judged.minimum_loss,
-            "confusion": {place: confusion(labels, places[place], k) for place in CHAIN},
-            "sensitivity": told["sensitivity"],
-            "specificity": told["specificity"],
-            "curves": _curves(diagnosis.curves, loci, labels, resamples),
-            "health": health.record(float(np.mean(places["answer"] == labels))),
-            "health_limits": limits,
-        }
+    seed = diagnosis.settings["seed"]
+    read = Predicted(
+        labels=labels,
+        groups=groups,
+        classes=predictions.classes,
+        places={place: np.asarray(predictions.places[place]) for place in CHAIN},
+        loci={name: np.asarray(values) for name, values in predictions.loci.items()},
+        chosen={place: found.loci for place, found in diagnosis.exits.items()},
+        resamples=Resamples(labels, groups, len(predictions.classes), seed),
+        seed=seed,
     )
+    asked = Asked(
+        retention={stage: getattr(diagnosis.failure_modes, FAILURE_MODES[stage]).threshold for stage in STAGES},
+        least_health={limit.curve: limit.limit for limit in diagnosis.health_limits},
+        null_p=diagnosis.controls.null.p,
+    )
+    _, fields = judged_record(read, asked, recorded_auroc(diagnosis.curves).get)
+    return diagnosis.model_copy(update=fields)
 
 
 def differences(diagnosis: Diagnosis, predictions: Predictions) -> list[str]:
     """Where the record says something else than its predictions: `place: recorded, repeated`."""
     return list(_differing(diagnosis.model_dump(), rejudge(diagnosis, predictions).model_dump(), ""))
-
-
-def _failure_modes(recorded: FailureModes, judged: Judgement) -> FailureModes:
-    links = {}
-    for stage, link in judged.links.items():
-        known = getattr(recorded, FAILURE_MODES[stage])
-        fields = ("verdict", "reason", "loss", "ci", "retention", "threshold")
-        links[FAILURE_MODES[stage]] = known.model_copy(update={field: getattr(link, field) for field in fields})
-    return FailureModes(**links)
-
-
-def _curves(recorded: Curves, loci: dict[str, Ints], labels: Ints, resamples: Resamples) -> Curves:
-    curves = {}
-    for curve in Curves.model_fields:
-        stage, _, readout = curve.partition("_")
-        names = along(loci, stage, readout or "mean")
-        auroc = {layer.layer: layer.auroc for layer in getattr(recorded, curve)}
-        curves[curve] = [
-            Layer(
-                layer=(layer := int(name.split(".")[1])),
-                accuracy=float(np.mean(loci[name] == labels)),
-                ci=interval(resamples.accuracy(loci[name])),
-                auroc=auroc.get(layer),
-            )
-            for name in names
-        ]
-    return Curves(**curves)
 
 
 def _differing(recorded: Any, repeated: Any, place: str) -> Iterator[str]:
@@ -134,11 +74,25 @@ def _differing(recorded: Any, repeated: Any, place: str) -> Iterator[str]:
         yield f"{place}: {recorded}, repeated {repeated}"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit code: 0, 1 where anything differs, 4 without a report."""
-    parser = argparse.ArgumentParser(prog="medprobe rejudge", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("report_dir", type=Path, metavar="REPORT_DIR", help="a folder with report.json")
-    folder = parser.parse_args(arguments).report_dir
+def repeated(folder: Path) -> tuple[bool, list[str]]:
+    """Whether every diagnosis of a report's folder is repeated, and what is to be said of each. Raises NoReport."""
+    report, found = _read(folder)
+    stored = {(predictions.model, predictions.dataset): predictions for predictions in found}
+    equal, said = True, []
+    for diagnosis in report.diagnoses:
+        about = f"{diagnosis.model} on {diagnosis.dataset}"
+        predictions = stored.get((diagnosis.model, diagnosis.dataset))
+        if diagnosis.error is not None:
+            said.append(f"{about}: an error, nothing to repeat")
+            continue
+        differing = ["no stored predictions"] if predictions is None else differences(diagnosis, predictions)
+        equal = equal and not differing
+        said.append(f"{about}: {'differs' if differing else f'{diagnosis.verdict}, repeated'}")
+        said += [f"  {line}" for line in differing]
+    return equal, said
+
+
+def _read(folder: Path) -> tuple[Report, list[Predictions]]:
     path = folder / "report.json"
     found = []
     try:
@@ -146,28 +100,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for path in sorted(folder.glob("*/predictions.json")):
             found.append(Predictions.model_validate_json(path.read_bytes()))
     except OSError as error:
-        say(f"no report in {folder}: {error.strerror} ({error.filename})", error=True)
-        return 4
+        raise NoReport(f"no report in {folder}: {error.strerror} ({error.filename})") from None
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "its start"
-        say(f"{path} cannot be read: wrong at {where}: {first['msg']}; run the diagnosis again", error=True)
-        return 4
-    stored = {(predictions.model, predictions.dataset): predictions for predictions in found}
-    equal = True
-    for diagnosis in report.diagnoses:
-        about = f"{diagnosis.model} on {diagnosis.dataset}"
-        predictions = stored.get((diagnosis.model, diagnosis.dataset))
-        if diagnosis.error is not None:
-            say(f"{about}: an error, nothing to repeat")
-            continue
-        differing = ["no stored predictions"] if predictions is None else differences(diagnosis, predictions)
-        equal = equal and not differing
-        say(f"{about}: {'differs' if differing else f'{diagnosis.verdict}, repeated'}")
-        for line in differing:
-            say(f"  {line}")
-    return 0 if equal else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        raise NoReport(f"{path} cannot be read: wrong at {where}: {first['msg']}; run the diagnosis again") from None
+    return report, found

@@ -17,15 +17,16 @@ from medprobe.home import HOME, SETTINGS
 COMMANDS: dict[str, tuple[str, str]] = {
     "diagnose-pair": ("medprobe.commands.pair:main", "a model before and after tuning: --model M --adapter DIR"),
     "compare": (
-        "medprobe.diagnostics.baselines.compare:main",
+        "medprobe.commands.compare:main",
         "two saved baselines, place by place: BEFORE.json AFTER.json",
     ),
     "report": (
-        "medprobe.plugins.report.comparison:main",
+        "medprobe.commands.report:main",
         "models by data sets from many reports: REPORT.json... --out DIR",
     ),
-    "rejudge": ("medprobe.diagnostics.rejudge:main", "every verdict again from the stored predictions: REPORT_DIR"),
+    "rejudge": ("medprobe.commands.rejudge:main", "every verdict again from the stored predictions: REPORT_DIR"),
     "cache": ("medprobe.commands.cache:main", "what is stored: list, verify, or prune --older-than DAYS"),
+    "find": ("medprobe.commands.find:main", "which files the images of a report are: DATASET ID..."),
     "tune": (
         "medprobe.commands.tune:main",
         "an adapter tuned on a part of the patients: --model M --dataset D --out DIR",

@@ -124,15 +124,9 @@ def resolve(options: Mapping[str, Any], folder: Path, config: Config) -> Call:
     """The call of `options` (named as on the command line, with underscores) in a project. Raises CallError."""
 
     def given(name: str, variable: str | None = None) -> Path | None:
-        value = options[name] or (os.environ.get(variable) if variable else None)
-        if value:
-            return Path(value).expanduser()
-        written = getattr(config, name, None)
-        return folder / Path(written).expanduser() if written else None
+        return _place(options[name] or (os.environ.get(variable) if variable else None), name, folder, config)
 
-    data_root = given("data_root", "MEDPROBE_DATA")
-    if data_root is not None and not data_root.is_dir():
-        raise CallError(f"there is no data folder {data_root.absolute()} (from --data-root, MEDPROBE_DATA or {CONFIG})")
+    data_root = data_folder(options["data_root"], folder, config)
     try:
         presets.resolve(options["reference"])
         store = located(options["store"] or config.store, folder)
@@ -182,6 +176,22 @@ def resolve(options: Mapping[str, Any], folder: Path, config: Config) -> Call:
         include_images=bool(options["include_images"]),
         own={name: brought(config.models[name], options) for name in options["model"] or () if name in config.models},
     )
+
+
+def data_folder(asked: str | None, folder: Path, config: Config) -> Path | None:
+    """The folder of data sets: as asked, of the environment, or of the project in `folder`. Raises CallError."""
+    root = _place(asked or os.environ.get("MEDPROBE_DATA"), "data_root", folder, config)
+    if root is not None and not root.is_dir():
+        raise CallError(f"there is no data folder {root.absolute()} (from --data-root, MEDPROBE_DATA or {CONFIG})")
+    return root
+
+
+def _place(asked: str | None, name: str, folder: Path, config: Config) -> Path | None:
+    """A path as asked, or as the project's file has it, which is relative to the project."""
+    if asked:
+        return Path(asked).expanduser()
+    written = getattr(config, name, None)
+    return folder / Path(written).expanduser() if written else None
 
 
 def _refuse_contradictions(options: Mapping[str, Any], n_models: int) -> None:

@@ -25,7 +25,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     if config.getoption("medprobe_plan") is None:
         return None
     from medprobe.diagnostics.planning.plan import table
-    from medprobe.plugins.report.outputs.files import write_text
+    from medprobe.fixtures.whole import write_text
 
     try:
         settings = settled(config)

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from medprobe.diagnostics.arrays import Floats, Ints
 from medprobe.diagnostics.baselines.baseline import BaselineError, Match, comparable
 from medprobe.diagnostics.baselines.sentences import reason
 from medprobe.diagnostics.judgement.by_class import OneClass
@@ -28,8 +28,6 @@ from medprobe.diagnostics.records.regression import Change, ChangeValue, ClassCh
 from medprobe.diagnostics.records.report import Predictions
 
 N_FLIPS = 9999
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)

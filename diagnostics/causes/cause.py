@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from medprobe.diagnostics import store
+from medprobe.diagnostics.arrays import Ints
 from medprobe.diagnostics.causes import keys
 from medprobe.diagnostics.causes.games import Game, ends, whole, with_rest
 from medprobe.diagnostics.causes.judgement import RECOVERED, Finding, Signals, guilty_layer, judge
@@ -19,7 +19,6 @@ from medprobe.diagnostics.records.cause import Cause, Key, Prefix, Shipped
 from medprobe.diagnostics.records.chain import PLACES, STAGES
 from medprobe.fixtures.models.registry import ModelSpec
 
-Ints = NDArray[np.int64]
 Judged = Literal["likeliest", "said"]
 
 

@@ -10,13 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from medprobe.diagnostics.arrays import Floats
 from medprobe.diagnostics.causes.shapley import coalitions, weights
 from medprobe.diagnostics.records.chain import PLACES, Place
 
 Row = tuple[Place, ...]
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from medprobe.diagnostics.judgement.verdicts import LinkJudgement
 from medprobe.diagnostics.records.cause import Alternative, Cause, Counterfactuals
-from medprobe.diagnostics.records.chain import Stage
+from medprobe.diagnostics.records.chain import JudgedLink, Stage
 
 OPEN = "readable up to the LLM's last layer, not said; the cause is open"
 
 
-def joined(swap: Cause | None, asked: Counterfactuals | None, links: Mapping[Stage, LinkJudgement]) -> Cause | None:
+def joined(swap: Cause | None, asked: Counterfactuals | None, links: Mapping[Stage, JudgedLink]) -> Cause | None:
     """A place that a swap names stands; else an alternative input that explains the loss is the cause.
 
     Where neither names one: what the swap says, else that the cause is open where the answer's link fails. None where

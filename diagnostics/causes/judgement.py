@@ -16,11 +16,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from medprobe.diagnostics.arrays import Floats, Ints
 from medprobe.diagnostics.causes.games import Game
 from medprobe.diagnostics.judgement.resamples import ALPHA, Resamples, interval
-from medprobe.diagnostics.judgement.scores import TIED, balanced_accuracy, signal
+from medprobe.diagnostics.judgement.scores import TIED, signal_of
 from medprobe.diagnostics.records.cause import Hybrid, Modules, Prefix, Swap
 from medprobe.diagnostics.records.chain import PLACES, Place
 
@@ -30,9 +30,6 @@ by the part of it (a prefix of its layers, a setting) that holds the cause.
 """
 NO_DIFFERENCE = "no difference: these images do not show the second checkpoint to be better"
 WORSE = "no loss to explain: the second checkpoint answers worse than the model"
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -45,7 +42,7 @@ class Signals:
     @classmethod
     def of(cls, predictions: Ints, labels: Ints, resamples: Resamples, n_classes: int) -> Signals:
         """From [n, n_images] predictions."""
-        point = [signal(balanced_accuracy(labels, row, n_classes), n_classes) for row in predictions]
+        point = [signal_of(labels, row, n_classes) for row in predictions]
         return cls(np.array(point), np.array([resamples.signal(row) for row in predictions]))
 
     def change(self, before: int, after: int) -> tuple[float, tuple[float, float]]:

@@ -6,9 +6,8 @@ from itertools import product
 from math import factorial
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from medprobe.diagnostics.arrays import Floats
 
 
 def coalitions(n_players: int) -> list[tuple[bool, ...]]:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medprobe.diagnostics import store
+from medprobe.diagnostics.arrays import Ints
 from medprobe.diagnostics.causes.games import Row
 from medprobe.diagnostics.causes.keys import Trial
 from medprobe.diagnostics.evidence import Evidence, said_classes
@@ -42,7 +43,6 @@ MOST_PREFIXES = 9
 LONGEST = 200
 """Characters of a foreign error that are shown."""
 
-Ints = NDArray[np.int64]
 Arrays = dict[str, NDArray[Any]]
 
 

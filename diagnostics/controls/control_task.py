@@ -7,17 +7,16 @@ the patient again. A signal that is not far above this one may be read off who t
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from medprobe.diagnostics import store
+from medprobe.diagnostics.arrays import Ints
 from medprobe.diagnostics.evidence import Evidence
-from medprobe.diagnostics.judgement.scores import balanced_accuracy, signal
+from medprobe.diagnostics.judgement.scores import signal_of
 from medprobe.diagnostics.probes.loci import exit_loci, order
 from medprobe.diagnostics.probes.ridge import read
 from medprobe.diagnostics.records.controls import ControlTask, Selectivity
 
 LEAST_SHARED = 0.2
-Ints = NDArray[np.int64]
 
 
 def task(labels: Ints, groups: Ints, n_folds: int, seed: int) -> tuple[Ints, Ints]:
@@ -61,6 +60,6 @@ def run(evidence: Evidence) -> ControlTask:
         )  # fmt: skip
         predictions = store.remembered(e.settings.store, key, compute)["predictions"]
         real = e.signal(e.readings[locus].predictions)
-        control = signal(balanced_accuracy(drawn, predictions, n_classes), n_classes)
+        control = signal_of(drawn, predictions, n_classes)
         found[locus] = Selectivity(real=real, control=control, selectivity=real - control)
     return ControlTask(shared=shared, reason=None, loci=found)

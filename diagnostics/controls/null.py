@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
+from medprobe.diagnostics.arrays import Floats
 from medprobe.diagnostics.evidence import Evidence
 from medprobe.diagnostics.extraction.measurement import OPTIONS
 from medprobe.diagnostics.judgement.scores import TIED
@@ -17,8 +17,6 @@ from medprobe.diagnostics.references import presets
 from medprobe.diagnostics.references.reading import kmeans_regions
 
 LEVEL = 0.05
-
-Floats = NDArray[np.float64]
 
 
 def p_value(permuted: Floats, observed: float) -> float:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from medprobe.diagnostics.arrays import Bools, Floats, Ints
 from medprobe.diagnostics.judgement.scores import TIED
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 N_QUANTILES = 5
 
@@ -23,7 +20,7 @@ def of_scores(log_probabilities: Floats) -> Ints:
     return np.unique(np.stack(fifths, axis=1), axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
 
 
-def holding_two_classes(strata: Ints, labels: Ints) -> NDArray[np.bool_]:
+def holding_two_classes(strata: Ints, labels: Ints) -> Bools:
     """[n_images]: whether an image's stratum holds another class too."""
     held = np.zeros(len(labels), dtype=bool)
     for stratum in np.unique(strata):

@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from medprobe.diagnostics import store
+from medprobe.diagnostics.arrays import Features, Floats, Ints
 from medprobe.diagnostics.evidence import Evidence
 from medprobe.diagnostics.judgement import exits
 from medprobe.diagnostics.judgement.exits import Candidate, Choice
-from medprobe.diagnostics.judgement.scores import balanced_accuracy, signal
+from medprobe.diagnostics.judgement.scores import signal_of
 from medprobe.diagnostics.probes import folds
 from medprobe.diagnostics.probes.loci import exit_loci
 from medprobe.diagnostics.probes.reading import Reading
@@ -27,8 +27,6 @@ from medprobe.fixtures.datasets.images import open_image
 
 if TYPE_CHECKING:
     from medprobe.fixtures.models.loading import LoadedModel
-
-Ints = NDArray[np.int64]
 
 
 class Offloaded(RuntimeError):
@@ -55,8 +53,8 @@ def run(evidence: Evidence) -> Twin:
         "images": digests,
     }
 
-    def remembered(whose: str, features: dict[str, NDArray[np.float32]] | None) -> dict[str, Reading]:
-        def compute() -> dict[str, NDArray[np.float64]]:
+    def remembered(whose: str, features: dict[str, Features] | None) -> dict[str, Reading]:
+        def compute() -> dict[str, Floats]:
             found = _twin_features(e, rows) if features is None else features
             arrays = {}
             for name in names:
@@ -77,8 +75,8 @@ def run(evidence: Evidence) -> Twin:
     for stage in ("vision", "connector"):
         of_model, of_twin = (_exit(readings, stage, fold).predictions for readings in (own, twin))
         found[stage] = TwinExit(
-            model=signal(balanced_accuracy(labels, of_model, e.n_classes), e.n_classes),
-            twin=signal(balanced_accuracy(labels, of_twin, e.n_classes), e.n_classes),
+            model=signal_of(labels, of_model, e.n_classes),
+            twin=signal_of(labels, of_twin, e.n_classes),
             twin_accuracy=float(np.mean(of_twin == labels)),
         )
     return Twin(n_images=len(rows), reason=None, **found)
@@ -117,7 +115,7 @@ def drawn_anew(loaded: LoadedModel, seed: int) -> Iterator[None]:
                 parameter.copy_(saved[key])
 
 
-def _twin_features(evidence: Evidence, rows: Ints) -> dict[str, NDArray[np.float32]]:
+def _twin_features(evidence: Evidence, rows: Ints) -> dict[str, Features]:
     from medprobe.diagnostics.extraction.batches import read_all
     from medprobe.diagnostics.extraction.extractor import Extractor
 

@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL.Image import Image
 
+from medprobe.diagnostics.arrays import Features
 from medprobe.diagnostics.counterfactuals.alternatives import Input
 from medprobe.diagnostics.extraction.batches import Limit, read_all
 from medprobe.diagnostics.extraction.extractor import Extractor
@@ -22,7 +22,6 @@ from medprobe.fixtures.datasets.images import open_image
 from medprobe.fixtures.models.input_settings import CannotAlter, altered
 from medprobe.fixtures.models.loading import LoadedModel
 
-Scores = NDArray[np.float32]
 Asked = TypeVar("Asked")
 
 
@@ -57,14 +56,14 @@ class Asker:
 
         return self._under(alternative, compute)
 
-    def scores(self, images: Sequence[ImageFile], alternative: Input) -> Scores:
+    def scores(self, images: Sequence[ImageFile], alternative: Input) -> Features:
         """Log-likelihoods of the options, [n_images, n_options]. Raises CannotAsk."""
 
         @torch.inference_mode()
-        def compute(loaded: LoadedModel) -> Scores:
+        def compute(loaded: LoadedModel) -> Features:
             options = options_of(loaded, self._prompt, self._answers)
 
-            def read(given: Inputs) -> Scores:
+            def read(given: Inputs) -> Features:
                 batch = given.on(loaded.device)
                 found = score_options(loaded.model, options, batch, *prefill(loaded.model, batch))
                 self.passes += given.n_images

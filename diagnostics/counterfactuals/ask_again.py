@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medprobe.diagnostics import store
+from medprobe.diagnostics.arrays import Features, Ints
 from medprobe.diagnostics.counterfactuals import rule
 from medprobe.diagnostics.evidence import Evidence, said_classes
 from medprobe.diagnostics.extraction.ask_again import images_at
 from medprobe.diagnostics.extraction.measurement import OPTIONS, answer_length
 from medprobe.diagnostics.judgement.resamples import ALPHA
-from medprobe.diagnostics.judgement.scores import balanced_accuracy, signal
+from medprobe.diagnostics.judgement.scores import signal_of
 from medprobe.diagnostics.judgement.verdicts import Judgement
 from medprobe.diagnostics.records.cause import Alternative, Cause, Counterfactuals
 from medprobe.diagnostics.records.chain import Difference
@@ -30,7 +31,6 @@ PROBED = ("vision", "connector", "llm")
 """Places that a probe reads."""
 
 Judged = Literal["likeliest", "said"]
-Ints = NDArray[np.int64]
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -91,7 +91,7 @@ def ask_again(evidence: Evidence, judged: Judgement) -> Counterfactuals:
     try:
         cut = rule.split(labels, groups, evidence.settings.seed)
     except rule.TooFew as error:
-        answered = signal(balanced_accuracy(labels, lost.own, evidence.n_classes), evidence.n_classes)
+        answered = signal_of(labels, lost.own, evidence.n_classes)
         return Counterfactuals(n_images=0, asked=answered, short=lost.short, reason=str(error), **about)
     found = _remembered(evidence, rows, cut, lost)
     listed: list[dict[str, Any]] = json.loads(found["listed"].tobytes())
@@ -131,7 +131,7 @@ def ask_again(evidence: Evidence, judged: Judgement) -> Counterfactuals:
         tried.append(told)
     return Counterfactuals(
         n_images=len(test),
-        asked=signal(balanced_accuracy(test, own, n), n),
+        asked=signal_of(test, own, n),
         short=short,
         named=None if chosen is None or alike else listed[int(found["tested"][chosen])]["name"],
         rivals=[listed[int(found["tested"][i])]["name"] for i in alike],
@@ -185,7 +185,7 @@ def _asked(evidence: Evidence, rows: Ints, cut: rule.Split, lost: Lost) -> Array
     inputs = alternatives(loaded, evidence.spec)
     reasons: list[str | None] = [None] * len(inputs)
     n_images = [0] * len(inputs)
-    scores: dict[int, NDArray[np.float32]] = {}
+    scores: dict[int, Features] = {}
 
     def at(some: Ints) -> list[Any]:
         return [images[row] for row in some]
@@ -262,12 +262,12 @@ def _asked(evidence: Evidence, rows: Ints, cut: rule.Split, lost: Lost) -> Array
     }
 
 
-def _certain(classes: Ints, n_classes: int) -> NDArray[np.float32]:
+def _certain(classes: Ints, n_classes: int) -> Features:
     """Log-likelihoods [n_images, K] that are 0 for the class that is said and minus infinity for all others."""
     said = classes[:, None] == np.arange(n_classes)
     return np.where(said, 0.0, -np.inf).astype(np.float32)
 
 
-def _answers(scores: NDArray[np.float32]) -> Ints:
+def _answers(scores: Features) -> Ints:
     """The likeliest class, [n_images]; -1 where none is possible."""
     return np.where(np.isfinite(scores).any(axis=1), scores.argmax(axis=1), -1).astype(np.int64)

@@ -11,10 +11,10 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from medprobe.diagnostics.arrays import Features, Floats, Ints
 from medprobe.diagnostics.judgement.resamples import ALPHA, Resamples
-from medprobe.diagnostics.judgement.scores import balanced_accuracy, signal
+from medprobe.diagnostics.judgement.scores import signal_of
 
 FIRST, SCREENED, TESTED = 12, 36, 80
 """Images of the first look at all alternatives, of the first and second look together, and of the test, at most."""
@@ -29,9 +29,6 @@ DRAWS = 9999
 DISMISSED = 1.645
 """Standard errors that the gain seen so far is given before an alternative is given up: one of 20 that gives back just
 SHARE is lost there, and one of 20 that is as good as the best."""
-
-Floats = NDArray[np.floating]
-Ints = NDArray[np.int64]
 
 
 class TooFew(ValueError):
@@ -118,7 +115,7 @@ def _whole_groups(rows: Ints, labels: Ints, groups: Ints, rng: np.random.Generat
     return rows[np.isin(groups[rows], list(taken))]
 
 
-def promise(scores: Floats, labels: Ints, normalise: bool) -> float:
+def promise(scores: Features | Floats, labels: Ints, normalise: bool) -> float:
     """Mean over the classes of the probability of the right answer, from log-likelihoods [n_images, K].
 
     Among the options where the likeliest is judged; of the writing itself where what is said is. Probabilities rank
@@ -128,7 +125,7 @@ def promise(scores: Floats, labels: Ints, normalise: bool) -> float:
     return float(np.mean([right[labels == label].mean() for label in np.unique(labels)]))
 
 
-def _right(scores: Floats, labels: Ints, normalise: bool) -> Floats:
+def _right(scores: Features | Floats, labels: Ints, normalise: bool) -> Floats:
     scores = np.asarray(scores, dtype=np.float64)
     if normalise:
         scores = scores - np.logaddexp.reduce(scores, axis=1, keepdims=True)
@@ -145,7 +142,7 @@ def may_explain(answers: Ints, own: Ints, labels: Ints, short: float, n_classes:
     """Whether the answers on images that screen leave it open that an alternative gives back SHARE of `short`. Own
     answers below chance count as chance.
     """
-    below = min(signal(balanced_accuracy(labels, own, n_classes), n_classes), 0.0)
+    below = min(signal_of(labels, own, n_classes), 0.0)
     return _at_most(_gains(answers, own, labels, n_classes)) + below >= SHARE * short
 
 
@@ -177,11 +174,11 @@ def assess(answers: Ints, own: Ints, labels: Ints, groups: Ints, n_classes: int,
     level = ALPHA / 2 / max(len(answers), 1)
     resamples = Resamples(labels, groups, n_classes, seed)
     p_values = sign_flips(np.stack([_gains(row, own, labels, n_classes) for row in answers]), groups, seed)
-    base = max(signal(balanced_accuracy(labels, own, n_classes), n_classes), 0.0)
+    base = max(signal_of(labels, own, n_classes), 0.0)
     base_drawn = np.maximum(resamples.signal(own), 0.0)
     found = []
     for row, p in zip(answers, p_values, strict=True):
-        point, drawn = signal(balanced_accuracy(labels, row, n_classes), n_classes), resamples.signal(row)
+        point, drawn = signal_of(labels, row, n_classes), resamples.signal(row)
         low, high = np.quantile(drawn - base_drawn, [level, 1 - level])
         clear = bool(p < ALPHA / 2 and min(low, np.quantile(drawn, level)) > 0)
         found.append(Tested(point, point - base, (float(low), float(high)), float(p), clear))

@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from medprobe.diagnostics.arrays import Ints
 from medprobe.diagnostics.evidence import Evidence
 from medprobe.diagnostics.extraction.measurement import OPTIONS, Measurement, measure
 from medprobe.fixtures.datasets.dataset import ImageFile
 from medprobe.fixtures.datasets.images import open_image
 from medprobe.fixtures.datasets.lesions.alterations import Blank
-
-Ints = NDArray[np.int64]
 
 
 def ask(evidence: Evidence, images: Sequence[ImageFile], prompt: str | None = None) -> Measurement:

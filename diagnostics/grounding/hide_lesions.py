@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from medprobe.diagnostics import store
+from medprobe.diagnostics.arrays import Features, Ints
 from medprobe.diagnostics.evidence import Evidence, said_classes
 from medprobe.diagnostics.extraction.ask_again import ask, images_at, likeliest
 from medprobe.diagnostics.grounding.places import NothingHidden, Places, places
@@ -20,8 +20,7 @@ from medprobe.diagnostics.records.chain import Difference, Stage
 from medprobe.diagnostics.records.grounding import Grounding, Hidden, Hiding
 from medprobe.fixtures.datasets.lesions.occlusion import Occluded
 
-Ints = NDArray[np.int64]
-Arrays = dict[str, NDArray[np.float32]]
+Arrays = dict[str, Features]
 
 KEPT = 0.5
 """Of the answer's signal: a model that keeps more than this without the lesion answers by something else."""

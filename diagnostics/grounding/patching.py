@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL.Image import Image
 from torch import Tensor, nn
 
+from medprobe.diagnostics.arrays import Bools, Features, Floats
 from medprobe.diagnostics.evidence import Evidence, said_classes
 from medprobe.diagnostics.extraction.batches import read_all
 from medprobe.diagnostics.extraction.extractor import Extractor
@@ -33,9 +33,6 @@ LEAST_COVER = 0.1
 """Of a token's pixels: a token that sees less of the lesion is not replaced."""
 DECIMALS = 6
 """Of a token's share that are told apart: its pixels are float32."""
-
-Bools = NDArray[np.bool_]
-Floats = NDArray[np.float64]
 
 
 class UnknownLattice(RuntimeError):
@@ -58,7 +55,7 @@ class Shown:
     places: tuple[Mask, Mask]
 
 
-def read_patched(evidence: Evidence, found: Places, loci: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+def read_patched(evidence: Evidence, found: Places, loci: Sequence[str]) -> dict[str, Features]:
     """`STATE LOCUS` [n, width], `STATE options` [n, K] and `STATE said` [n], STATE being lesion or elsewhere."""
     loaded, dataset = evidence.loader.load(), evidence.dataset
     length = answer_length(evidence.spec, evidence.settings)
@@ -75,8 +72,8 @@ def read_patched(evidence: Evidence, found: Places, loci: Sequence[str]) -> dict
                 loaded, dataset.prompt, lesions, elsewhere
             )
 
-        def read(given: tuple[Inputs, tuple[Patch, Patch]]) -> dict[str, NDArray[np.float32]]:
-            arrays: dict[str, NDArray[np.float32]] = {}
+        def read(given: tuple[Inputs, tuple[Patch, Patch]]) -> dict[str, Features]:
+            arrays: dict[str, Features] = {}
             for state, patch in zip(("lesion", "elsewhere"), given[1], strict=True):
                 use(patch)
                 batch = extractor.read(given[0])

@@ -6,15 +6,13 @@ import hashlib
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from medprobe.diagnostics.arrays import Bools, Ints
 from medprobe.diagnostics.evidence import Evidence
 from medprobe.fixtures.datasets.dataset import ImageFile
 from medprobe.fixtures.datasets.images import UnreadableImage
 from medprobe.fixtures.datasets.lesions.occlusion import Occluded, elsewhere, hull
 from medprobe.fixtures.datasets.lesions.places import read_masks
-
-Ints = NDArray[np.int64]
 
 
 class NothingHidden(ValueError):
@@ -28,7 +26,7 @@ class Places:
     """
 
     rows: Ints
-    lesioned: NDArray[np.bool_]
+    lesioned: Bools
     lesion: list[Occluded]
     elsewhere: list[Occluded]
     n_left_out: int

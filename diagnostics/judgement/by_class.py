@@ -12,14 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from medprobe.diagnostics.arrays import Bools, Floats, Ints
 from medprobe.diagnostics.judgement.resamples import Resamples, interval
 from medprobe.diagnostics.records.chain import Measure, Share
 
 MEASURES: tuple[Measure, ...] = ("sensitivity", "specificity")
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 class OneClass:
@@ -33,11 +31,11 @@ class OneClass:
         self._group = np.unique(groups, return_inverse=True)[1]
         self._resamples = Resamples(self._is, groups, 2, seed)
 
-    def right(self, predictions: Ints) -> NDArray[np.bool_]:
+    def right(self, predictions: Ints) -> Bools:
         """Whether each image is rightly read as the class, or rightly not, [n_images]."""
         return np.asarray((predictions == self._of) == self._is)
 
-    def rows(self, measure: Measure) -> NDArray[np.bool_]:
+    def rows(self, measure: Measure) -> Bools:
         """The images that a measure is of, [n_images]."""
         return np.asarray(self._is == _column(measure))
 

@@ -38,7 +38,12 @@ class Choice:
 
     @property
     def locus(self) -> str:
-        return max(self.loci, key=lambda locus: self.loci[locus])
+        return leading(self.loci)
+
+
+def leading(loci: Mapping[str, int]) -> str:
+    """The locus chosen in most folds; the first wins a tie."""
+    return max(loci, key=lambda locus: loci[locus])
 
 
 def choose(candidates: Sequence[Candidate], folds: NDArray[np.int64]) -> Choice:

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
+from medprobe.diagnostics.arrays import Floats, Ints
 from medprobe.diagnostics.judgement import scores
 from medprobe.diagnostics.judgement.curves import along
 from medprobe.diagnostics.judgement.resamples import ALPHA, Resamples, interval
 from medprobe.diagnostics.records.chain import Health, HealthCurve, HealthLimit, VerdictValue
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 def curves_of_health(names: list[str]) -> dict[HealthCurve, list[str]]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import zlib
 
 import numpy as np
-from numpy.typing import NDArray
+
+from medprobe.diagnostics.arrays import Floats, Ints
 
 N_RESAMPLES = 5000
 
@@ -29,12 +30,6 @@ LEAST_FREEDOM = 0.1
 
 POWER_Z = 2.80
 """z(0.975) + z(0.80): a true difference of this many standard errors is seen in 80 of 100 repetitions."""
-
-
-Floats = NDArray[np.float64]
-
-
-Ints = NDArray[np.int64]
 
 
 class Resamples:

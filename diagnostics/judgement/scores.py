@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-Labels = NDArray[np.int64]
+from medprobe.diagnostics.arrays import Floats, Ints
 
 FHS_LAMBDA = 0.2
 """Weight of the volatility penalty, arXiv 2604.08333."""
@@ -18,7 +17,7 @@ below what one image more or less is worth.
 """
 
 
-def balanced_accuracy(labels: Labels, predictions: Labels, n_classes: int) -> float:
+def balanced_accuracy(labels: Ints, predictions: Ints, n_classes: int) -> float:
     """Mean over the classes of the share of their images that are read rightly.
 
     `labels` and `predictions` are [n_images]; a prediction outside 0..n_classes-1 counts as wrong.
@@ -36,7 +35,7 @@ def signal(accuracy: float, n_classes: int) -> float:
     return (accuracy - 1 / n_classes) / (1 - 1 / n_classes)
 
 
-def signal_of(labels: Labels, predictions: Labels, n_classes: int) -> float:
+def signal_of(labels: Ints, predictions: Ints, n_classes: int) -> float:
     """The signal of predictions, both [n_images]. Raises ValueError when a class has no image."""
     return signal(balanced_accuracy(labels, predictions, n_classes), n_classes)
 
@@ -54,7 +53,7 @@ def feature_health_score(curve: Sequence[float], n_images: int) -> float:
     return float(feature_health_scores(np.asarray(curve, dtype=np.float64)[None], n_images)[0])
 
 
-def feature_health_scores(curves: NDArray[np.float64], n_images: int) -> NDArray[np.float64]:
+def feature_health_scores(curves: Floats, n_images: int) -> Floats:
     """The Feature Health Score of each of [n_curves, n_layers] accuracies."""
     if not curves.shape[1]:
         raise ValueError("a Feature Health Score needs at least one layer")
@@ -65,7 +64,7 @@ def feature_health_scores(curves: NDArray[np.float64], n_images: int) -> NDArray
     return np.asarray(end * (1 + growth) * volatility)
 
 
-def auroc(labels: Labels, scores: NDArray[np.float64]) -> float | None:
+def auroc(labels: Ints, scores: Floats) -> float | None:
     """Area under the ROC curve, one class against the rest, averaged over the classes; null where a class is missing.
 
     `scores` is [n_images, n_classes]. Ties count half (Mann-Whitney).
@@ -83,7 +82,7 @@ def auroc(labels: Labels, scores: NDArray[np.float64]) -> float | None:
     return float(np.mean(areas))
 
 
-def first_best(values: NDArray[np.float64]) -> NDArray[np.int64]:
+def first_best(values: Floats) -> Ints:
     """Index along the first axis of the largest value, the first of those that differ by rounding alone.
 
     Two accuracies of as many images are equal, but their shares may have been added in another order, which depends on
@@ -92,7 +91,7 @@ def first_best(values: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.asarray((values >= values.max(axis=0) - TIED).argmax(axis=0), dtype=np.int64)
 
 
-def confusion(labels: Labels, predictions: Labels, n_classes: int) -> list[list[int]]:
+def confusion(labels: Ints, predictions: Ints, n_classes: int) -> list[list[int]]:
     """Counts, rows the true class, columns what was read; a last column counts readings that name no class, if any."""
     n_columns = n_classes + int((predictions < 0).any())
     columns = np.where(predictions < 0, n_classes, predictions)

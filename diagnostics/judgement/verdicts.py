@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medprobe.diagnostics.judgement.resamples import ALPHA, POWER_Z, Floats, Ints, Resamples, interval
-from medprobe.diagnostics.judgement.scores import signal
+from medprobe.diagnostics.arrays import Floats, Ints
+from medprobe.diagnostics.judgement.resamples import ALPHA, POWER_Z, Resamples, interval
+from medprobe.diagnostics.judgement.scores import signal_of
 from medprobe.diagnostics.records.chain import (
     CHAIN,
     FAILURE_MODES,
@@ -16,6 +17,7 @@ from medprobe.diagnostics.records.chain import (
     FailureMode,
     HealthCurve,
     HealthLimit,
+    JudgedLink,
     Stage,
     VerdictValue,
     worst,
@@ -31,23 +33,10 @@ LIMITED: dict[HealthCurve, Stage] = {
 
 
 @dataclass(frozen=True)
-class LinkJudgement:
-    """One link: loss and retention of signal between a place and the next, with the verdict and its reason."""
-
-    stage: Stage
-    verdict: VerdictValue
-    reason: str
-    loss: float
-    ci: tuple[float, float]
-    retention: float | None
-    threshold: float
-
-
-@dataclass(frozen=True)
 class Judgement:
     """The whole chain. carries_labels: whether the reference reads the labels from these images."""
 
-    links: dict[Stage, LinkJudgement]
+    links: dict[Stage, JudgedLink]
     carries_labels: bool
     verdict: VerdictValue
     primary: FailureMode | None
@@ -74,9 +63,7 @@ def judge(
     the p-value `null_p`. `limits` are scores already judged: the worst of them and of the link's own verdict is the
     link's.
     """
-    from medprobe.diagnostics.judgement.scores import balanced_accuracy
-
-    point = {place: signal(balanced_accuracy(labels, predictions[place], n_classes), n_classes) for place in CHAIN}
+    point = {place: signal_of(labels, predictions[place], n_classes) for place in CHAIN}
     drawn = {place: resamples.signal(predictions[place], place) for place in CHAIN}
     readable = {place: float(np.quantile(drawn[place], ALPHA / 4)) > 0 for place in CHAIN}
     # A link fails at ALPHA / 4; the gate before it is no weaker, since a fault named on noise is the worst of errors.
@@ -87,7 +74,7 @@ def judge(
         """Whether these groups could show a link to pass that loses nothing of a perfect reading."""
         return link_verdict(resamples.signal(labels, "after") - tau * resamples.signal(labels, "before")) == "pass"
 
-    links: dict[Stage, LinkJudgement] = {}
+    links: dict[Stage, JudgedLink] = {}
     losses: dict[Stage, Floats] = {}
     verdict: VerdictValue
     for before, stage in zip(CHAIN, STAGES, strict=False):
@@ -105,8 +92,13 @@ def judge(
         if readable["reference"]:
             verdict, reason = _with_limits(verdict, reason, [e for e in limits if LIMITED[e.curve] == stage])
         retention = max(point[stage], 0) / point[before] if readable[before] and point[before] > 0 else None
-        links[stage] = LinkJudgement(
-            stage, verdict, reason, point[before] - point[stage], interval(losses[stage]), retention, tau
+        links[stage] = JudgedLink(
+            verdict=verdict,
+            reason=reason,
+            loss=point[before] - point[stage],
+            ci=interval(losses[stage]),
+            retention=retention,
+            threshold=tau,
         )
     failing = sorted((s for s in STAGES if links[s].verdict == "fail"), key=lambda s: -links[s].loss)
     tied = [

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from medprobe.diagnostics.arrays import Features, Floats, Ints
 
 
-def calibrated(log_likelihoods: NDArray[np.float32], labels: Ints, folds: Ints) -> Ints:
+def calibrated(log_likelihoods: Features, labels: Ints, folds: Ints) -> Ints:
     """The likeliest option, [n_images], under one scale and an offset an option, fitted on the other folds.
 
     Scale and offsets minimise the class-balanced log loss of softmax(scale * score + offset): the vector form of Platt

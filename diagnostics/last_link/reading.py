@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from medprobe.diagnostics.arrays import Ints
 from medprobe.diagnostics.evidence import Evidence, said_classes
 from medprobe.diagnostics.extraction.answers import OPTION_SCORE, refuses
 from medprobe.diagnostics.extraction.ask_again import ask, blank, images_at, likeliest
@@ -16,8 +16,6 @@ from medprobe.diagnostics.probes.loci import OPTIONS_LOCUS
 from medprobe.diagnostics.probes.ridge import read
 from medprobe.diagnostics.records.answer import AnswerReading, Rewording, Steps
 from medprobe.diagnostics.records.chain import Difference
-
-Ints = NDArray[np.int64]
 
 
 def read_answer(evidence: Evidence) -> AnswerReading:

@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from medprobe.diagnostics.arrays import Bools, Features, Floats, Ints
 from medprobe.diagnostics.judgement.scores import balanced_accuracy
 from medprobe.diagnostics.probes.reading import Reading, constant_columns
 
@@ -28,10 +28,8 @@ STEPS, RATE, DECAY = 60, 0.05, 5.0
 """AdamW over the whole training part at once, cosine schedule. The decay stands for early stopping: it pulls the
 queries towards the plain mean."""
 
-Ints = NDArray[np.int64]
 
-
-def read_attention(regions: NDArray[np.float32], labels: Ints, folds: Ints, seed: int) -> Reading:
+def read_attention(regions: Features, labels: Ints, folds: Ints, seed: int) -> Reading:
     """Held-out log-probabilities of [n_images, 16 * width] region means; `folds` already keep groups together."""
     n_folds, n_classes = int(folds.max()) + 1, int(labels.max()) + 1
     states = regions.reshape(len(labels), REGIONS, -1)
@@ -49,7 +47,7 @@ def read_attention(regions: NDArray[np.float32], labels: Ints, folds: Ints, seed
     return Reading(held_out, np.array(inner))
 
 
-def _components(states: NDArray[np.float32], training: NDArray[np.bool_]) -> Tensor:
+def _components(states: Features, training: Bools) -> Tensor:
     """[n_images, 16, width] -> [n_images, 16, at most WIDTH]: whitened principal components of the training regions."""
     x = states.astype(np.float64)
     seen = x[training].reshape(-1, x.shape[2])
@@ -69,7 +67,7 @@ def _stacked(parts: list[Tensor]) -> Tensor:
     return torch.stack([functional.pad(part, (0, width - part.shape[-1])) for part in parts])
 
 
-def _train(states: Tensor, labels: Tensor, masks: Tensor, n_classes: int, seed: int) -> NDArray[np.float64]:
+def _train(states: Tensor, labels: Tensor, masks: Tensor, n_classes: int, seed: int) -> Floats:
     """One head a mask, all at once; class-balanced log-probabilities of all images, [n_masks, n_images, K]."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     generator = torch.Generator().manual_seed(seed)

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from medprobe.diagnostics.arrays import Bools, Features, Floats, Ints
 from medprobe.diagnostics.judgement.scores import balanced_accuracy
 from medprobe.diagnostics.probes.reading import Reading, standardise
 
@@ -27,15 +27,13 @@ saved: 8.2 s at 2^25, 10.1 s at 2^28 and 13.0 s locus by locus, for 13 loci of 9
 GPU.
 """
 
-Ints = NDArray[np.int64]
 
-
-def read_mlp(features: NDArray[np.float32], labels: Ints, groups: Ints, folds: Ints, seed: int) -> Reading:
+def read_mlp(features: Features, labels: Ints, groups: Ints, folds: Ints, seed: int) -> Reading:
     """Held-out log-probabilities of [n_images, width] features; `folds` already keep groups together."""
     return read_mlp_loci([features], labels, folds, seed)[0]
 
 
-def read_mlp_loci(features: Sequence[NDArray[np.float32]], labels: Ints, folds: Ints, seed: int) -> list[Reading]:
+def read_mlp_loci(features: Sequence[Features], labels: Ints, folds: Ints, seed: int) -> list[Reading]:
     """`read_mlp` of several loci, each as if it were the only one: all draw the same weights, batches and dropout."""
     n_folds, n_classes = int(folds.max()) + 1, int(labels.max()) + 1
     training = [folds != f for f in range(n_folds)]
@@ -70,21 +68,19 @@ def _together(widths: Sequence[int], n_images: int, n_masks: int) -> list[list[i
     return parts
 
 
-def _scaled(features: NDArray[np.float32], masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.float32]:
+def _scaled(features: Features, masks: Sequence[Bools]) -> Features:
     """[n_masks, n_images, width] features as each mask's rows standardise them."""
     return _shorten(np.stack([standardise(features[mask], features)[1].astype(np.float32) for mask in masks]))
 
 
-def _shorten(x: NDArray[np.float32]) -> NDArray[np.float32]:
+def _shorten(x: Features) -> Features:
     """[n_heads, n_images, width], rotated to n_images columns where wider: every linear map of it stays possible."""
     n_images, width = x.shape[1:]
     return x if width <= n_images else np.stack([np.asarray(np.linalg.qr(part.T, mode="r")).T for part in x])
 
 
 @torch.no_grad()
-def _train(
-    x: NDArray[np.float32], labels: Ints, masks: list[NDArray[np.bool_]], n_classes: int, seed: int
-) -> NDArray[np.float64]:
+def _train(x: Features, labels: Ints, masks: list[Bools], n_classes: int, seed: int) -> Floats:
     """One head a locus and mask, trained on the mask's rows of x [n_loci, n_masks, n_images, width]; class-balanced
     log-probabilities of all rows, [n_loci, n_masks, n_images, K].
     """

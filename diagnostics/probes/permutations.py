@@ -13,14 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from medprobe.diagnostics import store
+from medprobe.diagnostics.arrays import Features, Floats, Ints
 from medprobe.diagnostics.probes.reading import Reading
 from medprobe.diagnostics.probes.ridge import read_beside, read_label_sets
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,7 @@ class Permuted:
         """[n, n_images] labels."""
         return permuted_labels(self.labels, self.groups, self.folds, self.n, self.seed)
 
-    def read(self, features: Callable[[], NDArray[np.float32]], /, **content: str) -> tuple[Floats, Floats]:
+    def read(self, features: Callable[[], Features], /, **content: str) -> tuple[Floats, Floats]:
         """Signals and raw accuracies, [n] each, of [n_images, width] features known as `content`."""
 
         def compute() -> dict[str, Floats]:
@@ -54,7 +51,7 @@ class Permuted:
         return found["signal"], found["accuracy"]
 
     @property
-    def beside(self) -> Callable[[NDArray[np.float32]], tuple[Reading, Floats]]:
+    def beside(self) -> Callable[[Features], tuple[Reading, Floats]]:
         """What reads features under the true labels and, with the same factorisations, under the permuted ones; without
         this object, so that another machine can run it.
         """

@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from medprobe.diagnostics import store
+from medprobe.diagnostics.arrays import Features, Floats, Ints
 from medprobe.diagnostics.extraction.measurement import OPTIONS, Measurement, Progress
 from medprobe.diagnostics.probes.loci import OPTIONS_LOCUS, exit_loci, order
 from medprobe.diagnostics.probes.permutations import Permuted
@@ -21,9 +19,6 @@ from medprobe.diagnostics.settings import Settings
 from medprobe.fixtures.datasets.dataset import Dataset
 
 N_PERMUTATIONS = {"quick": 100, "full": 1000}
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
-Ints = NDArray[np.int64]
 Given = TypeVar("Given")
 
 
@@ -51,20 +46,20 @@ class Reader:
         }
 
     @property
-    def probe(self) -> Callable[[Floats], Reading]:
+    def probe(self) -> Callable[[Features], Reading]:
         """What reads [n_images, width] features by the probe asked for."""
         m = self.measured
         return partial(read, self.settings.probe, labels=m.labels, groups=m.groups, folds=self.folds, seed=self.seed)
 
     @property
-    def attention(self) -> Callable[[Floats], Reading]:
+    def attention(self) -> Callable[[Features], Reading]:
         """What reads [n_images, 16 * width] region means by attention."""
         return partial(_attend, labels=self.measured.labels, folds=self.folds, seed=self.seed)
 
-    def remembered(self, read_it: Callable[[Floats], Reading], array: str, **content: Any) -> Reading:
+    def remembered(self, read_it: Callable[[Features], Reading], array: str, **content: Any) -> Reading:
         """The reading of one of the measurement's arrays, known in the store also by `content`."""
 
-        def arrays() -> dict[str, NDArray[np.float64]]:
+        def arrays() -> dict[str, Floats]:
             reading = read_it(self.measured.array(array))
             return {"log_probabilities": reading.log_probabilities, "inner_accuracy": reading.inner_accuracy}
 
@@ -95,7 +90,7 @@ class Reader:
     def _elsewhere(
         self,
         arrays: Iterable[str],
-        read_it: Callable[[Floats], Given],
+        read_it: Callable[[Features], Given],
         keep: Callable[[str, Given], None],
         **content: Any,
     ) -> None:
@@ -145,7 +140,7 @@ class Reader:
     def _read_beside(self, arrays: Sequence[str]) -> None:
         """Leave readings in the store under true and permuted labels, since a factorisation costs more than either."""
 
-        def split(array: str, given: tuple[Reading, Doubles]) -> Reading:
+        def split(array: str, given: tuple[Reading, Floats]) -> Reading:
             reading, permuted = given
             self.permuted.keep(permuted, features=self.measured.key, locus=array)
             return reading
@@ -157,7 +152,7 @@ class Reader:
             self.remembered(lambda features, array=array: split(array, beside(features)), array)  # type: ignore[misc]
 
 
-def _attend(regions: Floats, labels: Ints, folds: Ints, seed: int) -> Reading:
+def _attend(regions: Features, labels: Ints, folds: Ints, seed: int) -> Reading:
     # Imports torch, which a run that finds every reading in the store does without.
     from medprobe.diagnostics.probes.attention import read_attention
 

@@ -6,15 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from medprobe.diagnostics.arrays import Bools, Features, Floats, Ints
 from medprobe.diagnostics.judgement.scores import first_best
-
-Floats = NDArray[np.float64]
-
-
-Ints = NDArray[np.int64]
-
 
 ROUNDING = 1e-5
 """A column that varies by no more than this share of its own size, or of the locus's (root mean square), is constant.
@@ -49,7 +43,7 @@ def best(readings: Sequence[Reading], folds: Ints) -> Reading:
     return Reading(stacked[chosen[folds], np.arange(len(folds))], inner[chosen, np.arange(len(chosen))])
 
 
-def standardise(training: NDArray[np.float32], held_out: NDArray[np.float32]) -> tuple[Floats, Floats]:
+def standardise(training: Features, held_out: Features) -> tuple[Floats, Floats]:
     """Both parts scaled by the mean and standard deviation of the training part; constant columns become 0."""
     x, z = training.astype(np.float64), held_out.astype(np.float64)
     mean, deviation = x.mean(axis=0), x.std(axis=0)
@@ -58,6 +52,6 @@ def standardise(training: NDArray[np.float32], held_out: NDArray[np.float32]) ->
     return (x - mean) * scale, (z - mean) * scale
 
 
-def constant_columns(mean: Floats, deviation: Floats) -> NDArray[np.bool_]:
+def constant_columns(mean: Floats, deviation: Floats) -> Bools:
     """Which columns do not vary, [width], of their means and standard deviations."""
     return np.asarray(deviation <= ROUNDING * np.maximum(np.abs(mean), np.sqrt(np.mean(mean**2))))

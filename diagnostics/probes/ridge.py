@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from medprobe.diagnostics.probes.reading import Floats, Ints, Reading, standardise
+from medprobe.diagnostics.arrays import Bools, Features, Floats, Ints
+from medprobe.diagnostics.probes.reading import Reading, standardise
 
 ProbeName = Literal["ridge", "mlp"]
 
@@ -44,9 +44,7 @@ SETS_AT_ONCE = 100
 """Labellings read together; more fill memory and save no time."""
 
 
-def read(
-    probe: ProbeName, features: NDArray[np.float32], labels: Ints, groups: Ints, folds: Ints, seed: int
-) -> Reading:
+def read(probe: ProbeName, features: Features, labels: Ints, groups: Ints, folds: Ints, seed: int) -> Reading:
     """Train `probe` on [n_images, width] features in every fold and predict the images held out."""
     if probe == "mlp":
         from medprobe.diagnostics.probes.mlp import read_mlp
@@ -55,7 +53,7 @@ def read(
     return read_ridge(features, labels, groups, folds)
 
 
-def read_ridge(features: NDArray[np.float32], labels: Ints, groups: Ints, folds: Ints) -> Reading:
+def read_ridge(features: Features, labels: Ints, groups: Ints, folds: Ints) -> Reading:
     """Ridge regression on one-hot labels, then the nearest class mean of its scores.
 
     One eigendecomposition a fold, in the smaller of the spaces of images and width, gives the fit for every penalty
@@ -66,7 +64,7 @@ def read_ridge(features: NDArray[np.float32], labels: Ints, groups: Ints, folds:
 
 
 def read_altered(
-    features: NDArray[np.float32], altered: NDArray[np.float32], rows: Ints, labels: Ints, groups: Ints, folds: Ints
+    features: Features, altered: Features, rows: Ints, labels: Ints, groups: Ints, folds: Ints
 ) -> tuple[Floats, Floats]:
     """What the probes of `read_ridge`, trained on `features` alone, read of other features of the images at `rows`.
 
@@ -86,7 +84,7 @@ def read_altered(
 
 
 def read_label_sets(
-    features: NDArray[np.float32],
+    features: Features,
     label_sets: Ints,
     groups: Ints,
     folds: Ints,
@@ -106,9 +104,7 @@ def read_label_sets(
     return log_probabilities
 
 
-def read_beside(
-    features: NDArray[np.float32], labels: Ints, permuted: Ints, groups: Ints, folds: Ints
-) -> tuple[Reading, Floats]:
+def read_beside(features: Features, labels: Ints, permuted: Ints, groups: Ints, folds: Ints) -> tuple[Reading, Floats]:
     """`read_ridge` of the labels, and the log-probabilities [n_sets, n_images, K] of permuted ones [n_sets, n_images]
     in float32, from the same factorisations.
     """
@@ -121,9 +117,7 @@ def read_beside(
     return Reading(true, inner), beside
 
 
-def _factorised(
-    features: NDArray[np.float32], groups: Ints, folds: Ints
-) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.bool_], Ridge]]:
+def _factorised(features: Features, groups: Ints, folds: Ints) -> Iterator[tuple[Bools, Bools, Ridge]]:
     """Which images each fold holds out and which it trains on, and the training part factorised."""
     for fold in range(int(folds.max()) + 1):
         held_out, training = folds == fold, folds != fold
@@ -169,7 +163,7 @@ def _parts(labels: Ints, groups: Ints) -> Ints:
     return dealt[group]
 
 
-def _read_fold(ridge: Ridge, labels: Ints, chosen_from: NDArray[np.bool_], n_classes: int) -> tuple[Floats, Ints]:
+def _read_fold(ridge: Ridge, labels: Ints, chosen_from: Bools, n_classes: int) -> tuple[Floats, Ints]:
     """Held-out log-probabilities [n_sets, n_held_out, K] and the classes read of the left-out training images [n_sets,
     n_training], of training labels [n_sets, n_training]. Each set has the penalty that reads its left-out groups best,
     and the offsets, of the images where `chosen_from` [n_sets, n_training].
@@ -336,7 +330,7 @@ class Discriminants:
         offsets = -0.5 * np.einsum("skd,skd->sk", directions, offset + 2 * centre)
         return Discriminants((directions @ onto).astype(scores.dtype), offsets.astype(scores.dtype))
 
-    def of(self, sets: NDArray[np.bool_]) -> Discriminants:
+    def of(self, sets: Bools) -> Discriminants:
         """Those of some labellings."""
         return Discriminants(self.weights[sets], self.offsets[sets])
 

@@ -78,8 +78,8 @@ class Curves(Record):
     llm_last: list[Layer]
 
 
-class Link(Record):
-    """One link of the chain, judged: loss and interval in signal, `threshold` is the retention asked for."""
+class JudgedLink(Record):
+    """What follows for a link from predictions and the retention asked for."""
 
     verdict: VerdictValue
     reason: str
@@ -87,6 +87,11 @@ class Link(Record):
     ci: tuple[float, float]
     retention: float | None
     threshold: float
+
+
+class Link(JudgedLink):
+    """One link of the chain, judged: loss and interval in signal, `threshold` is the retention asked for."""
+
     locus: str
 
 

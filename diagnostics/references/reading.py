@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medprobe.diagnostics import store
+from medprobe.diagnostics.arrays import Features, Ints
 from medprobe.diagnostics.extraction.measurement import Progress
 from medprobe.diagnostics.probes.reading import Reading, best
 from medprobe.diagnostics.probes.ridge import read
@@ -24,7 +25,6 @@ from medprobe.diagnostics.settings import Settings
 from medprobe.fixtures.datasets.dataset import ImageFile
 from medprobe.fixtures.datasets.images import open_image
 
-Ints = NDArray[np.int64]
 Found = tuple[Reading, Reference]
 
 
@@ -79,11 +79,11 @@ def _kmeans(network: str, rows: Rows, settings: Settings, progress: Progress) ->
     )
 
 
-def kmeans_regions(images: Sequence[ImageFile], settings: Settings) -> NDArray[np.float32]:
+def kmeans_regions(images: Sequence[ImageFile], settings: Settings) -> Features:
     """[n_images, regions, filters] of the default reference, remembered, since the permutation null reads them too."""
     from medprobe.diagnostics.references import kmeans
 
-    def compute() -> dict[str, NDArray[np.float32]]:
+    def compute() -> dict[str, Features]:
         pixels = np.stack([kmeans.pixels(open_image(image)) for image in images])
         return {"regions": kmeans.features(pixels, settings.seed)}
 
@@ -132,5 +132,5 @@ def _timm(network: str, rows: Rows, settings: Settings, progress: Progress) -> F
     )
 
 
-def _by_probe(features: NDArray[np.float32], rows: Rows, settings: Settings) -> Reading:
+def _by_probe(features: Features, rows: Rows, settings: Settings) -> Reading:
     return read(settings.probe, features, rows.labels, rows.groups, rows.folds, settings.seed)

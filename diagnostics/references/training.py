@@ -21,13 +21,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from medprobe.diagnostics.arrays import Bools, Floats, Ints
 from medprobe.diagnostics.judgement.scores import balanced_accuracy
 from medprobe.diagnostics.probes.reading import Reading
 from medprobe.diagnostics.references.networks import Sight, device
 
-Ints = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
-Rows = NDArray[np.bool_]
 Arrays = Mapping[str, NDArray[Any]]
 
 
@@ -71,7 +70,7 @@ def read_from_scratch(
     def read_fold(fold: int) -> Arrays:
         held_out, inner_held_out = folds == fold, folds == (fold + 1) % n_folds
 
-        def predict(training: Rows, wanted: Rows, epochs_before: int) -> NDArray[np.float64]:
+        def predict(training: Bools, wanted: Bools, epochs_before: int) -> Floats:
             def at_epoch(epoch: int) -> None:
                 what = f"training the reference, fold {fold + 1} of {n_folds}, epoch"
                 progress(what, epochs_before + epoch, 2 * recipe.epochs)
@@ -96,12 +95,12 @@ def _train(
     pixels: Bytes,
     sight: Sight,
     labels: Ints,
-    training: Rows,
-    wanted: Rows,
+    training: Bools,
+    wanted: Bools,
     seed: int,
     recipe: Recipe,
     at_epoch: Callable[[int], None],
-) -> NDArray[np.float64]:
+) -> Floats:
     """Class-balanced log-probabilities of the `wanted` images, [n_wanted, K], from a network that saw `training`.
 
     The log frequencies of the classes are added to the scores in the loss (Menon et al. 2021, "Long-tail learning via
@@ -151,7 +150,7 @@ def _moved(pictures: Tensor, shift: float) -> Tensor:
     return torch.stack([one[:, y : y + height, x : x + width] for one, (y, x) in zip(wide, corners, strict=True)])
 
 
-def _predict(network: Any, pixels: Bytes, sight: Sight, rows: Ints, batch: int) -> NDArray[np.float64]:
+def _predict(network: Any, pixels: Bytes, sight: Sight, rows: Ints, batch: int) -> Floats:
     found = []
     with torch.inference_mode():
         for start in range(0, len(rows), batch):

@@ -19,6 +19,8 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
+from medprobe.fixtures.whole import settle
+
 SUMS, SEAL = "sha256", "seal"
 """Metadata: the sha256 of every array, and that of all other metadata."""
 
@@ -68,13 +70,6 @@ def write(path: Path, draft: Path, arrays: Mapping[str, NDArray[Any]], metadata:
         raise unwritable(path.parent, error) from None
     finally:
         draft.unlink(missing_ok=True)
-
-
-def settle(draft: Path, path: Path) -> None:
-    """Move a finished draft to its place, its bytes on the disk first: a power cut leaves the file whole or none."""
-    with draft.open("rb+") as file:
-        os.fsync(file.fileno())
-    os.replace(draft, path)
 
 
 def metadata(path: Path) -> dict[str, str]:

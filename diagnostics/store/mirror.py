@@ -9,14 +9,14 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import os
 import re
 import warnings
 from contextlib import suppress
 from pathlib import Path
 
 from medprobe.diagnostics.outside_text import holds_secret, masked
-from medprobe.diagnostics.store.files import BrokenFile, StoreError, arrays, settle
+from medprobe.diagnostics.store.files import BrokenFile, StoreError, arrays
+from medprobe.fixtures.whole import settle, write_text
 
 MARK = "mirror"
 FINISHED = re.compile(r"[0-9a-f]{32}/(?:[0-9a-f]{16}\.safetensors|about\.json)|readings/[0-9a-f]{32}\.safetensors")
@@ -43,9 +43,7 @@ def located(asked: str | None, folder: Path) -> Path:
         try:
             root.mkdir(parents=True, exist_ok=True)
             if not (root / MARK).exists():
-                draft = root / f".draft.{os.getpid()}"
-                draft.write_text(url, "utf-8")
-                settle(draft, root / MARK)
+                write_text(root / MARK, url)
         except OSError as error:
             raise StoreError(f"the copy of {url} at {root} cannot be written ({error.strerror})") from None
         return root

@@ -23,10 +23,10 @@ from medprobe.diagnostics.store.files import (
     locked,
     metadata,
     set_aside,
-    settle,
     unwritable,
     write,
 )
+from medprobe.fixtures.whole import settle
 
 ABOUT, USES = "about.json", "uses.json"
 

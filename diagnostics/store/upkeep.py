@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,3 +110,25 @@ def remove(root: Path, gone: list[Item]) -> None:
         for lock in (root / READINGS).glob("*.lock"):
             if not lock.with_suffix(".safetensors").exists():
                 lock.unlink(missing_ok=True)
+
+
+def lines(found: list[Item]) -> list[str]:
+    """What items are, an extraction a line, and all readings in one."""
+    said = []
+    for item in (item for item in found if not item.is_reading):
+        names = f"{', '.join(item.models) or '?'} on {', '.join(item.datasets) or '?'}"
+        said.append(f"  features  {names}, {item.images} images, {size_text([item])}, last used {_day(item.used)}")
+    readings = [item for item in found if item.is_reading]
+    if readings:
+        last = _day(max(item.used for item in readings))
+        said.append(f"  readings  {len(readings)}, {size_text(readings)}, last used {last}")
+    return said
+
+
+def size_text(found: list[Item]) -> str:
+    """`12.3 MB`"""
+    return f"{sum(item.size for item in found) / 1e6:,.1f} MB"
+
+
+def _day(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))

@@ -10,8 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from medprobe.diagnostics.arrays import Floats, Ints
 
 CONTRAST, PLAUSIBLE = 1.0, 0.1
 """alpha and beta of visual contrastive decoding (Leng et al. 2023, arXiv 2311.16922)."""

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from medprobe.diagnostics import store
+from medprobe.diagnostics.arrays import Features, Floats, Ints
 from medprobe.diagnostics.evidence import Evidence
 from medprobe.diagnostics.extraction.ask_again import ask, blank, images_at
 from medprobe.diagnostics.extraction.measurement import OPTIONS
@@ -21,9 +21,6 @@ from medprobe.diagnostics.records.chain import Difference
 from medprobe.diagnostics.treatments import remedies
 from medprobe.fixtures.datasets.dataset import ImageFile
 from medprobe.fixtures.datasets.lesions.alterations import Noised
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -105,7 +102,7 @@ def _try_all(evidence: Evidence, rows: Ints) -> Iterator[Tried]:
 
 
 def _guided(evidence: Evidence, own: Floats) -> Tried:
-    def compute() -> dict[str, NDArray[np.float32]]:
+    def compute() -> dict[str, Features]:
         from medprobe.diagnostics.treatments.unseen import score_unseen
 
         return {"scores": score_unseen(evidence)}

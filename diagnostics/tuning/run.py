@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import math
-import os
 import shutil
 import time
 from collections import Counter
@@ -16,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from medprobe.diagnostics.extraction.ahead import ahead
-from medprobe.diagnostics.store.files import settle
 from medprobe.diagnostics.tuning import loss_curve, schedule
 from medprobe.diagnostics.tuning.patients import Images, Sides, held_out_manifest, split
 from medprobe.diagnostics.tuning.plan import Plan, TuneError
@@ -25,6 +23,7 @@ from medprobe.fixtures.datasets.images import UnreadableImage, open_image
 from medprobe.fixtures.datasets.manifest import load_manifest
 from medprobe.fixtures.models.fingerprint import fingerprint
 from medprobe.fixtures.models.registry import ModelSpec
+from medprobe.fixtures.whole import settle, write_text
 
 HELD_OUT, FACTS, STATES, HEAD = "held-out.toml", "tuning.json", "state", "head.safetensors"
 LOCK = ".lock"
@@ -98,9 +97,9 @@ def tune(
         readable, excluded = _readable(sides.tuned, dataset.unreadable, plan.max_excluded, say)
         tuned = replace(tuned, facts=_record(asked, dataset, replace(sides, tuned=readable), excluded))
         if main:
-            _write(out / HELD_OUT, held_out_manifest(manifest, dataset, sides.tunable))
+            write_text(out / HELD_OUT, held_out_manifest(manifest, dataset, sides.tunable))
             load_manifest(out / HELD_OUT)
-            _write(out / FACTS, json.dumps(tuned.facts, indent=1) + "\n")
+            write_text(out / FACTS, json.dumps(tuned.facts, indent=1) + "\n")
         accelerator.wait_for_everyone()
         try:
             _train(accelerator, spec, dataset, readable, out, plan, loading or {}, say)
@@ -290,12 +289,6 @@ def _record(asked: dict[str, Any], dataset: Dataset, sides: Sides, excluded: Seq
             name: importlib.metadata.version(name) for name in ("torch", "transformers", "peft", "accelerate")
         },
     }
-
-
-def _write(path: Path, text: str) -> None:
-    draft = path.with_name(f".{path.name}")
-    draft.write_text(text, "utf-8")
-    os.replace(draft, path)
 
 
 def _silent(_: str) -> None:

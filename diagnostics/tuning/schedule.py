@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Rows = NDArray[np.int64]
+from medprobe.diagnostics.arrays import Ints
 
 
-def rows_of(step: int, n_images: int, batch: int, seed: int) -> Rows:
+def rows_of(step: int, n_images: int, batch: int, seed: int) -> Ints:
     """The `batch` rows of a step, counted from 0. Steps follow each other through one order of all images after
     another.
     """
@@ -19,7 +18,7 @@ def rows_of(step: int, n_images: int, batch: int, seed: int) -> Rows:
     return np.concatenate(orders)[start : start + batch]
 
 
-def passes(rows: Rows, process: int, n_processes: int, micro_batch: int) -> list[Rows]:
+def passes(rows: Ints, process: int, n_processes: int, micro_batch: int) -> list[Ints]:
     """The part of a process, in pieces that pass through its GPU at once."""
     mine = rows[process::n_processes]
     return [mine[i : i + micro_batch] for i in range(0, len(mine), micro_batch)]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 from medprobe.diagnostics.tuning.learners import Learner
+from medprobe.fixtures.whole import settle
 
 DRAFT, STEP = "draft", "step-"
 TRAINED, LOSSES = "trained.safetensors", "losses.json"
@@ -69,12 +69,3 @@ class States:
 
 def _trained(folder: str) -> Path:
     return Path(folder) / TRAINED
-
-
-def settle(draft: Path, place: Path) -> None:
-    """Move a finished folder to its place, its files on the disk first: a power cut leaves it whole or not there."""
-    for path in draft.rglob("*"):
-        if path.is_file():
-            with path.open("rb+") as file:
-                os.fsync(file.fileno())
-    os.replace(draft, place)

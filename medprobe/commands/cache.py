@@ -20,7 +20,7 @@ from pathlib import Path
 from medprobe.diagnostics.outside_text import say
 from medprobe.diagnostics.store.files import StoreError
 from medprobe.diagnostics.store.mirror import located
-from medprobe.diagnostics.store.upkeep import Item, chosen, items, remove, verify
+from medprobe.diagnostics.store.upkeep import chosen, items, lines, remove, size_text, verify
 from medprobe.diagnostics.typed import amount
 
 GB = 1e9
@@ -52,8 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _verify(root)
     found = items(root)
     if asked.what == "list":
-        say(f"{root}: {_size(found)}")
-        _table(found)
+        say(f"{root}: {size_text(found)}")
+        say(*lines(found))
         return 0
     before = None if asked.older_than is None else time.time() - asked.older_than * DAY
     gone = chosen(found, before, None if asked.keep_size is None else int(asked.keep_size * GB))
@@ -63,8 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except StoreError as error:
         say(error, error=True)
         return 1
-    say(f"{'would remove' if asked.dry_run else 'removed'} {_size(gone)} of {_size(found)}")
-    _table(gone)
+    say(f"{'would remove' if asked.dry_run else 'removed'} {size_text(gone)} of {size_text(found)}")
+    say(*lines(gone))
     return 0
 
 
@@ -74,24 +74,6 @@ def _verify(root: Path) -> int:
         say(f"{error}; it is set aside, and the next run makes it again")
     say(f"{root}: {n} files are whole, {len(broken)} broken")
     return 1 if broken else 0
-
-
-def _table(found: list[Item]) -> None:
-    """An extraction a line, and all readings in one."""
-    for item in (item for item in found if not item.is_reading):
-        names = f"{', '.join(item.models) or '?'} on {', '.join(item.datasets) or '?'}"
-        say(f"  features  {names}, {item.images} images, {_size([item])}, last used {_day(item.used)}")
-    readings = [item for item in found if item.is_reading]
-    if readings:
-        say(f"  readings  {len(readings)}, {_size(readings)}, last used {_day(max(i.used for i in readings))}")
-
-
-def _size(found: list[Item]) -> str:
-    return f"{sum(item.size for item in found) / 1e6:,.1f} MB"
-
-
-def _day(seconds: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
 
 
 if __name__ == "__main__":

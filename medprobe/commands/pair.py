@@ -13,7 +13,7 @@ import argparse
 import contextlib
 import io
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -21,9 +21,8 @@ import pytest
 
 from medprobe.command import diagnose
 from medprobe.diagnostics.outside_text import say
-from medprobe.fixtures.models.registry import ModelError
-from medprobe.plugins.call import adapter_folder, model_of
-from medprobe.plugins.project import Alias, CallError, read
+from medprobe.plugins.before_and_after import before_and_after
+from medprobe.plugins.project import CallError, read
 from medprobe.plugins.report.comparison import ComparisonError, compare
 
 SETTLED = ("--against", "--tuned-from", "--shard", "--plan", "--list-models")
@@ -87,36 +86,11 @@ def calls(arguments: list[str]) -> tuple[Path, dict[str, list[str]]]:
             raise CallError(f"diagnose-pair takes no {option}")
     if len(given.model) > 1:
         raise CallError(f"diagnose-pair is of one model, and {len(given.model)} are given")
-    project, model = read(Path.cwd()), given.model[0]
-    if given.adapter is not None:
-        other = str(adapter_folder(given.adapter))
-        after = ["--model", model, "--adapter", other]
-    else:
-        other = given.after
-        _told_apart(model, other, project.models)
-        after = ["--model", other, "--tuned-from", model]
-    # What the model lacks against the tuned one is what tuning gained, and the other way round what it cost.
-    before = ["--model", model, "--against", other, *shared, "--gate", "absolute"]
-    after += ["--against", model, *shared]
+    more = []
     for option, value in (("--save-baseline", given.save_baseline), ("--gate", given.gate)):
-        after += [] if value is None else [option, value]
-    folder = Path(given.report_dir or project.report_dir or "reports").expanduser()
-    return folder, {"before": before, "after": after}
-
-
-def _told_apart(before: str, after: str, own: Mapping[str, Alias]) -> None:
-    """Raises CallError where the two are no checkpoints, or have one name and revision in reports."""
-    found = {_name(option, spec, own) for option, spec in (("--model", before), ("--after", after))}
-    if len(found) == 1:
-        name = found.pop()[0]
-        raise CallError(f"the model before and after tuning are both named {name!r}; rename one folder")
-
-
-def _name(option: str, spec: str, own: Mapping[str, Alias]) -> tuple[str, str | None]:
-    try:
-        model = model_of(spec, own.get(spec))
-    except ModelError as error:
-        if "/" in spec:
-            raise CallError(f"{option}: {error}") from None
-        return spec, None  # a hook of the project may know it, and the run says where not
-    return model.name, model.revision
+        more += [] if value is None else [option, value]
+    project = read(Path.cwd())
+    runs = before_and_after(given.model[0], given.adapter, given.after, project.models)
+    runs["before"] += [*shared, "--gate", "absolute"]
+    runs["after"] += [*shared, *more]
+    return Path(given.report_dir or project.report_dir or "reports").expanduser(), runs

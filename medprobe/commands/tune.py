@@ -9,40 +9,24 @@ The same call goes on where it was stopped. Exit code 4 where the call is wrong,
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import os
 import shlex
 import sys
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from medprobe.diagnostics.outside_text import say
 from medprobe.diagnostics.tuning.plan import PARTS, Plan, TuneError
 from medprobe.diagnostics.typed import above_zero, count, seed, share
-from medprobe.fixtures.datasets import catalog
-from medprobe.fixtures.datasets.dataset import check_dataset
 from medprobe.fixtures.datasets.manifest import DataError
-from medprobe.fixtures.models.registry import ModelError, ModelSpec, read_modules
-from medprobe.plugins.call import brought, model_of
-from medprobe.plugins.project import CallError, Config, read
+from medprobe.fixtures.models.registry import ModelError
+from medprobe.plugins.project import CallError
+from medprobe.plugins.tuning import resolve
 
 STOPPED = 130
 """The exit code of a process that Ctrl-C ended."""
-
-
-@dataclass(frozen=True)
-class Call:
-    """What a command line asks for, found to be there."""
-
-    model: ModelSpec
-    manifest: Path
-    data_root: Path | None
-    out: Path
-    plan: Plan
-    loading: dict[str, Any]
 
 
 class _Parser(argparse.ArgumentParser):
@@ -53,7 +37,7 @@ class _Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit code."""
     try:
-        call = resolve(arguments)
+        call = resolve(vars(_parser().parse_args(arguments)), Path.cwd())
     except (CallError, ModelError, DataError) as error:
         return _refused(error, 4)
     warnings.filterwarnings("ignore", category=FutureWarning)  # libraries among themselves
@@ -77,64 +61,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         after = ["medprobe", "--model", call.model.spec, "--adapter", tuned.adapter, "--dataset", tuned.held_out, *root]
         print(shlex.join(map(str, after)))
     return 0
-
-
-def resolve(arguments: Sequence[str] | None) -> Call:
-    """What is asked for, checked before anything is loaded. Raises CallError, ModelError and DataError."""
-    given = _parser().parse_args(arguments)
-    missing = [name for name in ("peft", "accelerate") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise CallError(f"tuning needs the package {missing[0]}: pip install '.[tune]'")
-    config = read(Path.cwd())
-    data_root = _data_root(given.data_root, config)
-    alias = config.models.get(given.model)
-    model = model_of(given.model, alias)
-    if model.fault is not None:
-        raise CallError(f"{given.model} is a phantom with a planted fault, which its adapter would meet twice")
-    manifest = catalog.resolve(config.datasets.get(given.dataset, given.dataset))
-    check_dataset(manifest, data_root)
-    out = Path(given.out).expanduser().absolute()
-    if out.exists() and not out.is_dir():
-        raise CallError(f"--out {out} is a file; name a folder")
-    options = {name: getattr(given, name) for name in ("processor", "dtype", "modules")}
-    brings = {} if alias is None else brought(alias, {**options, "adapter": None})
-    if "adapter" in brings:
-        raise CallError(f"{given.model} is a model with an adapter, and an adapter is not tuned upon another; merge it")
-    modules = read_modules(Path(given.modules).expanduser()) if given.modules else brings.get("modules")
-    loading = {
-        "processor": given.processor or brings.get("processor"),
-        "modules": modules,
-        "trust_remote_code": given.trust_remote_code,
-        "offline": given.offline,
-    }
-    plan = Plan(
-        parts=given.parts,
-        held_out=given.held_out,
-        epochs=given.epochs,
-        batch=given.batch_size,
-        micro_batch=given.micro_batch,
-        rate=given.learning_rate,
-        rank=given.rank,
-        seed=given.seed,
-        max_images=given.max_images,
-        max_excluded=given.max_excluded,
-        dtype=given.dtype or brings.get("dtype"),
-        checkpointing=given.gradient_checkpointing,
-        save_every=given.save_every,
-    )
-    if plan.dtype not in (None, "float32", "bfloat16"):
-        raise CallError(f"--dtype {plan.dtype} cannot be tuned in; it is float32 or bfloat16")
-    return Call(model, manifest, data_root, out, plan, loading)
-
-
-def _data_root(given: str | None, config: Config) -> Path | None:
-    place = given or os.environ.get("MEDPROBE_DATA") or config.data_root
-    if place is None:
-        return None
-    root = Path(place).expanduser().absolute()
-    if not root.is_dir():
-        raise CallError(f"there is no data folder {root} (from --data-root, MEDPROBE_DATA or medprobe.toml)")
-    return root
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -11,9 +11,9 @@ from typing import Any
 
 from medprobe.diagnostics.outside_text import masked
 from medprobe.diagnostics.records.report import Report
+from medprobe.fixtures.whole import write_text
 from medprobe.plugins.allure.content import STORIES
 from medprobe.plugins.call import Call
-from medprobe.plugins.report.outputs.files import write_text
 
 HISTORY = "allure-history.jsonl"
 CATEGORIES: list[dict[str, Any]] = [

@@ -1,16 +1,12 @@
-"""Models by data sets, from the `report.json` of one or many runs and machines, without any model:
+"""Models by data sets, from the `report.json` of one or many runs and machines, without any model.
 
-    medprobe report REPORT.json... --out DIR
-
-writes `comparison.html`, the same table as `comparison.csv` and `comparison.md`, and every curve, before and after
-tuning, in `curves.html`. Exit code 4: a file cannot be read or written, or holds no diagnosis.
+`comparison.html`, the same table as `comparison.csv` and `comparison.md`, and every curve, before and after tuning, in
+`curves.html`.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
-import sys
 from base64 import b64encode
 from collections.abc import Sequence
 from hashlib import sha256
@@ -19,11 +15,10 @@ from urllib.parse import quote
 
 from pydantic import ValidationError
 
-from medprobe.diagnostics.outside_text import say
 from medprobe.diagnostics.records.report import Report
+from medprobe.fixtures.whole import write_text
 from medprobe.plugins.report.entries import Entry, cautions, lineage, merge
 from medprobe.plugins.report.outputs import matrix
-from medprobe.plugins.report.outputs.files import write_text
 from medprobe.plugins.report.outputs.rendering import TEMPLATES, environment
 from medprobe.plugins.report.outputs.table import csv_text, markdown_text, rows_of
 from medprobe.plugins.report.pictures import curve_grid
@@ -97,26 +92,3 @@ def compare(paths: Sequence[Path], folder: Path) -> tuple[list[Path], list[str]]
         raise ComparisonError(
             f"the comparison cannot be written to {folder} ({error.strerror}); name another folder with --out"
         ) from None
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="medprobe report", description=(__doc__ or "").split(":\n")[0] + ".")
-    parser.add_argument("reports", type=Path, nargs="+", metavar="REPORT.json", help="what runs wrote to --report-dir")
-    parser.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="folder to write comparison.* and curves.html to"
-    )
-    given = parser.parse_args(arguments)
-    try:
-        written, said = compare(given.reports, given.out)
-    except ComparisonError as error:
-        say(error, error=True)
-        return 4
-    for line in said:
-        say(line, error=True)
-    for path in written:
-        print(path)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -11,10 +11,10 @@ import pytest
 from medprobe.diagnostics.judgement.outcome import COMPARED, brief_outcome, gate_sentence
 from medprobe.diagnostics.outside_text import one_line
 from medprobe.diagnostics.records.report import Diagnosis, Report
+from medprobe.fixtures.whole import write_text
 from medprobe.plugins.call import Call
 from medprobe.plugins.options import CALL
 from medprobe.plugins.project import CONFIG
-from medprobe.plugins.report.outputs.files import write_text
 from medprobe.plugins.report.outputs.markdown import LIMIT, job_summary
 from medprobe.plugins.report.outputs.terminal import diagnosis_lines
 from medprobe.plugins.report.sections.sentences import links

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -13,19 +12,11 @@ from medprobe.diagnostics.outside_text import one_line
 from medprobe.diagnostics.records.report import Diagnosis, Predictions
 from medprobe.plugins.call import Call, Pair
 from medprobe.plugins.options import CALL
-from medprobe.plugins.report.outputs.files import write_text
+from medprobe.plugins.run.handover import Handover
 from medprobe.plugins.run.progress import reported
 
 LOADER = pytest.StashKey[Loader]()
 """Of the model that this process looked at last, so that a model is loaded once for all its data sets."""
-
-SHARDED = ".shard"
-"""Ends the name of the file that says which part of a pair was extracted."""
-
-
-def handover_path(call: Call, pair: Pair) -> Path:
-    """Where the process that diagnosed leaves the result for the one that reports."""
-    return call.handover / f"{call.pairs.index(pair)}.json"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -64,23 +55,22 @@ def diagnosis(request: pytest.FixtureRequest) -> Diagnosis:
     pair: Pair = request.param
     config = request.config
     call = config.stash[CALL]
-    path = handover_path(call, pair)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    handover = Handover(call)
+    handover.folder.mkdir(parents=True, exist_ok=True)
     settings = call.settings_of(pair)
     kept = config.stash.get(LOADER, None)
     if kept is None or (kept.spec, kept.settings) != (pair.model, settings):
         config.stash[LOADER] = Loader(pair.model, settings)
     loader = config.stash[LOADER]
     if settings.shard is not None:
-        _extract_part(pair, loader, path)
+        _extract_part(pair, loader, handover)
     from medprobe.diagnostics.diagnosis import diagnose
 
-    with reported(path.parent, pair.id) as progress:
+    with reported(handover.folder, pair.id) as progress:
         result, predictions = diagnose(pair.model, pair.dataset.name, pair.dataset.manifest, settings, progress, loader)
     if predictions is not None:
         result = _compared(call, pair, result, predictions)
-        write_text(path.with_suffix(".predictions.json"), predictions.model_dump_json())
-    write_text(path, result.model_dump_json())
+    handover.leave(pair, result, predictions)
     if result.error is not None:
         pytest.fail(f"{pair.model.name} on {pair.dataset.name}: {result.error}", pytrace=False)
     return result
@@ -92,19 +82,19 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         del config.stash[LOADER]
 
 
-def _extract_part(pair: Pair, loader: Loader, path: Path) -> NoReturn:
+def _extract_part(pair: Pair, loader: Loader, handover: Handover) -> NoReturn:
     """Skip what would judge, once the store holds the part that `--shard` names."""
     from medprobe.diagnostics.diagnosis import sentence
     from medprobe.diagnostics.extraction.shard import extract_part
 
     name = f"{pair.model.name} on {pair.dataset.name}"
-    with reported(path.parent, pair.id) as progress:
+    with reported(handover.folder, pair.id) as progress:
         try:
             n_part, n_images = extract_part(loader, pair.dataset.manifest(), progress)
         except Exception as error:
             pytest.fail(f"{name}: {sentence(error, pair.model, pair.dataset.name)}", pytrace=False)
     told = "{}/{}".format(*loader.settings.shard or (1, 1))
-    write_text(path.with_suffix(SHARDED), f"shard {told} of {name}: {n_part} of {n_images} images are in the store")
+    handover.leave_part(pair, f"shard {told} of {name}: {n_part} of {n_images} images are in the store")
     pytest.skip(f"[shard {told}] a run without --shard judges {name}")
 
 

@@ -17,8 +17,9 @@ from typing import Any, TextIO
 import pytest
 
 from medprobe.diagnostics.outside_text import one_line
+from medprobe.fixtures.whole import write_text
 from medprobe.plugins.options import CALL
-from medprobe.plugins.report.outputs.files import write_text
+from medprobe.plugins.run.handover import progress_file, progress_files
 
 INTERVAL = 0.25
 """Seconds between two looks at the files, and between two lines of one process."""
@@ -36,7 +37,7 @@ WRAP_OFF, WRAP_ON = "\x1b[?7l", "\x1b[?7h"
 @contextmanager
 def reported(folder: Path, name: str) -> Generator[Callable[[str, int, int], None]]:
     """A callable (what, done, total) whose latest line stands in this process's file while the block runs."""
-    path = _path(folder, os.environ.get("PYTEST_XDIST_WORKER", "main"))
+    path = progress_file(folder, os.environ.get("PYTEST_XDIST_WORKER", "main"))
     work: tuple[str, int] | None = None
     start = written = 0.0
     first = last = 0
@@ -50,16 +51,13 @@ def reported(folder: Path, name: str) -> Generator[Callable[[str, int, int], Non
         elif now - written < INTERVAL and done < total:
             return
         last, written = done, now
-        write_text(path, f"{name}: {what} {done}/{total}{_left(now - start, done - first, total - done)}")
+        left = _left(now - start, done - first, total - done)
+        write_text(path, f"{name}: {what} {done}/{total}{left}", lasting=False)
 
     try:
         yield report
     finally:
         path.unlink(missing_ok=True)
-
-
-def _path(folder: Path, process: str) -> Path:
-    return folder / f"{process}.progress"
 
 
 def _left(passed: float, done: int, to_do: int) -> str:
@@ -73,7 +71,7 @@ def _left(passed: float, done: int, to_do: int) -> str:
 def lines(folder: Path) -> list[str]:
     """What the processes at work say."""
     found = []
-    for path in sorted(folder.glob("*.progress")):
+    for path in progress_files(folder):
         # A process ends its work between the two looks.
         with suppress(FileNotFoundError):
             found.append(one_line(path.read_text("utf-8")))
@@ -165,4 +163,4 @@ class _Clearing:
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any, error: object) -> None:
     """A worker that crashed took no line away."""
-    _path(node.config.stash[CALL].handover, node.gateway.id).unlink(missing_ok=True)
+    progress_file(node.config.stash[CALL].handover, node.gateway.id).unlink(missing_ok=True)

@@ -161,7 +161,7 @@ def test_commands_are_found_and_refused() -> None:
     assert len([command for command in gates if command.endswith("reports/junit.xml")]) == 2
     assert complaint("pytest --modell phantom") is not None
     assert complaint("pytest --probe forest") is not None
-    assert complaint("python -m medprobe.diagnostics.baselines.compare a.json b.json --fast") is not None
+    assert complaint("python -m medprobe.commands.compare a.json b.json --fast") is not None
     assert complaint("python -m diagnostics.nothing") is not None
     assert complaint("medprobe --modell phantom") is not None
     assert complaint("medprobe compare a.json b.json --fast") is not None

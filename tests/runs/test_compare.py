@@ -28,7 +28,7 @@ def saved(path: Path, *places, **changed) -> Path:
 
 
 def compare(*arguments: str | Path, python: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, *python, "-m", "medprobe.diagnostics.baselines.compare", *map(str, arguments)]
+    command = [sys.executable, *python, "-m", "medprobe.commands.compare", *map(str, arguments)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100)
 
 

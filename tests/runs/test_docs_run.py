@@ -2,8 +2,8 @@
 
 Run are: a diagnosis of a phantom, alone, with remedies, with lesions hidden and with modules swapped, saving a baseline
 and both ways to compare with it, the plans, the lists, the store, `compare`, `rejudge` and `report`.
-`docs/guides/project.md`, the Allure commands and `diagnose-pair` are run by their own tests. What needs weights or data from elsewhere, retrains,
-benchmarks or installs is only parsed, in `tests/promises/test_docs.py`.
+`docs/guides/project.md`, the Allure commands and `diagnose-pair` are run by their own tests. What needs weights or data
+from elsewhere, retrains, benchmarks or installs is only parsed, in `tests/promises/test_docs.py`.
 """
 
 from __future__ import annotations

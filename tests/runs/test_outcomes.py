@@ -11,7 +11,7 @@ from datetime import date, timedelta
 import jsonschema
 import pytest
 
-from medprobe.diagnostics import rejudge
+from medprobe.commands import rejudge
 from medprobe.diagnostics.records.chain import FAILURE_MODES
 from tests.places import SCHEMA as SCHEMA_FILE
 from tests.runs.calling import ROOT, medprobe

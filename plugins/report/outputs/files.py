@@ -1,35 +1,17 @@
-"""Writing files whole or not at all, and `report.json`."""
+"""`report.json`."""
 
 from __future__ import annotations
 
 import json
 import math
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from medprobe.diagnostics.records.report import Report
+from medprobe.fixtures.whole import write_text
 
 FREE = ("settings", "timing")
 """Fields of a diagnosis whose keys no record orders."""
-
-
-def write_text(path: Path, text: str) -> Path:
-    """Writes a file so that a reader sees the old one or the new one, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    return path
 
 
 def _ordered(value: Any) -> Any:

@@ -10,9 +10,9 @@ from urllib.parse import quote
 from medprobe.diagnostics.judgement.outcome import decided
 from medprobe.diagnostics.records.chain import CHAIN
 from medprobe.diagnostics.records.report import Predictions, Report
+from medprobe.fixtures.whole import write_text
 from medprobe.plugins.report import comparison, text
 from medprobe.plugins.report.entries import Entry
-from medprobe.plugins.report.outputs.files import write_text
 from medprobe.plugins.report.outputs.rendering import environment
 from medprobe.plugins.report.pictures import in_words, thumbnails
 from medprobe.plugins.report.pictures.chart import curve_svg, ringed

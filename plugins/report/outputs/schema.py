@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 from medprobe.diagnostics.records.report import Report
-from medprobe.plugins.report.outputs.files import write_text
+from medprobe.fixtures.whole import write_text
 
 SCHEMA_PATH = Path(__file__).resolve().parents[3] / "docs" / "reference" / "report.schema.json"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medprobe.diagnostics.baselines import compare
+from medprobe.commands import compare
 from medprobe.diagnostics.judgement.resamples import Resamples, interval
 from medprobe.diagnostics.outside_text import HIDDEN, masked, say
 from medprobe.diagnostics.store import StoreError, located
@@ -22,7 +22,8 @@ BARE = {
     "plugins/options.py",  # tables of names the project chose
     "plugins/plan.py",  # a table of numbers, and a path to be copied
     "medprobe/commands/tune.py",  # a command to be copied
-    "plugins/report/comparison.py",  # a path to be copied
+    "medprobe/commands/report.py",  # a path to be copied
+    "medprobe/commands/find.py",  # the paths it is asked for
     "plugins/report/outputs/schema.py",  # a path to be copied
 }
 """Files with a bare `print`, and why it shows nothing from outside."""

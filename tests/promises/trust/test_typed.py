@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medprobe.commands import tune
+from medprobe.commands import compare, tune
 from medprobe.commands.cache import main as cache
-from medprobe.diagnostics.baselines import compare
 from medprobe.diagnostics.judgement.thresholds import ThresholdError, checked_effect, load_thresholds
 from medprobe.diagnostics.typed import above_zero, amount, count, seed, share
 from medprobe.plugins import options

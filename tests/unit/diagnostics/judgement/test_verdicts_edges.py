@@ -102,7 +102,7 @@ def test_the_null_is_reached_from_its_bound_on(null_p: float, reached: str) -> N
 def test_a_judgement_says_all_of_a_link() -> None:
     found = judged((0.95, 0.95, 0.7, 0.7, 0.7))
     for stage, link in found.links.items():
-        assert (link.stage, link.threshold) == (stage, TAU[stage])
+        assert link.threshold == TAU[stage]
     assert found.links["connector"].reason == "less than 80% of the signal at the vision is handed on"
     assert list(found.signal_ci) == list(CHAIN)
     for place, (low, high) in found.signal_ci.items():

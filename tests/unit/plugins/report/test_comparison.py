@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from medprobe.commands.report import main
 from medprobe.diagnostics.records.report import Diagnosis
 from medprobe.fixtures.models.registry import registry
-from medprobe.plugins.report.comparison import main
 from medprobe.plugins.report.entries import Checkpoint, Entry, cautions, lineage, merge
 from medprobe.plugins.report.outputs.files import write_report
 from medprobe.plugins.report.outputs.matrix import view
@@ -279,7 +279,7 @@ def test_rows_are_in_the_order_of_checkpoints_and_data_sets() -> None:
 def test_it_loads_no_model_library(tmp_path: Path) -> None:
     path = saved(tmp_path, named("m"))
     code = (
-        "import sys; from medprobe.plugins.report.comparison import main\n"
+        "import sys; from medprobe.commands.report import main\n"
         f"assert main([{path!r}, '--out', {str(tmp_path)!r}]) == 0\n"
         "heavy = {'torch', 'transformers', 'sklearn', 'scipy', 'matplotlib', 'numpy'} & set(sys.modules)\n"
         "assert not heavy, heavy"

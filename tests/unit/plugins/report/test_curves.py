@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from medprobe.commands.report import main
 from medprobe.diagnostics.records.report import Diagnosis
 from medprobe.fixtures.models.registry import registry
-from medprobe.plugins.report.comparison import main
 from medprobe.plugins.report.entries import Checkpoint, Entry, Row, lineage
 from medprobe.plugins.report.outputs.files import write_report
 from medprobe.plugins.report.pictures.curve_grid import HEIGHT, SPANS, TOP, pairs, view

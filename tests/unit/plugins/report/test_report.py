@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from medprobe.diagnostics.records.chain import Chain
 from medprobe.diagnostics.records.report import Diagnosis, Excluded, Report
-from medprobe.plugins.report.outputs.files import report_json, write_report, write_text
+from medprobe.plugins.report.outputs.files import report_json, write_report
 from medprobe.plugins.report.outputs.pages import write_pages
 from medprobe.plugins.report.outputs.schema import SCHEMA_PATH, schema_json
 from medprobe.plugins.report.outputs.terminal import summary_lines
@@ -282,14 +282,6 @@ def test_report_json_refuses_what_is_not_finite(bad: float, tmp_path: Path) -> N
     with pytest.raises(ValueError, match=r"diagnoses\[0\]\.timing\.probing"):
         write_report(samples.report(broken), tmp_path)
     assert not list(tmp_path.iterdir())
-
-
-def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
-    path = write_text(tmp_path / "x.txt", "old")
-    with pytest.raises(UnicodeEncodeError):
-        write_text(path, "new \udc80")
-    assert path.read_text() == "old"
-    assert [p.name for p in tmp_path.iterdir()] == ["x.txt"]
 
 
 def test_writing_json_and_the_summary_loads_nothing_heavy() -> None:
