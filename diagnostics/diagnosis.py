@@ -17,7 +17,7 @@ from medprobe.diagnostics.causes.cause import find_cause
 from medprobe.diagnostics.causes.joined import joined
 from medprobe.diagnostics.controls.run import run as run_controls
 from medprobe.diagnostics.counterfactuals import ask_again
-from medprobe.diagnostics.counterfactuals.pixels import pixels
+from medprobe.diagnostics.counterfactuals.pixels import Moments, pixels
 from medprobe.diagnostics.evidence import Evidence, gather
 from medprobe.diagnostics.extraction.measurement import Progress
 from medprobe.diagnostics.extraction.model_on_demand import Loader
@@ -95,7 +95,8 @@ def _judged(evidence: Evidence) -> tuple[Diagnosis, Predictions]:
 def _conclude(evidence: Evidence) -> Diagnosis:
     """The verdict on every link, and the record of all that was measured."""
     started = time.perf_counter()
-    controls, cautions = run_controls(evidence)
+    moments = Moments(evidence)
+    controls, cautions = run_controls(evidence, moments.see)
     controlled = time.perf_counter()
     dataset, measured, labels = evidence.dataset, evidence.measured, evidence.labels
     predictions, thresholds = evidence.predictions, evidence.settings.thresholds
@@ -103,7 +104,7 @@ def _conclude(evidence: Evidence) -> Diagnosis:
     limits = judge_least(thresholds.health_limits(evidence.spec.name, dataset.name).least, health)
     judged = judgement_of(evidence, controls.null.p, limits)
     told = by_class.read(labels, evidence.groups, predictions, dataset.answers, evidence.settings.seed)
-    reached, off = pixels(evidence)
+    reached, off = pixels(evidence, moments)
     verdicts = time.perf_counter()
     swap = find_cause(evidence)
     swapped = time.perf_counter()

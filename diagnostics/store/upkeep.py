@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from medprobe.diagnostics.store.content import NAME
+from medprobe.diagnostics.store.content import NAME, PICTURES
 from medprobe.diagnostics.store.files import SUMS, BrokenFile, arrays, metadata, set_aside
 from medprobe.diagnostics.store.readings import READINGS
 from medprobe.diagnostics.store.running import alone
@@ -20,7 +20,7 @@ LEFT = ("*.broken", ".draft.*")
 
 @dataclass(frozen=True)
 class Item:
-    """What is kept or removed as one: an extraction's folder, or the file of one reading.
+    """What is kept or removed as one: an extraction's folder, that of the small pictures, or the file of one reading.
 
     size: bytes. used: seconds since 1970 of the last use. images: 0 for a reading.
     """
@@ -31,6 +31,10 @@ class Item:
     models: tuple[str, ...] = ()
     datasets: tuple[str, ...] = ()
     images: int = 0
+
+    @property
+    def is_pictures(self) -> bool:
+        return self.path.name.startswith(PICTURES)
 
     @property
     def is_reading(self) -> bool:
@@ -44,7 +48,7 @@ def items(root: Path) -> list[Item]:
 
 def _extractions(root: Path) -> Iterator[Item]:
     for path in root.glob("*"):
-        if not NAME.fullmatch(path.name):
+        if not NAME.fullmatch(path.name.removeprefix(PICTURES)):
             continue
         folder = Folder(root, path.name)
         models, datasets = folder.uses()

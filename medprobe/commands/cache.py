@@ -77,10 +77,12 @@ def _verify(root: Path) -> int:
 
 
 def _table(found: list[Item]) -> None:
-    """An extraction a line, and all readings in one."""
+    """An extraction a line, the small pictures in one, and all readings in one."""
     for item in (item for item in found if not item.is_reading):
-        names = f"{', '.join(item.models) or '?'} on {', '.join(item.datasets) or '?'}"
-        say(f"  features  {names}, {item.images} images, {_size([item])}, last used {_day(item.used)}")
+        names = f"features  {', '.join(item.models) or '?'} on {', '.join(item.datasets) or '?'}"
+        if item.is_pictures:
+            names = "pictures  small, for controls"
+        say(f"  {names}, {item.images} images, {_size([item])}, last used {_day(item.used)}")
     readings = [item for item in found if item.is_reading]
     if readings:
         say(f"  readings  {len(readings)}, {_size(readings)}, last used {_day(max(i.used for i in readings))}")
