@@ -56,7 +56,8 @@ class Moments:
         for image in self.images:
             if image.digest not in self._found:
                 self.see(image, open_image(image))
-        return np.sum([self._found[image.digest] for image in self.images], axis=0)
+        total: NDArray[np.float64] = np.sum([self._found[image.digest] for image in self.images], axis=0)
+        return total
 
 
 def pixels(evidence: Evidence, moments: Moments) -> tuple[Pixels, list[str]]:
