@@ -33,7 +33,7 @@ def blanks_at(evidence: Evidence, rows: Ints) -> list[ImageFile]:
     """Mid-grey pictures of the same sizes; those of one size are one to the store."""
     images = images_at(evidence, rows)
     small = SmallPictures(evidence.settings.store).of(images)
-    return [image.altered(Blank(it.width, it.height)) for image, it in zip(images, small, strict=True)]
+    return [image.altered(Blank(of.width, of.height)) for image, of in zip(images, small, strict=True)]
 
 
 def likeliest(measured: Measurement) -> Ints:

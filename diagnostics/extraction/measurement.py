@@ -15,7 +15,7 @@ from medprobe.diagnostics import store
 from medprobe.diagnostics.extraction.ahead import ahead
 from medprobe.diagnostics.extraction.answers import OPTION_SCORE, REASONING_TOKENS
 from medprobe.diagnostics.extraction.model_on_demand import Loader
-from medprobe.diagnostics.extraction.small_pictures import SmallPictures
+from medprobe.diagnostics.extraction.small_pictures import DECODED, SmallPictures
 from medprobe.diagnostics.outside_text import one_line
 from medprobe.diagnostics.settings import Settings
 from medprobe.fixtures.datasets.dataset import Dataset, ImageFile
@@ -33,9 +33,6 @@ SHARD = 64
 """Images in a shard: what an interruption, or the loss of a machine, costs at most. Small sets too have a few, which
 many machines can share.
 """
-
-DECODED = 32
-"""Images that are decoded ahead of the model."""
 
 OPTIONS, RANDOM_TOKENS = "options", "random_tokens"
 """Arrays that are no loci: log-likelihoods of the options, and of random tokens where an answer would start."""

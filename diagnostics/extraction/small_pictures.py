@@ -22,7 +22,7 @@ from medprobe.fixtures.datasets.small_pictures import SmallPicture, open_both
 NAME = store.PICTURES + store.key(small_pictures=1)
 """The folder of the store. The number is raised with what changes a small picture."""
 DECODED = 32
-"""Pictures that are decoded ahead."""
+"""Pictures that are decoded ahead of their use."""
 
 
 class SmallPictures:
