@@ -15,7 +15,7 @@ from medprobe.diagnostics.causes.cause import find_cause
 from medprobe.diagnostics.causes.joined import joined
 from medprobe.diagnostics.controls.run import run as run_controls
 from medprobe.diagnostics.counterfactuals import ask_again
-from medprobe.diagnostics.counterfactuals.pixels import pixels
+from medprobe.diagnostics.counterfactuals.pixels import Moments, pixels
 from medprobe.diagnostics.evidence import Evidence, gather
 from medprobe.diagnostics.extraction.measurement import Progress
 from medprobe.diagnostics.extraction.model_on_demand import Loader
@@ -82,7 +82,8 @@ def _judged(evidence: Evidence) -> tuple[Diagnosis, Predictions]:
 def _conclude(evidence: Evidence) -> Diagnosis:
     """The verdict on every link, and the record of all that was measured."""
     started = time.perf_counter()
-    controls, cautions = run_controls(evidence)
+    moments = Moments(evidence)
+    controls, cautions = run_controls(evidence, moments.see)
     controlled = time.perf_counter()
     dataset, measured, labels = evidence.dataset, evidence.measured, evidence.labels
     judged, fields = judged_record(
@@ -90,7 +91,7 @@ def _conclude(evidence: Evidence) -> Diagnosis:
         _asked(evidence, controls.null.p),
         lambda locus: auroc(labels, evidence.readings[locus].log_probabilities),
     )
-    reached, off = pixels(evidence)
+    reached, off = pixels(evidence, moments)
     verdicts = time.perf_counter()
     swap = find_cause(evidence)
     swapped = time.perf_counter()

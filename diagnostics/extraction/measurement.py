@@ -15,10 +15,12 @@ from medprobe.diagnostics import store
 from medprobe.diagnostics.extraction.ahead import ahead
 from medprobe.diagnostics.extraction.answers import OPTION_SCORE, REASONING_TOKENS
 from medprobe.diagnostics.extraction.model_on_demand import Loader
+from medprobe.diagnostics.extraction.small_pictures import DECODED, SmallPictures
 from medprobe.diagnostics.outside_text import one_line
 from medprobe.diagnostics.settings import Settings
 from medprobe.fixtures.datasets.dataset import Dataset, ImageFile
 from medprobe.fixtures.datasets.images import UnreadableImage, open_image
+from medprobe.fixtures.datasets.small_pictures import SmallPicture, open_both
 from medprobe.fixtures.models.registry import ModelSpec
 
 if TYPE_CHECKING:
@@ -32,21 +34,26 @@ SHARD = 64
 many machines can share.
 """
 
-DECODED = 32
-"""Images that are decoded ahead of the model."""
-
 OPTIONS, RANDOM_TOKENS = "options", "random_tokens"
 """Arrays that are no loci: log-likelihoods of the options, and of random tokens where an answer would start."""
 Progress = Callable[[str, int, int], None]
 Chunks = Sequence[Sequence[ImageFile]]
-Extract = Callable[[Loader, Dataset, Chunks, dict[str, str], Settings, int, Progress], Iterator[store.Shard]]
-"""Reads chunks of images under a loader's model, with so many tokens an answer at most, and gives a shard a chunk; adds
-why an image was left out, by digest.
+Extract = Callable[[Loader, Dataset, Chunks, dict[str, str], Settings, int, Progress], Iterator["Extracted"]]
+"""Reads chunks of images under a loader's model, with so many tokens an answer at most; adds why an image was left out,
+by digest.
 """
 
 
 class TooManyExcluded(RuntimeError):
     """More images could not be read than `--max-excluded` allows."""
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """A chunk of images, read: features and answers, and by digest the small pictures of those that are not altered."""
+
+    shard: store.Shard
+    small: dict[str, SmallPicture]
 
 
 @dataclass(frozen=True)
@@ -109,11 +116,13 @@ def measure(
             missing = _missing(folder, dataset)
             length = answer_length(spec, settings)
             loader.worked = folder.about().get("batch_size")
-            for shard in (extract or extract_here)(loader, dataset, missing, excluded, settings, length, progress):
+            small = SmallPictures(settings.store)
+            for read in (extract or extract_here)(loader, dataset, missing, excluded, settings, length, progress):
                 # Weights may be mapped rather than read, so they can change after loading too.
                 loader.require_unchanged()
                 folder.describe(**loader.about)
-                folder.add(shard)
+                small.keep(read.small)
+                folder.add(read.shard)
     folder.used(spec.name, dataset.name)
     left_out = tuple((image, excluded[image.digest]) for image in dataset.images if image.digest in excluded)
     _allow(len(left_out) + len(dataset.unreadable), len(dataset.images) + len(dataset.unreadable), left_out, settings)
@@ -165,18 +174,21 @@ def extract_here(
     settings: Settings,
     max_new_tokens: int,
     progress: Progress,
-) -> Iterator[store.Shard]:
-    """The shards of `chunks`, read in this process. Raises the errors of loading and reading."""
+) -> Iterator[Extracted]:
+    """`chunks`, read in this process. Raises the errors of loading and reading."""
     done, n_images = 0, sum(map(len, chunks))
     opened = ahead(_open, (image for chunk in chunks for image in chunk), DECODED, 4)
     extractor: Extractor | None = None
     for chunk in chunks:
         images: list[ImageFile] = []
         pictures: list[Image] = []
-        for image, picture, error in islice(opened, len(chunk)):
+        kept: dict[str, SmallPicture] = {}
+        for image, picture, small, error in islice(opened, len(chunk)):
             if error is None:
                 images.append(image)
                 pictures.append(picture)
+                if small is not None:
+                    kept[image.digest] = small
             else:
                 excluded[image.digest] = _nameless(error)
                 warnings.warn(one_line(f"left out: {error}"), stacklevel=2)
@@ -196,7 +208,7 @@ def extract_here(
                 batches.append(batch)
                 done += len(batch.texts)
                 progress("extracting", done + len(excluded), n_images)
-        yield _shard(images, batches)
+        yield Extracted(_shard(images, batches), kept)
 
 
 def _limit(loader: Loader, extractor: Extractor, picture: Image) -> Limit:
@@ -215,11 +227,12 @@ def _shard(images: Sequence[ImageFile], batches: Sequence[Batch]) -> store.Shard
     return store.Shard([image.digest for image in images], arrays, [text for b in batches for text in b.texts])
 
 
-def _open(image: ImageFile) -> tuple[ImageFile, Any, Exception | None]:
+def _open(image: ImageFile) -> tuple[ImageFile, Any, SmallPicture | None, Exception | None]:
     try:
-        return image, open_image(image), None
+        picture, small = open_both(image) if image.alteration is None else (open_image(image), None)
     except (UnreadableImage, OSError) as error:
-        return image, None, error
+        return image, None, None, error
+    return image, picture, small, None
 
 
 def _nameless(error: Exception) -> str:
