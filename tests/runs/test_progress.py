@@ -119,7 +119,7 @@ def test_work(request):
 def test_a_worker_s_line_is_drawn_by_the_controller(workers: str, option: str, tmp_path: Path) -> None:
     (tmp_path / "test_work.py").write_text(WORK)
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
-    plugins = [word for name in ("options", "progress") for word in ("-p", f"plugins.{name}")]
+    plugins = [word for name in ("options", "run.progress") for word in ("-p", f"medprobe.plugins.{name}")]
     arguments = [*plugins, "-n", workers, option, "test_work.py"]
     code, screen = on_a_terminal(arguments, tmp_path / "reports", tmp_path)
     assert code == 0, screen
