@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,9 @@ def test_an_unknown_architecture_is_refused(checkpoints: dict[str, Path], tmp_pa
     (folder / "config.json").write_text(json.dumps(config["text_config"]), "utf-8")
     with pytest.raises(UnknownArchitecture, match="the cost of model type llama is not known"):
         describe(resolve(str(folder)), None, None)
+    known = describe(resolve(str(checkpoints["llava"])), None, None)
+    with pytest.raises(UnknownArchitecture, match="the image tokens of model type other are not known"):
+        replace(known, shape=replace(known.shape, family="other")).view(32, 32)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
