@@ -33,6 +33,7 @@ FAMILIES = (
     "llava_next",
     "internvl",
 )
+"""Those measured for the page; the tests hold tokens, parameters and bytes stored of the others equal too."""
 SIZES: dict[str, Any] = {
     "image_size": 448,
     "patch_size": 14,
@@ -158,7 +159,7 @@ def row(family: str, work: Path) -> dict[str, Any]:
 TEXT = """\
 # What a call will cost
 
-`--plan` prints it and exits 0: nothing is loaded, and torch is not imported.
+`--plan` prints it and exits 0. No weights are read and nothing runs.
 
     pytest --plan h100 --model medgemma --dataset busi
 
@@ -167,16 +168,17 @@ all numbers are written to `plan.json` too, in bytes, operations and hours. `--b
 `--max-images` and `--controls full` are taken into account, `--against`, `--device-map` and what the store already
 holds are not.
 
-* Sizes come from the checkpoint's `config.json`, for registered models from `fixtures/models/size/architectures.toml`.
+* Sizes come from the model that transformers builds, without numbers, of the checkpoint's `config.json`; for registered
+  models that are not in the hub's cache, of `fixtures/models/size/architectures.toml`.
 * Pictures are counted in the data set's files. Where a published set is not at hand, it is planned as its publication
   describes it, every picture of the mean size, and the plan says so.
-* Tokens are counted with the checkpoint's tokenizer and chat template, where they are here or in the hub's cache; else
-  the text's are estimated (`~`).
+* Tokens are counted with the checkpoint's processor, where it is here or in the hub's cache. Otherwise the text's are
+  estimated (`~`).
 * Bytes stored are features and answers, those of the reworded questions and blank pictures too, without the readings.
 * Memory is that of the largest batch that fits, each picture as large as the largest, and 1 GB for the GPU's runtime.
 * Hours are estimates, on no GPU checked: data-sheet peaks times an assumed share, answers at their longest.
-* {unplanned} are not known to the plan; it says so and goes on
-  with the others.
+* A model type that transformers cannot build, or whose image tokens are not known, is named; the plan goes on with the
+  others.
 
 Too little memory ends a model before its weights are read: it is that model's error in the report and names what is
 needed, what is free and what would help; the others go on. Needed are the weights and what one picture takes beside
@@ -232,7 +234,6 @@ def page(given: Mapping[str, Any]) -> str:
     return TEXT.format(
         gpus=", ".join(GPUS),
         default=DEFAULT,
-        unplanned="PaliGemma, Qwen3.5, LLaVA-OneVision, Idefics 3 and SmolVLM",
         parameters=round(min(found["planned"]["weights"] for found in rows) / 4e6),
         batch=BATCH,
         rows="\n".join(lines),
