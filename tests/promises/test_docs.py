@@ -25,11 +25,15 @@ from medprobe.plugins.project import Config
 from tests.places import RESULTS, ROOT
 from tests.places import SCHEMA as SCHEMA_FILE
 
+TOP = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
 PAGES = {
-    path.relative_to(ROOT).as_posix(): path for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+    path.relative_to(ROOT).as_posix(): path
+    for path in (*(ROOT / name for name in TOP), *sorted((ROOT / "docs").rglob("*.md")))
 }
 PASSING_ON = {"diagnose-pair"}
 """Subcommands that pass the suite's options on."""
+ROOMS = ("benchmarks", "diagnostics", "docs", "fixtures", "medprobe", "plugins", "tests", ".ci")
+"""Folders at the top: a path that begins with one is of a file in the repository."""
 MODELS, NUMBERS = "docs/guides/models.md", "docs/reference/numbers.md"
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INDENTED = re.compile(r"(?:^(?: {4}.*)?\n)*^ {4}.*$", re.MULTILINE)
@@ -68,6 +72,17 @@ def test_every_page_is_linked() -> None:
     assert {path.name for path in PAGES.values()} - {"README.md"} <= linked
 
 
+def test_every_page_is_in_the_site() -> None:
+    pages = re.findall(r"^ +- (?:.+: )?(\S+\.md)$", (ROOT / "mkdocs.yml").read_text("utf-8"), re.MULTILINE)
+    assert sorted(pages) == sorted(page.removeprefix("docs/") for page in PAGES if page not in TOP)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if "docs/studies/" not in page])
+def test_files_that_are_named_exist(page: str) -> None:
+    named = re.findall(rf"`((?:{'|'.join(ROOMS)})/[\w./-]+?)(?:::\w+)?`", without_fences(page))
+    assert not [name for name in named if not ((ROOT / name).exists() or "NAME" in name)]
+
+
 def commands(page: str) -> Iterator[str]:
     """Every command of a page: lines of fenced and indented blocks, and code in a line of prose."""
     prose = without_fences(page)
@@ -94,6 +109,7 @@ def pytest_parser() -> Parser:
     parser.add_argument("-n")
     parser.add_argument("--alluredir")
     parser.add_argument("--clean-alluredir", action="store_true")
+    parser.add_argument("--snapshot-update", action="store_true")
     parser.add_argument("--help", action="store_true")
     parser.add_argument("--version", action="store_true")
     return parser
