@@ -46,7 +46,7 @@ lock: .venv/ready  ## write .ci/lowest.txt and .ci/newest.txt anew
 	$(BIN)/uv pip compile $(LOCK) --resolution lowest-direct --output-file .ci/lowest.txt
 	$(BIN)/uv pip compile $(LOCK) --resolution highest --output-file .ci/newest.txt
 
-.venv/ready: pyproject.toml setup.py
+.venv/ready: pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable . --group dev $(PIP_ARGUMENTS)
