@@ -11,12 +11,13 @@ import tomllib
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from medprobe.command import COMMANDS
 from medprobe.diagnostics.judgement.thresholds import Thresholds
+from medprobe.diagnostics.records.answer import RemedyName
 from medprobe.diagnostics.records.chain import FAILURE_MODES
 from medprobe.fixtures.datasets.manifest import Manifest
 from medprobe.fixtures.models.registry import MODULES
@@ -341,6 +342,28 @@ def test_health_scores_of_the_numbers_are_those_of_the_formula() -> None:
         assert feature_health_score([float(p) for p in curve.split(", ")], 1000) == pytest.approx(
             float(score), abs=0.005
         )
+
+
+def test_every_option_is_in_a_guide() -> None:
+    guides = "\n".join(text(page) for page in PAGES if page == "README.md" or page.startswith("docs/guides/"))
+    assert not [name for name, _ in OPTIONS if not re.search(rf"{name}(?![\w-])", guides)]
+
+
+def test_every_remedy_is_in_its_guide() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| .+ \| .+ \|$", text("docs/guides/treatments.md"), re.MULTILINE)
+    assert tuple(rows) == get_args(RemedyName)
+
+
+def test_the_phantoms_have_as_many_faults_as_their_guide_says() -> None:
+    from medprobe.fixtures.phantoms.faults import MECHANISMS
+
+    healthy = {name for name, found in MECHANISMS.items() if found.kind == "healthy"}
+    fed = {name for name, found in MECHANISMS.items() if found.kind == "misfeeds"}
+    counts = (len(MECHANISMS) - len(healthy), len(MECHANISMS) - len(healthy) - len(fed), len(fed), len(healthy))
+    guide = text("docs/guides/phantoms.md")
+    stated = re.search(r"(\d+) mechanisms can.*?\* (\d+) destroy.*?\* (\d+) feed.*?(\d+) look-alikes", guide, re.DOTALL)
+    assert stated
+    assert tuple(map(int, stated.groups())) == counts
 
 
 def test_causes_of_the_limits_are_those_of_the_matrix() -> None:
