@@ -177,7 +177,8 @@ holds.
 * Bytes stored count features and answers, also of reworded questions and blank pictures, but no readings.
 * Memory is what the largest batch that fits needs, with each picture as large as the largest, and 1 GB for the GPU's
   runtime.
-* Hours are estimates that were checked on no GPU: data-sheet peaks times an assumed share, with answers at their longest.
+* Hours are estimates that were checked on no GPU: data-sheet peaks times an assumed share, with answers at their
+  longest.
 * A model type that transformers cannot build, or whose image tokens are not known, is named. The plan goes on with the
   others.
 
