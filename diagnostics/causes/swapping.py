@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from medprobe.diagnostics.causes.pieces import Choice
     from medprobe.fixtures.models.input_settings import Difference
-    from medprobe.fixtures.models.loading import LoadedModel
+    from medprobe.fixtures.models.loaded import LoadedModel
 
 VERSION = "the input is a place"
 """Part of the name under which results are kept: another one for another way to read hybrids."""

@@ -26,7 +26,7 @@ from medprobe.diagnostics.records.controls import Twin, TwinExit
 from medprobe.fixtures.datasets.images import open_image
 
 if TYPE_CHECKING:
-    from medprobe.fixtures.models.loading import LoadedModel
+    from medprobe.fixtures.models.loaded import LoadedModel
 
 
 class Offloaded(RuntimeError):

@@ -20,7 +20,7 @@ from medprobe.diagnostics.extraction.options import options_of, prefill, score_o
 from medprobe.fixtures.datasets.dataset import ImageFile
 from medprobe.fixtures.datasets.images import open_image
 from medprobe.fixtures.models.input_settings import CannotAlter, altered
-from medprobe.fixtures.models.loading import LoadedModel
+from medprobe.fixtures.models.loaded import LoadedModel
 
 Asked = TypeVar("Asked")
 

@@ -27,7 +27,7 @@ from medprobe.diagnostics.grounding.places import Places
 from medprobe.fixtures.datasets.images import open_image
 from medprobe.fixtures.datasets.lesions.places import Mask
 from medprobe.fixtures.models.chat import inputs
-from medprobe.fixtures.models.loading import LoadedModel
+from medprobe.fixtures.models.loaded import LoadedModel
 
 LEAST_COVER = 0.1
 """Of a token's pixels: a token that sees less of the lesion is not replaced."""
