@@ -19,7 +19,8 @@ from medprobe.diagnostics.settings import FOLD_SEEDS, Settings
 from medprobe.diagnostics.store import StoreError, located
 from medprobe.fixtures.datasets import catalog
 from medprobe.fixtures.datasets.dataset import check_dataset
-from medprobe.fixtures.datasets.manifest import DataError, load_manifest
+from medprobe.fixtures.datasets.errors import DataError
+from medprobe.fixtures.datasets.manifest import load_manifest
 from medprobe.fixtures.models.kinship import visible_difference
 from medprobe.fixtures.models.registry import ModelError, ModelSpec, check_adapter, check_processor, read_modules
 from medprobe.fixtures.models.registry import resolve as resolve_model

@@ -47,7 +47,7 @@ def _plan(config: pytest.Config, written: Config) -> Plan:
     from medprobe.diagnostics.planning.gpus import GPUS
     from medprobe.diagnostics.planning.plan import Plan
     from medprobe.diagnostics.settings import Settings
-    from medprobe.fixtures.datasets.manifest import DataError
+    from medprobe.fixtures.datasets.errors import DataError
     from medprobe.fixtures.models.registry import ModelError
     from medprobe.fixtures.models.size.shapes import UnknownArchitecture
 
@@ -89,7 +89,7 @@ def _pictures(name: str, settings: Settings) -> Pictures:
     """The pictures of a data set; of a built-in one that is not at hand as published. Raises DataError."""
     from medprobe.diagnostics.planning import pictures
     from medprobe.fixtures.datasets import catalog
-    from medprobe.fixtures.datasets.manifest import DataError
+    from medprobe.fixtures.datasets.errors import DataError
 
     manifest = catalog.resolve(name)
     try:

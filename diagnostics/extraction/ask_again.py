@@ -10,7 +10,7 @@ import numpy as np
 from medprobe.diagnostics.arrays import Ints
 from medprobe.diagnostics.evidence import Evidence
 from medprobe.diagnostics.extraction.measurement import OPTIONS, Measurement, measure
-from medprobe.fixtures.datasets.dataset import ImageFile
+from medprobe.fixtures.datasets.image_file import ImageFile
 from medprobe.fixtures.datasets.images import open_image
 from medprobe.fixtures.datasets.lesions.alterations import Blank
 

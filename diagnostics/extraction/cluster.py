@@ -18,7 +18,8 @@ from medprobe.diagnostics import store
 from medprobe.diagnostics.extraction.measurement import Chunks, Progress, extract_here
 from medprobe.diagnostics.extraction.model_on_demand import Loader
 from medprobe.diagnostics.settings import Settings
-from medprobe.fixtures.datasets.dataset import Dataset, ImageFile
+from medprobe.fixtures.datasets.dataset import Dataset
+from medprobe.fixtures.datasets.image_file import ImageFile
 from medprobe.fixtures.models.registry import ModelSpec
 
 HOME = Path(__file__).resolve().parents[2]

@@ -17,8 +17,10 @@ from medprobe.diagnostics.extraction.answers import OPTION_SCORE, REASONING_TOKE
 from medprobe.diagnostics.extraction.model_on_demand import Loader
 from medprobe.diagnostics.outside_text import one_line
 from medprobe.diagnostics.settings import Settings
-from medprobe.fixtures.datasets.dataset import Dataset, ImageFile
-from medprobe.fixtures.datasets.images import UnreadableImage, open_image
+from medprobe.fixtures.datasets.dataset import Dataset
+from medprobe.fixtures.datasets.errors import UnreadableImage
+from medprobe.fixtures.datasets.image_file import ImageFile
+from medprobe.fixtures.datasets.images import open_image
 from medprobe.fixtures.models.registry import ModelSpec
 
 if TYPE_CHECKING:

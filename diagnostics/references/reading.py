@@ -22,7 +22,7 @@ from medprobe.diagnostics.probes.ridge import read
 from medprobe.diagnostics.records.chain import Reference
 from medprobe.diagnostics.references import presets
 from medprobe.diagnostics.settings import Settings
-from medprobe.fixtures.datasets.dataset import ImageFile
+from medprobe.fixtures.datasets.image_file import ImageFile
 from medprobe.fixtures.datasets.images import open_image
 
 Found = tuple[Reading, Reference]

@@ -19,7 +19,8 @@ from medprobe.diagnostics.tuning import loss_curve, schedule
 from medprobe.diagnostics.tuning.patients import Images, Sides, held_out_manifest, split
 from medprobe.diagnostics.tuning.plan import Plan, TuneError
 from medprobe.fixtures.datasets.dataset import Dataset, open_dataset
-from medprobe.fixtures.datasets.images import UnreadableImage, open_image
+from medprobe.fixtures.datasets.errors import UnreadableImage
+from medprobe.fixtures.datasets.images import open_image
 from medprobe.fixtures.datasets.manifest import load_manifest
 from medprobe.fixtures.models.fingerprint import fingerprint
 from medprobe.fixtures.models.registry import ModelSpec

@@ -20,7 +20,7 @@ from typing import NoReturn
 from medprobe.diagnostics.outside_text import say
 from medprobe.diagnostics.tuning.plan import PARTS, Plan, TuneError
 from medprobe.diagnostics.typed import above_zero, count, seed, share
-from medprobe.fixtures.datasets.manifest import DataError
+from medprobe.fixtures.datasets.errors import DataError
 from medprobe.fixtures.models.registry import ModelError
 from medprobe.plugins.project import CallError
 from medprobe.plugins.tuning import resolve

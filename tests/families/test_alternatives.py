@@ -27,7 +27,7 @@ def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Two coloured pictures that are not square."""
-    from medprobe.fixtures.datasets.dataset import ImageFile
+    from medprobe.fixtures.datasets.image_file import ImageFile
 
     folder = tmp_path_factory.mktemp("pictures")
     rng = np.random.default_rng(0)

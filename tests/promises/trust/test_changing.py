@@ -16,7 +16,8 @@ from medprobe.diagnostics.extraction.measurement import OPTIONS, RANDOM_TOKENS, 
 from medprobe.diagnostics.extraction.model_on_demand import ChangedWeights, Loader
 from medprobe.diagnostics.settings import Settings
 from medprobe.diagnostics.store import Folder, Shard
-from medprobe.fixtures.datasets.dataset import ChangedImage, open_dataset
+from medprobe.fixtures.datasets.dataset import open_dataset
+from medprobe.fixtures.datasets.errors import ChangedImage
 from medprobe.fixtures.datasets.images import open_image
 from medprobe.fixtures.models import fingerprint as known
 from medprobe.fixtures.models.registry import resolve

@@ -17,7 +17,7 @@ from medprobe.diagnostics.settings import Settings
 from medprobe.diagnostics.tuning.plan import Plan, TuneError
 from medprobe.diagnostics.tuning.run import FACTS, HELD_OUT, STATES, Refused, Tuned, tune
 from medprobe.diagnostics.tuning.schedule import passes, rows_of
-from medprobe.fixtures.datasets.manifest import DataError
+from medprobe.fixtures.datasets.errors import DataError
 from medprobe.fixtures.models.loading import load
 from medprobe.fixtures.models.registry import resolve
 
