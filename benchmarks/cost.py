@@ -64,10 +64,11 @@ class Bench:
         import torch
 
         from medprobe.fixtures.models.answer_tokens import writings
+        from medprobe.fixtures.models.load_options import LoadOptions
         from medprobe.fixtures.models.loading import load
         from medprobe.fixtures.models.registry import resolve
 
-        loaded = load(resolve(str(self.checkpoint())), dtype="float32")
+        loaded = load(resolve(str(self.checkpoint())), LoadOptions(dtype="float32"))
         if taught:
             head = loaded.model.get_submodule(loaded.anatomy.head)
             head.bias = torch.nn.Parameter(torch.zeros(len(head.weight)), requires_grad=False)

@@ -185,7 +185,7 @@ def _settings(evidence: Evidence) -> dict[str, Any]:
     return {
         "probe": settings.probe,
         "reference": settings.reference,
-        "adapter": None if settings.adapter is None else Path(os.path.abspath(settings.adapter)).name,
+        "adapter": None if settings.load.adapter is None else Path(os.path.abspath(settings.load.adapter)).name,
         "tuned_from": settings.tuned_from,
         "seed": settings.seed,
         "n_folds": settings.n_folds,

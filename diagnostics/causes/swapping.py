@@ -263,7 +263,7 @@ class Swapper:
             version=VERSION,
             features=evidence.measured.key,
             against=self._loader.fingerprint(),
-            dtype=self._settings.dtype,
+            dtype=self._settings.load.dtype,
             rows=hashlib.sha256(
                 " ".join(evidence.measured.images[row].digest for row in self.rows).encode()
             ).hexdigest(),
@@ -282,8 +282,9 @@ class Swapper:
         """Those of the second checkpoint: its own adapter or none, the model's dtype."""
         evidence = self.evidence
         settings = evidence.settings
-        dtype = settings.dtype or evidence.measured.folder.about().get("dtype")
-        return replace(settings, adapter=settings.against_adapter, processor=self.processor, dtype=dtype)
+        dtype = settings.load.dtype or evidence.measured.folder.about().get("dtype")
+        own = replace(settings.load, adapter=settings.against_adapter, processor=self.processor, dtype=dtype)
+        return replace(settings, load=own)
 
     @functools.cached_property
     def _loader(self) -> Loader:

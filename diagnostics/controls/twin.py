@@ -39,7 +39,7 @@ def run(evidence: Evidence) -> Twin:
     rows = e.sample()
     labels, groups = e.labels[rows], e.groups[rows]
     names = [name for name in exit_loci(e.measured.loci()) if name.startswith(("vision.", "connector."))]
-    if e.settings.quantize is not None:
+    if e.settings.load.quantize is not None:
         return _unread(rows, "weights that are quantised cannot be drawn anew")
     try:
         fold = folds.assign(labels, groups, e.settings.n_folds, e.settings.seed)

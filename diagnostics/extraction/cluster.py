@@ -113,7 +113,7 @@ def extract(
     """The shards of `chunks`, in the order in which actors finish them. Raises ClusterError and what actors raise."""
     ray = connect()
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    n_actors, reserved = places(nodes, settings.device_map is not None)
+    n_actors, reserved = places(nodes, settings.load.device_map is not None)
     actor = ray.remote(Reader).options(max_restarts=RESTARTS, scheduling_strategy="SPREAD", **reserved)
     question = replace(dataset, images=(), unreadable=())
     readers = [actor.remote(loader.spec, settings, question, max_new_tokens) for _ in range(min(n_actors, len(chunks)))]

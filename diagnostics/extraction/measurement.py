@@ -98,9 +98,7 @@ def measure(
         prompt=dataset.prompt,
         options=dataset.answers,
         option_score=OPTION_SCORE,
-        dtype=settings.dtype,
-        quantize=settings.quantize,
-        modules=settings.modules,
+        **settings.load.keyed(),
         max_new_tokens=answer_length(spec, settings),
     )
     folder = store.Folder(settings.store, key)

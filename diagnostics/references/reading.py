@@ -95,7 +95,7 @@ def _timm(network: str, rows: Rows, settings: Settings, progress: Progress) -> F
     from medprobe.diagnostics.references import networks, training
 
     try:
-        weights = networks.weights_at_hand(network, settings.offline)
+        weights = networks.weights_at_hand(network, settings.load.offline)
     except networks.NotAtHand as reason:
         recipe = training.RECIPE
         # A network with a head of its own does not depend on the probe.

@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from medprobe.fixtures.models.refusals import LoadError
 
     try:
-        tuned = tune(call.model, call.manifest, call.out, call.plan, call.data_root, call.loading, _say)
+        tuned = tune(call.model, call.manifest, call.out, call.plan, call.data_root, call.load, _say)
     except (Refused, DataError) as error:
         return _refused(error, 4)
     except (TuneError, LoadError, AnatomyError) as error:

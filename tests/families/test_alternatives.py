@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from medprobe.fixtures.models.load_options import LoadOptions
 from tests.conftest import SMALL
 
 PROMPT = "Does this scan show a lesion? Answer normal, benign or malignant."
@@ -21,7 +22,7 @@ def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     from medprobe.fixtures.phantoms.families.checkpoints import build_family
 
     folder = build_family(request.param, tmp_path_factory.mktemp("alternatives") / request.param, seed=1, **SMALL)
-    return load(resolve(str(folder)), dtype="float32")
+    return load(resolve(str(folder)), LoadOptions(dtype="float32"))
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from medprobe.fixtures.models.load_options import LoadOptions
 from medprobe.fixtures.models.registry import ModelError, check_folder, resolve
 from tests.places import ROOT
 
@@ -35,7 +36,7 @@ def edit(path: Path, **changes: Any) -> None:
 def load(folder: Path, **options: Any) -> Any:
     from medprobe.fixtures.models.loading import load
 
-    return load(resolve(str(folder)), **options)
+    return load(resolve(str(folder)), LoadOptions(**options))
 
 
 def refused(folder: Path, match: str, **options: Any) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from medprobe.fixtures.models import loading
+from medprobe.fixtures.models.load_options import LoadOptions
 from medprobe.fixtures.models.registry import resolve
 from medprobe.fixtures.models.size import memory
 from medprobe.fixtures.models.size.shapes import architectures
@@ -38,7 +39,7 @@ def test_an_unknown_architecture_or_a_device_map_is_not_checked(
     family: str, device_map: str | None, checkpoints: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loading, "free_memory", lambda: BYTES_FREE)
-    assert loading.load(resolve(str(checkpoints[family])), device_map=device_map).model is not None
+    assert loading.load(resolve(str(checkpoints[family])), LoadOptions(device_map=device_map)).model is not None
 
 
 def test_the_sentence_names_what_would_help() -> None:

@@ -28,6 +28,7 @@ from medprobe.diagnostics.references.reading import Rows, read_reference
 from medprobe.diagnostics.settings import Settings
 from medprobe.diagnostics.store import Folder, Shard
 from medprobe.fixtures.datasets.dataset import open_dataset
+from medprobe.fixtures.models.load_options import LoadOptions
 from medprobe.fixtures.models.registry import ModelSpec, resolve
 from medprobe.fixtures.phantoms.images import draw_dataset
 
@@ -56,7 +57,7 @@ def rows(tmp_path: Path) -> Rows:
 
 @pytest.fixture
 def asked(tmp_path: Path) -> Settings:
-    return Settings(store=tmp_path / "store", reference=TINY, offline=True)
+    return Settings(store=tmp_path / "store", reference=TINY, load=LoadOptions(offline=True))
 
 
 @pytest.fixture
