@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.study import STUDIES, Study, quiet
+from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 from medprobe.fixtures.models.load_options import LoadOptions
 from medprobe.fixtures.models.registry import ModelSpec, registry
 
@@ -192,7 +193,7 @@ def run(work: Path, checkpoints: Path | None, data_root: Path | None) -> tuple[l
                     max_excluded=0.2,
                 )
                 start = time.perf_counter()
-                found, _ = diagnose(spec, name, functools.partial(Path, manifest), settings, quiet)
+                found, _ = diagnose(ModelOnDemand(spec, settings), name, functools.partial(Path, manifest), quiet)
                 diagnoses.append(found)
                 rows.append(
                     {

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.study import GUIDES, Rows, Study, filled, quiet
+from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 from medprobe.fixtures.models.load_options import LoadOptions
 
 BASES = ("llava-2", "gemma3-1")
@@ -58,7 +59,7 @@ def studied(
             load=LoadOptions(adapter=adapter),
             against=against,
         )
-        diagnosis, predicted = diagnose(spec, dataset, lambda: tuned.held_out, settings, quiet)
+        diagnosis, predicted = diagnose(ModelOnDemand(spec, settings), dataset, lambda: tuned.held_out, quiet)
         if diagnosis.error is not None or predicted is None:
             raise RuntimeError(diagnosis.error)
         found[when], predictions[when] = diagnosis, predicted

@@ -119,11 +119,11 @@ def _twin_features(evidence: Evidence, rows: Ints) -> dict[str, Features]:
     from medprobe.diagnostics.extraction.batches import read_all
     from medprobe.diagnostics.extraction.extractor import Extractor
 
-    loaded, dataset = evidence.loader.load(), evidence.dataset
+    loaded, dataset = evidence.model.load(), evidence.dataset
     pictures = (open_image(evidence.measured.images[row]) for row in rows)
     extractor = Extractor(loaded, dataset.prompt, dataset.answers)
     with extractor.hooked(), drawn_anew(loaded, evidence.settings.seed):
-        limit = evidence.loader.limit
+        limit = evidence.model.limit
         batches = list(read_all(extractor.prepare, extractor.read_before_decoder, pictures, limit, extractor.length))
     return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 

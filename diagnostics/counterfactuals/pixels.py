@@ -114,7 +114,7 @@ def _remembered(evidence: Evidence, rows: list[int]) -> dict[str, Any]:
     def compute() -> dict[str, Any]:
         from medprobe.fixtures.models.chat import inputs
 
-        loaded = evidence.loader.load()
+        loaded = evidence.model.load()
         total = np.zeros(3)
         for image in images:
             values = inputs(loaded, [open_image(image)], evidence.dataset.prompt)["pixel_values"].double()

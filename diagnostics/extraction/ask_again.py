@@ -20,7 +20,7 @@ def ask(evidence: Evidence, images: Sequence[ImageFile], prompt: str | None = No
     asked = replace(
         evidence.dataset, prompt=prompt or evidence.dataset.prompt, images=tuple(images), unreadable=(), notes=()
     )
-    return measure(evidence.spec, asked, evidence.settings, evidence.loader, evidence.progress)
+    return measure(evidence.model, asked, evidence.progress)
 
 
 def images_at(evidence: Evidence, rows: Ints) -> list[ImageFile]:

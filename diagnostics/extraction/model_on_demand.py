@@ -16,7 +16,7 @@ class ChangedWeights(RuntimeError):
     """The checkpoint is no longer what was hashed."""
 
 
-class Loader:
+class ModelOnDemand:
     """The model of `spec`, loaded once."""
 
     def __init__(self, spec: ModelSpec, settings: Settings) -> None:

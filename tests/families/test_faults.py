@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medprobe.diagnostics.extraction.model_on_demand import Loader
+from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 from medprobe.diagnostics.settings import Settings
 from medprobe.fixtures.models.answer_tokens import writings
 from medprobe.fixtures.models.fingerprint import fingerprint
@@ -269,7 +269,7 @@ def test_answers_of_several_tokens_are_refused(tmp_path):
 
 def asked_for(spec):
     """The model that a diagnosis of `spec` measures."""
-    return Loader(spec, Settings(store=Path())).load()
+    return ModelOnDemand(spec, Settings(store=Path())).load()
 
 
 def test_shipped_phantom_with_each_fault(lesson):

@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 from medprobe.fixtures.models.load_options import LoadOptions
 from medprobe.fixtures.phantoms.images import draw_dataset
 from tests.conftest import SMALL
@@ -78,7 +79,7 @@ def test_the_batch_size_decides_nothing(model: str, small: Path, tmp_path: Path)
 
     dataset = open_dataset(small, None)
     found = [
-        gather(resolve(model), dataset, Settings(tmp_path / str(size), batch_size=size), lambda *_: None)
+        gather(ModelOnDemand(resolve(model), Settings(tmp_path / str(size), batch_size=size)), dataset, lambda *_: None)
         for size in BATCHES
     ]
     first, *rest = found

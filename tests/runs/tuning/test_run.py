@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from medprobe.diagnostics.diagnosis import diagnose
+from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 from medprobe.diagnostics.settings import Settings
 from medprobe.diagnostics.tuning.plan import Plan, TuneError
 from medprobe.diagnostics.tuning.run import FACTS, HELD_OUT, STATES, Refused, Tuned, tune
@@ -86,7 +87,7 @@ def test_adapter_and_manifest_go_through_a_diagnosis(drawn: Path, tmp_path: Path
     spec = resolve("phantom")
     tuned = tune(spec, drawn, tmp_path / "out", replace(PLAN, epochs=0.5))
     settings = Settings(store=tmp_path / "store", load=LoadOptions(adapter=str(tuned.adapter)))
-    found, predictions = diagnose(spec, "drawn", lambda: tuned.held_out, settings, lambda *_: None)
+    found, predictions = diagnose(ModelOnDemand(spec, settings), "drawn", lambda: tuned.held_out, lambda *_: None)
     assert found.error is None
     assert found.n_images == tuned.facts["held_out"]["images"]
     assert found.n_groups == tuned.facts["held_out"]["patients"]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 from medprobe.fixtures.models import loading
 from medprobe.fixtures.models.load_options import LoadOptions
 from medprobe.fixtures.models.registry import resolve
@@ -64,7 +65,7 @@ def test_it_is_an_error_of_that_diagnosis(
     monkeypatch.setattr(loading, "free_memory", lambda: BYTES_FREE)
     spec = resolve(str(checkpoints["gemma3"]))
     settings = Settings(tmp_path / "store")
-    found, _ = diagnose(spec, "x", lambda: tmp_path / "manifest.toml", settings, lambda *_: None)
+    found, _ = diagnose(ModelOnDemand(spec, settings), "x", lambda: tmp_path / "manifest.toml", lambda *_: None)
     assert found.error is not None
     assert found.error.startswith(f"{spec.source} needs")
 
