@@ -219,12 +219,17 @@ def load_options(options: Mapping[str, Any], alias: Alias | None = None) -> Load
     Raises CallError.
     """
     typed = {option.name: options.get(option.name) for option in fields(LoadOptions)}
-    given = {
+    given: dict[str, Any] = {
         **({} if alias is None else alias.options),
         **{name: value for name, value in typed.items() if value is not None},
     }
-    checks = {"processor": _processor, "modules": _modules, "adapter": adapter_folder}
-    return LoadOptions(**{name: checks[name](value) if name in checks else value for name, value in given.items()})
+    if "processor" in given:
+        _require_processor(given["processor"])
+    if "modules" in given:
+        given["modules"] = _modules(given["modules"])
+    if "adapter" in given:
+        given["adapter"] = adapter_folder(given["adapter"])
+    return LoadOptions(**given)
 
 
 def _datasets(asked: Iterable[str], data_root: Path | None, own: Mapping[str, str]) -> Iterator[DatasetSpec]:
@@ -246,18 +251,16 @@ def _once(what: str, names: list[str]) -> None:
         raise CallError(f"two {what}s are named {twice[0]!r}; rename one, since results are told apart by name")
 
 
-def _processor(given: str | None) -> str | None:
+def _require_processor(given: str) -> None:
     try:
-        if given is not None:
-            check_processor(given)
+        check_processor(given)
     except ModelError as error:
         raise CallError(str(error)) from None
-    return given
 
 
-def _modules(path: str | None) -> dict[str, Any] | None:
+def _modules(path: str) -> dict[str, Any]:
     try:
-        return None if path is None else read_modules(Path(path).expanduser())
+        return read_modules(Path(path).expanduser())
     except ModelError as error:
         raise CallError(str(error)) from None
 
