@@ -35,7 +35,7 @@ class Settings:
     n_folds: int = 5
     fold_seeds: int = 1
     """Under how many assignments of folds the probe exits are read."""
-    load: LoadOptions = LoadOptions()
+    load: LoadOptions = field(default_factory=LoadOptions)
     """How the model is loaded."""
     batch_size: int | None = None
     """Images in a forward pass; None: what fits a GPU, BATCH_SIZE on a CPU."""
