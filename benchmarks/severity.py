@@ -66,7 +66,7 @@ def features(spec: Any, lesson: Any) -> dict[str, Floats]:
     from medprobe.fixtures.models.loading import load
     from medprobe.fixtures.phantoms.faults import plant
 
-    loaded = load(spec)
+    loaded = load(replace(spec, fault=None))
     if spec.fault:
         plant(loaded, spec.fault)
     with Extractor(loaded, lesson.prompt, lesson.answers, max_new_tokens=1).hooked() as extractor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from medprobe.diagnostics.settings import BATCH_SIZE, Settings
@@ -90,7 +91,7 @@ class ModelOnDemand:
 
             if self.spec.local:
                 self.fingerprint()
-            loaded = load(self.spec, self.settings.load)
+            loaded = load(replace(self.spec, fault=None), self.settings.load)
             if self.spec.fault:
                 from medprobe.fixtures.phantoms.faults import plant
 

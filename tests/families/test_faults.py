@@ -293,7 +293,12 @@ def test_a_planted_checkpoint_has_a_print_of_its_own():
     assert len({fingerprint(replace(spec, fault=fault)) for fault in faults}) == len(faults)
 
 
-def test_loading_plants_as_written():
+def test_the_loader_takes_no_faulty_model_for_a_sound_one():
+    with pytest.raises(ValueError, match="phantom-llm has a fault: load the sound model and plant it"):
+        load(resolve("phantom-llm"))
+
+
+def test_a_diagnosis_measures_the_fault_as_written():
     spec = replace(resolve("phantom"), fault="vision.dropped_filters@0.25#4")
     one, again, other = (asked_for(x).model.state_dict() for x in (spec, spec, replace(spec, fault=f"{spec.fault}2")))
     name = "model.vision_tower.embeddings.patch_embedding.weight"

@@ -23,7 +23,7 @@ def broken_and_mended(folder: Path) -> tuple[Path, Path]:
 
     from medprobe.fixtures.models.loading import load as load_model
 
-    broken = load_model(resolve("phantom-connector"))
+    broken = ModelOnDemand(resolve("phantom-connector"), Settings(folder / "store")).load()
     broken.model.save_pretrained(folder / "broken")
     broken.processor.save_pretrained(folder / "broken")
     lora = peft.LoraConfig(r=1, target_modules=["q_proj"], modules_to_save=["multi_modal_projector"])
