@@ -469,7 +469,6 @@ from medprobe.diagnostics.settings import Settings
 from medprobe.fixtures.datasets import catalog
 from medprobe.fixtures.datasets.dataset import open_dataset
 from medprobe.fixtures.models.registry import resolve
-from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 torch.set_num_threads(1)
 bench = cost.Bench(Path({work!r}), {tiny!r})
 spec = resolve(str(bench.checkpoint()))
@@ -565,6 +564,7 @@ def profile(bench: Bench) -> Row:
     import pstats
 
     from medprobe.diagnostics.diagnosis import diagnose
+    from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
     from medprobe.diagnostics.settings import Settings
     from medprobe.fixtures.datasets import catalog
     from medprobe.fixtures.models.registry import resolve
