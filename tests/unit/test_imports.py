@@ -83,7 +83,7 @@ def test_every_floor_is_looked_at() -> None:
     graph = imports(sources())
     assert {floor(module) for module in graph} == {0, 1, 2, 3}
     assert "medprobe.fixtures.models.loading" in graph["medprobe.diagnostics.extraction.model_on_demand"]
-    assert "medprobe.plugins.call" in graph["medprobe.commands.tune"]
+    assert "medprobe.plugins.tuning" in graph["medprobe.commands.tune"]
 
 
 @pytest.mark.parametrize(
