@@ -6,6 +6,7 @@ Imports inside functions and under TYPE_CHECKING count, since a circle that is o
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -36,20 +37,25 @@ def _name(path: Path, package: str) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+@functools.cache
+def statements(text: str) -> frozenset[tuple[str, str]]:
+    """What a module imports, wherever the statement stands: modules, and names from a module."""
+    found = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            found |= {(alias.name, "") for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative imports are not resolved here"
+            found |= {(str(node.module), alias.name) for alias in node.names}
+    return frozenset(found)
+
+
 def imports(texts: Mapping[str, str]) -> dict[str, set[str]]:
-    """The modules among `texts` that each of them imports, wherever the statement stands."""
-    graph: dict[str, set[str]] = {}
-    for module, text in texts.items():
-        graph[module] = set()
-        for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.Import):
-                graph[module] |= {alias.name for alias in node.names} & texts.keys()
-            elif isinstance(node, ast.ImportFrom):
-                assert node.level == 0, f"{module} imports relatively, which is not resolved here"
-                for alias in node.names:
-                    inside = f"{node.module}.{alias.name}"
-                    graph[module] |= {inside if inside in texts else str(node.module)} & texts.keys()
-    return graph
+    """The modules among `texts` that each of them imports."""
+    return {
+        module: {f"{of}.{name}" if f"{of}.{name}" in texts else of for of, name in statements(text)} & texts.keys()
+        for module, text in texts.items()
+    }
 
 
 def circle(graph: Mapping[str, set[str]]) -> list[str]:
