@@ -1,6 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 LOWEST := .venv-lowest
+DOCS := .venv-docs
 # What else pip is given, such as the versions that CI pins.
 PIP_ARGUMENTS ?=
 
@@ -45,7 +46,7 @@ lock: .venv/ready  ## write .ci/lowest.txt and .ci/newest.txt anew
 	$(BIN)/uv pip compile $(LOCK) --resolution lowest-direct --output-file .ci/lowest.txt
 	$(BIN)/uv pip compile $(LOCK) --resolution highest --output-file .ci/newest.txt
 
-.venv/ready: pyproject.toml setup.py
+.venv/ready: pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable . --group dev $(PIP_ARGUMENTS)
@@ -58,4 +59,15 @@ $(LOWEST)/ready: .ci/lowest.txt
 	$(LOWEST)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
-.PHONY: diagnose test slow check portable lowest lock
+# The docstrings are read, not imported, so that this environment holds nothing of the suite.
+docs: export NO_MKDOCS_2_WARNING = 1
+docs: $(DOCS)/ready  ## the site of docs/ in site/, with search and the reference of docstrings; warnings are errors
+	$(DOCS)/bin/python -m mkdocs build
+
+$(DOCS)/ready: pyproject.toml
+	$(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/python -m pip install --quiet --upgrade pip
+	$(DOCS)/bin/python -m pip install --quiet --group docs $(PIP_ARGUMENTS)
+	touch $@
+
+.PHONY: diagnose test slow check portable lowest lock docs

@@ -382,6 +382,7 @@ def mlp(bench: Bench) -> Row:
     import numpy as np
     import torch
 
+    from medprobe.diagnostics.learning_rate import share_of_rate
     from medprobe.diagnostics.probes import mlp
     from medprobe.diagnostics.probes.reading import standardise
 
@@ -402,12 +403,8 @@ def mlp(bench: Bench) -> Row:
             torch.nn.Linear(mlp.HIDDEN, int(labels.max()) + 1),
         )  # fmt: skip
         steps = epochs * math.ceil(len(rows) / mlp.BATCH)
-        warm_up = max(1, round(mlp.WARM_UP * steps))
         optimizer = torch.optim.AdamW(head.parameters(), lr=mlp.LEARNING_RATE)
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer,
-            lambda s: min((s + 1) / warm_up, 0.5 * (1 + math.cos(math.pi * max(0, s - warm_up) / (steps - warm_up)))),
-        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: share_of_rate(s, steps, mlp.WARM_UP))
         for _ in range(epochs):
             order = torch.from_numpy(rows)[torch.randperm(len(rows))]
             for start in range(0, len(rows), mlp.BATCH):

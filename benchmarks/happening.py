@@ -219,7 +219,7 @@ def only_what_is_asked() -> Iterator[None]:
 
     left_out = Twin(n_images=0, reason="left out", vision=None, connector=None)
     with ExitStack() as stack:
-        stack.enter_context(patch("medprobe.diagnostics.controls.run.twin.run", lambda _: left_out))
+        stack.enter_context(patch("medprobe.diagnostics.controls.run.twin.run", lambda *_: left_out))
         stack.enter_context(patch("medprobe.diagnostics.last_link.reading.reversed_options", lambda *_: None))
         yield
 

@@ -33,6 +33,7 @@ FAMILIES = (
     "llava_next",
     "internvl",
 )
+"""Those measured for the page; the tests hold tokens, parameters and bytes stored of the others equal too."""
 SIZES: dict[str, Any] = {
     "image_size": 448,
     "patch_size": 14,
@@ -158,37 +159,41 @@ def row(family: str, work: Path) -> dict[str, Any]:
 TEXT = """\
 # What a call will cost
 
-`--plan` prints it and exits 0: nothing is loaded, and torch is not imported.
+`--plan` prints the cost of a call and exits 0. No weights are read and nothing runs.
 
     pytest --plan h100 --model medgemma --dataset busi
 
-After `--plan` may stand a GPU: {gpus}; without one it is {default}. With `--report-dir` or `-v`
-all numbers are written to `plan.json` too, in bytes, operations and hours. `--batch-size`, `--dtype`, `--quantize`,
-`--max-images` and `--controls full` are taken into account, `--against`, `--device-map` and what the store already
-holds are not.
+`--plan` takes the name of a GPU: {gpus}. Without a name it is {default}. With `--report-dir` or `-v` all numbers are
+written to `plan.json` too, in bytes, operations and hours. The plan takes `--batch-size`, `--dtype`, `--quantize`,
+`--max-images` and `--controls full` into account. It leaves out `--against`, `--device-map` and what the store already
+holds.
 
-* Sizes come from the checkpoint's `config.json`, for registered models from `fixtures/models/size/architectures.toml`.
-* Pictures are counted in the data set's files. Where a published set is not at hand, it is planned as its publication
-  describes it, every picture of the mean size, and the plan says so.
-* Tokens are counted with the checkpoint's tokenizer and chat template, where they are here or in the hub's cache; else
-  the text's are estimated (`~`).
-* Bytes stored are features and answers, those of the reworded questions and blank pictures too, without the readings.
-* Memory is that of the largest batch that fits, each picture as large as the largest, and 1 GB for the GPU's runtime.
-* Hours are estimates, on no GPU checked: data-sheet peaks times an assumed share, answers at their longest.
-* {unplanned} are not known to the plan; it says so and goes on
-  with the others.
+* Sizes come from the model that transformers builds, without numbers, of the checkpoint's `config.json`. For registered
+  models that are not in the hub's cache they come from `fixtures/models/size/architectures.toml`.
+* Pictures are counted in the data set's files. A published set whose files are missing is planned as its publication
+  describes it, with every picture of the mean size. The plan says so.
+* Tokens are counted with the checkpoint's processor, where it is on this machine. Otherwise the tokens of the text are
+  estimated (`~`).
+* Bytes stored count features and answers, also of reworded questions and blank pictures, but no readings.
+* Memory is what the largest batch that fits needs, with each picture as large as the largest, and 1 GB for the GPU's
+  runtime.
+* Hours are estimates that were checked on no GPU: data-sheet peaks times an assumed share, with answers at their
+  longest.
+* A model type that transformers cannot build, or whose image tokens are not known, is named. The plan goes on with the
+  others.
 
-Too little memory ends a model before its weights are read: it is that model's error in the report and names what is
-needed, what is free and what would help; the others go on. Needed are the weights and what one picture takes beside
-them. With `--device-map`, and for an architecture the plan does not know, nothing is checked. On the CPU the system's
-free memory counts, not a container's limit.
+Too little memory ends a model before its weights are read, and the other models go on. The model's error in the report
+names what is needed, what is free and what would help. Needed are the weights and what one picture takes beside them.
+Nothing is checked with `--device-map`, or for an architecture that the plan does not know. On the CPU the system's free
+memory counts, not a container's limit.
 
 ## Checked against runs
 
-Checkpoints of nine families with random weights, {parameters} million parameters or more, float32 on the CPU, batches
-of {batch}; error of the plan as a share of the run. No number in the plan is fitted. While its sums were written, the
-live tensors of the families marked * were looked at; the others were only measured. The working memory is what the
-resident set grows by beside the weights. Nothing was measured on a GPU or in half precision. Made by
+The table gives the error of the plan as a share of what a run took. Checkpoints of nine families had random weights,
+{parameters} million parameters or more, and ran in float32 on the CPU in batches of {batch}. No number in the plan is
+fitted. While its sums were written, the live tensors of the families marked * were looked at. The others were only
+measured. The working memory is the growth of the resident set beside the weights. Nothing was measured on a GPU or in
+half precision. The table is made by
 
     python -m benchmarks.planner --work DIR
 
@@ -198,7 +203,7 @@ resident set grows by beside the weights. Nothing was measured on a GPU or in ha
 
 ## The paper's models on its data sets
 
-None of the data sets was at hand for this one, nor a tokenizer. The command, and what it prints:
+This plan was made without the files of the data sets and without a tokenizer. The command, and what it prints:
 
     pytest --plan h100 \\
 {models}
@@ -232,7 +237,6 @@ def page(given: Mapping[str, Any]) -> str:
     return TEXT.format(
         gpus=", ".join(GPUS),
         default=DEFAULT,
-        unplanned="PaliGemma, Qwen3.5, LLaVA-OneVision, Idefics 3 and SmolVLM",
         parameters=round(min(found["planned"]["weights"] for found in rows) / 4e6),
         batch=BATCH,
         rows="\n".join(lines),

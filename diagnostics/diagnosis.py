@@ -15,7 +15,7 @@ from medprobe.diagnostics.causes.cause import find_cause
 from medprobe.diagnostics.causes.joined import joined
 from medprobe.diagnostics.controls.run import run as run_controls
 from medprobe.diagnostics.counterfactuals import ask_again
-from medprobe.diagnostics.counterfactuals.pixels import pixels
+from medprobe.diagnostics.counterfactuals.pixels import Moments, pixels
 from medprobe.diagnostics.evidence import Evidence, gather
 from medprobe.diagnostics.extraction.measurement import Progress
 from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
@@ -76,7 +76,8 @@ def _judged(model: ModelOnDemand, dataset: Dataset, progress: Progress) -> tuple
 def _conclude(evidence: Evidence) -> Diagnosis:
     """The verdict on every link, and the record of all that was measured."""
     started = time.perf_counter()
-    controls, cautions = run_controls(evidence)
+    moments = Moments(evidence)
+    controls, cautions = run_controls(evidence, moments.see)
     controlled = time.perf_counter()
     dataset, measured, labels = evidence.dataset, evidence.measured, evidence.labels
     judged, fields = judged_record(
@@ -84,7 +85,7 @@ def _conclude(evidence: Evidence) -> Diagnosis:
         _asked(evidence, controls.null.p),
         lambda locus: auroc(labels, evidence.readings[locus].log_probabilities),
     )
-    reached, off = pixels(evidence)
+    reached, off = pixels(evidence, moments)
     verdicts = time.perf_counter()
     swap = find_cause(evidence)
     swapped = time.perf_counter()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from medprobe.diagnostics.extraction.answers import parse
 from medprobe.diagnostics.extraction.engine import engine
 from medprobe.diagnostics.extraction.measurement import OPTIONS, Measurement, Progress, measure
 from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
+from medprobe.diagnostics.extraction.small_pictures import SmallPictures
 from medprobe.diagnostics.judgement import exits, scores
 from medprobe.diagnostics.judgement.exits import Choice
 from medprobe.diagnostics.judgement.resamples import Resamples
@@ -24,6 +26,7 @@ from medprobe.diagnostics.references.reading import Rows, read_reference
 from medprobe.diagnostics.settings import Settings
 from medprobe.fixtures.datasets import selection
 from medprobe.fixtures.datasets.dataset import Dataset
+from medprobe.fixtures.datasets.small_pictures import SmallPicture
 from medprobe.fixtures.models.registry import ModelSpec
 
 SAMPLE = 200
@@ -79,6 +82,11 @@ class Evidence:
     def predictions(self) -> dict[str, Ints]:
         """The class read at each place of the chain, [n_images]."""
         return {place: choice.predictions for place, choice in self.chosen.items()}
+
+    @cached_property
+    def small_pictures(self) -> list[SmallPicture]:
+        """What controls need of the pictures, kept when they were decoded for the model."""
+        return SmallPictures(self.settings.store).of(self.measured.images)
 
     def signal(self, predictions: Ints, rows: Ints | None = None) -> float:
         """Chance-corrected balanced accuracy of the predictions for all images, or for those at `rows`."""

@@ -15,25 +15,28 @@ import pytest
 from medprobe.home import HOME, SETTINGS
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "diagnose-pair": ("medprobe.commands.pair:main", "a model before and after tuning: --model M --adapter DIR"),
+    "diagnose-pair": (
+        "medprobe.commands.pair:main",
+        "diagnose a model before and after tuning: --model M --adapter DIR",
+    ),
     "compare": (
         "medprobe.commands.compare:main",
-        "two saved baselines, place by place: BEFORE.json AFTER.json",
+        "compare two saved baselines, place by place: BEFORE.json AFTER.json",
     ),
     "report": (
         "medprobe.commands.report:main",
-        "models by data sets from many reports: REPORT.json... --out DIR",
+        "put many reports into one table: REPORT.json... --out DIR",
     ),
-    "rejudge": ("medprobe.commands.rejudge:main", "every verdict again from the stored predictions: REPORT_DIR"),
-    "cache": ("medprobe.commands.cache:main", "what is stored: list, verify, or prune --older-than DAYS"),
-    "find": ("medprobe.commands.find:main", "which files the images of a report are: DATASET ID..."),
+    "rejudge": ("medprobe.commands.rejudge:main", "repeat every verdict from the stored predictions: REPORT_DIR"),
+    "cache": ("medprobe.commands.cache:main", "look after the store: list, verify, or prune --older-than DAYS"),
+    "find": ("medprobe.commands.find:main", "say which files the images of a report are: DATASET ID..."),
     "tune": (
         "medprobe.commands.tune:main",
-        "an adapter tuned on a part of the patients: --model M --dataset D --out DIR",
+        "tune an adapter on a part of the patients: --model M --dataset D --out DIR",
     ),
-    "list": ("medprobe.command:list_names", "the models and data sets known by name, the project's included"),
+    "list": ("medprobe.command:list_names", "print the models and data sets known by name, the project's included"),
 }
-"""Subcommand to the function that takes its arguments and returns an exit code, and what it shows."""
+"""Subcommand to the function that takes its arguments and returns an exit code, and what it does."""
 
 USAGE = """usage: medprobe [--model M ...] [--dataset D ...] [OPTION ...]
        medprobe COMMAND ...
@@ -86,7 +89,7 @@ def usage() -> str:
             "commands (each has --help):",
             *(_line(name, about) for name, (_, about) in COMMANDS.items()),
             "",
-            "options, and every other of pytest (see pytest --help):",
+            "options (those of pytest work too, see pytest --help):",
             *(_line(name, settings["help"]) for name, settings in OPTIONS),
             _line("--version", "print the version"),
         ]

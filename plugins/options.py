@@ -45,8 +45,8 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         {
             "action": "append",
             "metavar": "M",
-            "help": "alias (--list-models), checkpoint folder, or hub id org/name[@revision]; repeatable; "
-            "default: the embedded phantom",
+            "help": "model to diagnose: an alias (--list-models), a checkpoint folder, or a hub id "
+            "org/name[@revision]; repeatable (default: the embedded phantom)",
         },
     ),
     ("--list-models", {"action": "store_true", "help": "print the models and data sets known by name, and exit"}),
@@ -55,13 +55,13 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         {
             "action": "append",
             "metavar": "D",
-            "help": "busi, covid19-ct, chest-xray, phantom, or a path to a manifest; repeatable; default: "
-            "phantom for a phantom, the three published sets for any other model",
+            "help": "data set to diagnose on: busi, covid19-ct, chest-xray, phantom, or the path of a manifest; "
+            "repeatable (default: phantom for a phantom, the three published sets for any other model)",
         },
     ),
     (
         "--data-root",
-        {"metavar": "DIR", "help": "folder of the data sets as published, one folder each (or MEDPROBE_DATA)"},
+        {"metavar": "DIR", "help": "folder that holds the data sets as published, one folder each (or MEDPROBE_DATA)"},
     ),
     (
         "--plan",
@@ -70,25 +70,28 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
             "const": gpus.DEFAULT,
             "choices": tuple(gpus.GPUS),
             "metavar": "GPU",
-            "help": f"print what the call will cost, in tokens, bytes and hours on {', '.join(gpus.GPUS)} (default: "
-            f"{gpus.DEFAULT}), and exit",
+            "help": "print what the call will cost on a GPU in tokens, bytes and hours, and exit; the GPU is one "
+            f"of {', '.join(gpus.GPUS)} (default: {gpus.DEFAULT})",
         },
     ),
     (
         "--include-images",
         {
             "action": "store_true",
-            "help": "show small pictures of images that are lost on the way in the report, which then holds patients' "
-            "images",
+            "help": "show small pictures of the images that are lost on the way in the report, which then holds "
+            "patients' images",
         },
     ),
-    ("--report-dir", {"metavar": "DIR", "help": "where report.json and index.html are written (default: reports)"}),
+    (
+        "--report-dir",
+        {"metavar": "DIR", "help": "folder that report.json and index.html are written to (default: reports)"},
+    ),
     (
         "--store",
         {
             "metavar": "DIR",
-            "help": "folder or URL (s3://, gs://, file://) of features and readings already computed (default: the "
-            "user's cache)",
+            "help": "folder or URL (s3://, gs://, file://) that keeps features and readings once they are "
+            "computed (default: the user's cache)",
         },
     ),
     (
@@ -96,7 +99,8 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         {
             "choices": ("ridge", "mlp"),
             "default": "ridge",
-            "help": "how a locus is read: closed form, or the paper's head (default: ridge)",
+            "help": "classifier that is trained on the features of each layer: ridge has a closed form, mlp is "
+            "the paper's head (default: ridge)",
         },
     ),
     (
@@ -104,8 +108,8 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         {
             "default": presets.DEFAULT,
             "metavar": "NAME",
-            "help": f"what the images allow: {presets.DEFAULT}, {', '.join(presets.PRESETS)}, or any network of timm "
-            f"(all but the first need timm; default: {presets.DEFAULT})",
+            "help": f"network that shows what the images allow: {presets.DEFAULT}, {', '.join(presets.PRESETS)}, "
+            f"or any network of timm (all but the first need timm; default: {presets.DEFAULT})",
         },
     ),
     (
@@ -113,24 +117,26 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         {
             "choices": ("quick", "full"),
             "default": "quick",
-            "help": "quick: 100 permutations at the exits, the untrained twin on a sample; full: 1000 at every locus, "
-            "the twin on all images (default: quick)",
+            "help": "extent of the controls: quick permutes labels 100 times at the exits and reads the "
+            "untrained twin on a sample, full permutes 1000 times at every layer and reads the twin on "
+            "all images (default: quick)",
         },
     ),
     (
         "--treat",
         {
             "action": "store_true",
-            "help": "try remedies that need no training and say what each gives back, and ask again under every other "
-            "input that the family knows (normalising, sizes, template, tower layer), which else is done where a link "
-            "fails",
+            "help": "try remedies that need no training and say what each gives back; ask again under every "
+            "other input that the family knows (normalising, sizes, template, tower layer), as is done "
+            "without this option only where a link fails",
         },
     ),
     (
         "--ground",
         {
             "action": "store_true",
-            "help": "hide each lesion, and an equal area elsewhere, and say how much depends on it (needs masks)",
+            "help": "test whether the answer depends on the lesion: hide it, hide an equal area elsewhere, and "
+            "compare (needs masks)",
         },
     ),
     (
@@ -139,7 +145,7 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
             "type": seed,
             "default": 0,
             "metavar": "N",
-            "help": "of folds, resampling and training of probes (default: 0)",
+            "help": "random seed of folds, resampling and probe training (default: 0)",
         },
     ),
     (
@@ -147,8 +153,8 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         {
             "type": batch_size,
             "metavar": "N",
-            "help": "images in a forward pass, or auto: as many as fit a GPU by their tokens, 16 on a CPU; halved when "
-            "memory runs out (default: auto)",
+            "help": "number of images in a forward pass; auto takes as many as fit a GPU by their tokens, and 16 "
+            "on a CPU; the number is halved when memory runs out (default: auto)",
         },
     ),
     (
@@ -156,7 +162,8 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         {
             "choices": ("local", "ray"),
             "default": "local",
-            "help": "where features are extracted and probed: here, or on the nodes of a Ray cluster (default: local)",
+            "help": "place where features are extracted and probed: this machine, or the nodes of a Ray cluster "
+            "(default: local)",
         },
     ),
     (
@@ -165,7 +172,11 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ),
     (
         "--max-images",
-        {"type": count, "metavar": "N", "help": "diagnose a sample of whole patient groups of about N images"},
+        {
+            "type": count,
+            "metavar": "N",
+            "help": "size of the sample to diagnose: whole patient groups of about N images",
+        },
     ),
     (
         "--max-excluded",
@@ -173,29 +184,41 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
             "type": share,
             "default": 0.01,
             "metavar": "SHARE",
-            "help": "largest share of unreadable images (default: 0.01)",
+            "help": "largest share of images that may be unreadable (default: 0.01)",
         },
     ),
-    ("--dtype", {"choices": ("float32", "bfloat16", "float16"), "help": "default: the checkpoint's"}),
-    ("--device-map", {"metavar": "MAP", "help": "passed to transformers, e.g. auto for a model larger than one GPU"}),
+    (
+        "--dtype",
+        {"choices": ("float32", "bfloat16", "float16"), "help": "precision of the weights (default: the checkpoint's)"},
+    ),
+    (
+        "--device-map",
+        {"metavar": "MAP", "help": "device map for transformers, such as auto for a model larger than one GPU"},
+    ),
     ("--quantize", {"choices": ("4bit", "8bit"), "help": "load the weights quantised (needs bitsandbytes)"}),
     ("--processor", {"metavar": "P", "help": "folder or hub id whose processor replaces the checkpoint's"}),
-    ("--modules", {"metavar": "FILE", "help": "TOML that names the parts of the model by hand"}),
-    ("--adapter", {"metavar": "DIR", "help": "PEFT adapter, merged into the weights; live beside quantised ones"}),
+    ("--modules", {"metavar": "FILE", "help": "TOML file that names the parts of the model by hand"}),
+    (
+        "--adapter",
+        {
+            "metavar": "DIR",
+            "help": "PEFT adapter of the model, merged into the weights, or kept beside them where they are quantised",
+        },
+    ),
     (
         "--against",
         {
             "metavar": "M0",
-            "help": "second checkpoint of the same architecture, or a PEFT adapter of the model; input and modules "
-            "are swapped with it to find the cause",
+            "help": "second checkpoint of the same architecture, or a PEFT adapter of the model; input and "
+            "modules are swapped with it to find the cause",
         },
     ),
     (
         "--tuned-from",
-        {"metavar": "M", "help": "the checkpoint this one was tuned from, beside which comparisons show it"},
+        {"metavar": "M", "help": "checkpoint that this one was tuned from; comparisons show the two side by side"},
     ),
     ("--trust-remote-code", {"action": "store_true", "help": "let the checkpoint run its own code"}),
-    ("--offline", {"action": "store_true", "help": "ask no hub"}),
+    ("--offline", {"action": "store_true", "help": "use the files of this machine alone, and ask no hub"}),
     (
         "--verify-weights",
         {"action": "store_true", "help": "hash the files of local checkpoints anew, whatever is remembered of them"},
@@ -204,26 +227,27 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         "--thresholds",
         {
             "metavar": "FILE",
-            "help": "TOML of retentions asked for, losses accepted, and limits, over the built-in ones",
+            "help": "TOML file of margins (retentions, accepted losses, limits) that override the built-in ones",
         },
     ),
     (
         "--baseline",
         {
             "metavar": "FILE",
-            "help": "compare with this saved run, or with the newest of its model in a folder (or MEDPROBE_BASELINE)",
+            "help": "saved run to compare with: a file, or a folder whose newest run of the model is taken (or "
+            "MEDPROBE_BASELINE)",
         },
     ),
-    ("--save-baseline", {"metavar": "FILE", "help": "save this run for later comparison, as a file or in a folder"}),
+    ("--save-baseline", {"metavar": "FILE", "help": "file or folder to save this run in for later comparison"}),
     (
         "--gate",
         {
             "choices": ("absolute", "regression", "both"),
-            "help": "what is checked: the four links, the change against the baseline, or both "
-            "(default: both with a baseline, else absolute)",
+            "help": "what decides the run: the four links, the change against the baseline, or both (default: "
+            "both with a baseline, absolute without one)",
         },
     ),
-    ("--fail-inconclusive", {"action": "store_true", "help": "an inconclusive link fails instead of being skipped"}),
+    ("--fail-inconclusive", {"action": "store_true", "help": "fail an inconclusive link instead of skipping it"}),
 )
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL.Image import Resampling
 
 from medprobe.diagnostics import store
 from medprobe.diagnostics.controls import strata
@@ -18,9 +17,7 @@ from medprobe.diagnostics.probes.ridge import read
 from medprobe.diagnostics.records.chain import CHAIN
 from medprobe.diagnostics.records.controls import FileFacts, Floor
 from medprobe.fixtures.datasets import facts
-from medprobe.fixtures.datasets.images import open_image
 
-SIDE = 16
 FACTS = {"width": "width", "height": "height", "mode": "mode", "type": "file type"}
 
 
@@ -28,8 +25,8 @@ def pixels(evidence: Evidence) -> Floor:
     """The floor of the grey picture shrunk to 16 x 16."""
 
     def features() -> NDArray[np.float32]:
-        small = (open_image(i).convert("L").resize((SIDE, SIDE), Resampling.BOX) for i in evidence.measured.images)
-        return np.stack([np.asarray(picture, dtype=np.float32).reshape(-1) for picture in small])
+        grey = np.stack([small.grey16 for small in evidence.small_pictures])
+        return grey.reshape(len(grey), -1).astype(np.float32)
 
     return _floor(evidence, _read(evidence, "pixels16", features), "pixels16", features)
 
@@ -41,7 +38,7 @@ def file_facts(evidence: Evidence) -> tuple[FileFacts, list[str]]:
     e = evidence
 
     def compute() -> dict[str, NDArray[np.float32]]:
-        found = [facts.file_facts(image.read_bytes()) for image in e.measured.images]
+        found = [small.facts for small in e.small_pictures]
         differ = [len({getattr(one, field) for one in found}) > 1 for field in FACTS]
         return {"features": encode(found), "differ": np.array(differ, dtype=np.float32)}
 

@@ -6,7 +6,7 @@ unsupervised feature learning"; Zhang and Bowman 2018 for probes).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ import numpy as np
 from medprobe.diagnostics import store
 from medprobe.diagnostics.arrays import Features, Floats, Ints
 from medprobe.diagnostics.evidence import Evidence
+from medprobe.diagnostics.extraction.ask_again import images_at
 from medprobe.diagnostics.judgement import exits
 from medprobe.diagnostics.judgement.exits import Candidate, Choice
 from medprobe.diagnostics.judgement.scores import signal_of
@@ -23,18 +24,31 @@ from medprobe.diagnostics.probes.loci import exit_loci
 from medprobe.diagnostics.probes.reading import Reading
 from medprobe.diagnostics.probes.ridge import read
 from medprobe.diagnostics.records.controls import Twin, TwinExit
+from medprobe.fixtures.datasets.image_file import ImageFile
 from medprobe.fixtures.datasets.images import open_image
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from medprobe.diagnostics.extraction.inputs import Inputs
     from medprobe.fixtures.models.loaded import LoadedModel
+
+Opened = tuple[ImageFile, "Image"]
+Seen = Callable[[ImageFile, "Image"], None]
 
 
 class Offloaded(RuntimeError):
     """Weights lie on no device, so they can be neither drawn anew nor brought back."""
 
 
-def run(evidence: Evidence) -> Twin:
-    """Signal of twin and model at the vision and connector exits, on the same images and folds."""
+def unseen(image: ImageFile, picture: Image) -> None:
+    """Nobody else needs the picture."""
+
+
+def run(evidence: Evidence, see: Seen = unseen) -> Twin:
+    """Signal of twin and model at the vision and connector exits, on the same images and folds. `see` is shown every
+    picture that is decoded for the twin.
+    """
     e = evidence
     rows = e.sample()
     labels, groups = e.labels[rows], e.groups[rows]
@@ -55,7 +69,7 @@ def run(evidence: Evidence) -> Twin:
 
     def remembered(whose: str, features: dict[str, Features] | None) -> dict[str, Reading]:
         def compute() -> dict[str, Floats]:
-            found = _twin_features(e, rows) if features is None else features
+            found = _twin_features(e, rows, see) if features is None else features
             arrays = {}
             for name in names:
                 reading = read(e.settings.probe, found[name], labels, groups, fold, e.settings.seed)
@@ -115,16 +129,25 @@ def drawn_anew(loaded: LoadedModel, seed: int) -> Iterator[None]:
                 parameter.copy_(saved[key])
 
 
-def _twin_features(evidence: Evidence, rows: Ints) -> dict[str, Features]:
+def _twin_features(evidence: Evidence, rows: Ints, see: Seen) -> dict[str, Features]:
     from medprobe.diagnostics.extraction.batches import read_all
     from medprobe.diagnostics.extraction.extractor import Extractor
 
     loaded, dataset = evidence.model.load(), evidence.dataset
-    pictures = (open_image(evidence.measured.images[row]) for row in rows)
+    pictures = ((image, open_image(image)) for image in images_at(evidence, rows))
     extractor = Extractor(loaded, dataset.prompt, dataset.answers)
+
+    def prepare(chunk: Sequence[Opened]) -> Inputs:
+        for image, picture in chunk:
+            see(image, picture)
+        return extractor.prepare([picture for _, picture in chunk])
+
+    def length(opened: Opened) -> int:
+        return extractor.length(opened[1])
+
     with extractor.hooked(), drawn_anew(loaded, evidence.settings.seed):
         limit = evidence.model.limit
-        batches = list(read_all(extractor.prepare, extractor.read_before_decoder, pictures, limit, extractor.length))
+        batches = list(read_all(prepare, extractor.read_before_decoder, pictures, limit, length))
     return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 
 

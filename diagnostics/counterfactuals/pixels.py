@@ -8,12 +8,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from PIL.Image import Image
 
 from medprobe.diagnostics import store
 from medprobe.diagnostics.evidence import Evidence
 from medprobe.diagnostics.extraction.ask_again import images_at
 from medprobe.diagnostics.records.cause import Key, Pixels
 from medprobe.fixtures.datasets import selection
+from medprobe.fixtures.datasets.image_file import ImageFile
 from medprobe.fixtures.datasets.images import open_image
 from medprobe.fixtures.models.conventions import published
 from medprobe.fixtures.models.size.image_tokens import MAX_PIXELS
@@ -30,15 +33,41 @@ COMPARED = ("image_mean", "image_std", "rescale_factor", "size", "do_normalize",
 RECIPE = 1
 
 
-def pixels(evidence: Evidence) -> tuple[Pixels, list[str]]:
+class Moments:
+    """Of the pixel values that the model's processor makes of the images looked at: count, sum and sum of squares."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        self.images = images_at(evidence, np.array(_rows(evidence)))
+        self._evidence = evidence
+        self._wanted = {image.digest for image in self.images}
+        self._found: dict[str, tuple[float, float, float]] = {}
+
+    def see(self, image: ImageFile, picture: Image) -> None:
+        """Take a picture that another pass has decoded, so that it is not decoded again."""
+        from medprobe.fixtures.models.chat import inputs
+
+        if image.digest in self._wanted - self._found.keys():
+            loaded, prompt = self._evidence.model.load(), self._evidence.dataset.prompt
+            values = inputs(loaded, [picture], prompt)["pixel_values"].double()
+            self._found[image.digest] = values.numel(), float(values.sum()), float((values**2).sum())
+
+    def total(self) -> NDArray[np.float64]:
+        """Over all images, [3]; pictures that did not pass are decoded."""
+        for image in self.images:
+            if image.digest not in self._found:
+                self.see(image, open_image(image))
+        total: NDArray[np.float64] = np.sum([self._found[image.digest] for image in self.images], axis=0)
+        return total
+
+
+def pixels(evidence: Evidence, moments: Moments) -> tuple[Pixels, list[str]]:
     """What reaches the tower, and the cautions it gives."""
-    rows = _rows(evidence)
-    found = _remembered(evidence, rows)
+    found = _remembered(evidence, moments)
     told = json.loads(found["told"].tobytes())
     known = published(told["model_type"], told["tower"], evidence.spec)
     differs = differing(told["settings"], known)
     mean, deviation = (float(value) for value in found["moments"])
-    made = Pixels(n_images=len(rows), mean=mean, deviation=deviation, differs=differs)
+    made = Pixels(n_images=len(moments.images), mean=mean, deviation=deviation, differs=differs)
     return made, cautions(made)
 
 
@@ -107,19 +136,12 @@ def _rows(evidence: Evidence) -> list[int]:
     return (rows if len(rows) else np.arange(min(SAMPLE, len(images)))).tolist()
 
 
-def _remembered(evidence: Evidence, rows: list[int]) -> dict[str, Any]:
+def _remembered(evidence: Evidence, moments: Moments) -> dict[str, Any]:
     """moments: mean and standard deviation. told: JSON of the processor's numbers and the model types."""
-    images = images_at(evidence, np.array(rows))
 
     def compute() -> dict[str, Any]:
-        from medprobe.fixtures.models.chat import inputs
-
         loaded = evidence.model.load()
-        total = np.zeros(3)
-        for image in images:
-            values = inputs(loaded, [open_image(image)], evidence.dataset.prompt)["pixel_values"].double()
-            total += (values.numel(), float(values.sum()), float((values**2).sum()))
-        n, first, second = total
+        n, first, second = moments.total()
         mean = first / n
         config = loaded.model.config
         tower = str(getattr(config.vision_config, "model_type", ""))
@@ -134,6 +156,6 @@ def _remembered(evidence: Evidence, rows: list[int]) -> dict[str, Any]:
     name = store.key(
         pixels=RECIPE,
         features=evidence.measured.key,
-        images=hashlib.sha256(" ".join(image.digest for image in images).encode()).hexdigest(),
+        images=hashlib.sha256(" ".join(image.digest for image in moments.images).encode()).hexdigest(),
     )
     return store.remembered(evidence.settings.store, name, compute)

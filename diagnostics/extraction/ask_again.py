@@ -10,8 +10,8 @@ import numpy as np
 from medprobe.diagnostics.arrays import Ints
 from medprobe.diagnostics.evidence import Evidence
 from medprobe.diagnostics.extraction.measurement import OPTIONS, Measurement, measure
+from medprobe.diagnostics.extraction.small_pictures import SmallPictures
 from medprobe.fixtures.datasets.image_file import ImageFile
-from medprobe.fixtures.datasets.images import open_image
 from medprobe.fixtures.datasets.lesions.alterations import Blank
 
 
@@ -27,9 +27,11 @@ def images_at(evidence: Evidence, rows: Ints) -> list[ImageFile]:
     return [evidence.measured.images[row] for row in rows]
 
 
-def blank(image: ImageFile) -> ImageFile:
-    """A mid-grey picture of the same size; those of one size are one to the store."""
-    return image.altered(Blank(*open_image(image).size))
+def blanks_at(evidence: Evidence, rows: Ints) -> list[ImageFile]:
+    """Mid-grey pictures of the same sizes; those of one size are one to the store."""
+    images = images_at(evidence, rows)
+    small = SmallPictures(evidence.settings.store).of(images)
+    return [image.altered(Blank(of.width, of.height)) for image, of in zip(images, small, strict=True)]
 
 
 def likeliest(measured: Measurement) -> Ints:

@@ -14,8 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from medprobe.diagnostics import store
-from medprobe.diagnostics.extraction.measurement import Chunks, Progress, extract_here
+from medprobe.diagnostics.extraction.measurement import Chunks, Extracted, Progress, extract_here
 from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 from medprobe.diagnostics.settings import Settings
 from medprobe.fixtures.datasets.dataset import Dataset
@@ -39,7 +38,7 @@ class ClusterError(RuntimeError):
 class Read:
     """What an actor gives for a chunk; `said` are the warnings of reading it."""
 
-    shards: list[store.Shard]
+    chunks: list[Extracted]
     excluded: dict[str, str]
     said: list[str]
     about: dict[str, str] | None
@@ -60,9 +59,9 @@ class Reader:
         excluded: dict[str, str] = {}
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
-            shards = list(extract_here(self._model, self._question, [chunk], excluded, lambda *_: None))
+            chunks = list(extract_here(self._model, self._question, [chunk], excluded, lambda *_: None))
         texts = [str(warning.message) for warning in said if issubclass(warning.category, UserWarning)]
-        return Read(shards, excluded, texts, self._model.about if shards else None)
+        return Read(chunks, excluded, texts, self._model.about if chunks else None)
 
 
 def connect() -> Any:
@@ -102,8 +101,8 @@ def extract(
     chunks: Chunks,
     excluded: dict[str, str],
     progress: Progress,
-) -> Iterator[store.Shard]:
-    """The shards of `chunks`, in the order in which actors finish them. Raises ClusterError and what actors raise."""
+) -> Iterator[Extracted]:
+    """`chunks`, in the order in which actors finish them. Raises ClusterError and what actors raise."""
     ray = connect()
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     n_actors, reserved = places(nodes, model.settings.load.device_map is not None)
@@ -119,7 +118,7 @@ def extract(
                 warnings.warn(text, stacklevel=2)
             if read.about is not None:
                 model.tell(read.about)
-            yield from read.shards
+            yield from read.chunks
             progress("extracting", done, n_images)
     finally:
         # The judgement loads the model itself, maybe on a device that an actor holds.

@@ -15,12 +15,14 @@ from medprobe.diagnostics import store
 from medprobe.diagnostics.extraction.ahead import ahead
 from medprobe.diagnostics.extraction.answers import OPTION_SCORE, REASONING_TOKENS
 from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
+from medprobe.diagnostics.extraction.small_pictures import DECODED, SmallPictures
 from medprobe.diagnostics.outside_text import one_line
 from medprobe.diagnostics.settings import Settings
 from medprobe.fixtures.datasets.dataset import Dataset
 from medprobe.fixtures.datasets.errors import UnreadableImage
 from medprobe.fixtures.datasets.image_file import ImageFile
 from medprobe.fixtures.datasets.images import open_image
+from medprobe.fixtures.datasets.small_pictures import SmallPicture, open_both
 from medprobe.fixtures.models.registry import ModelSpec
 
 if TYPE_CHECKING:
@@ -34,9 +36,6 @@ SHARD = 64
 many machines can share.
 """
 
-DECODED = 32
-"""Images that are decoded ahead of the model."""
-
 OPTIONS, RANDOM_TOKENS = "options", "random_tokens"
 """Arrays that are no loci: log-likelihoods of the options, and of random tokens where an answer would start."""
 Progress = Callable[[str, int, int], None]
@@ -44,17 +43,25 @@ Chunks = Sequence[Sequence[ImageFile]]
 
 
 class Extract(Protocol):
-    """Reads chunks of images under a model, and gives a shard a chunk."""
+    """Reads chunks of images under a model."""
 
     def __call__(
         self, model: ModelOnDemand, dataset: Dataset, chunks: Chunks, excluded: dict[str, str], progress: Progress
-    ) -> Iterator[store.Shard]:
+    ) -> Iterator[Extracted]:
         """`dataset` holds the question. Adds to `excluded` why an image was left out, by digest."""
         ...
 
 
 class TooManyExcluded(RuntimeError):
     """More images could not be read than `--max-excluded` allows."""
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """A chunk of images, read: features and answers, and by digest the small pictures of those that are not altered."""
+
+    shard: store.Shard
+    small: dict[str, SmallPicture]
 
 
 @dataclass(frozen=True)
@@ -116,11 +123,13 @@ def measure(
         with folder.lock("" if settings.shard is None else "-{}-of-{}".format(*settings.shard)):
             missing = _missing(folder, dataset)
             model.worked = folder.about().get("batch_size")
-            for shard in (extract or extract_here)(model, dataset, missing, excluded, progress):
+            small = SmallPictures(settings.store)
+            for read in (extract or extract_here)(model, dataset, missing, excluded, progress):
                 # Weights may be mapped rather than read, so they can change after loading too.
                 model.require_unchanged()
                 folder.describe(**model.about)
-                folder.add(shard)
+                small.keep(read.small)
+                folder.add(read.shard)
     folder.used(spec.name, dataset.name)
     left_out = tuple((image, excluded[image.digest]) for image in dataset.images if image.digest in excluded)
     _allow(len(left_out) + len(dataset.unreadable), len(dataset.images) + len(dataset.unreadable), left_out, share)
@@ -169,18 +178,21 @@ def extract_here(
     chunks: Chunks,
     excluded: dict[str, str],
     progress: Progress,
-) -> Iterator[store.Shard]:
-    """The shards of `chunks`, read in this process. Raises the errors of loading and reading."""
+) -> Iterator[Extracted]:
+    """`chunks`, read in this process. Raises the errors of loading and reading."""
     done, n_images = 0, sum(map(len, chunks))
     opened = ahead(_open, (image for chunk in chunks for image in chunk), DECODED, 4)
     extractor: Extractor | None = None
     for chunk in chunks:
         images: list[ImageFile] = []
         pictures: list[Image] = []
-        for image, picture, error in islice(opened, len(chunk)):
+        kept: dict[str, SmallPicture] = {}
+        for image, picture, small, error in islice(opened, len(chunk)):
             if error is None:
                 images.append(image)
                 pictures.append(picture)
+                if small is not None:
+                    kept[image.digest] = small
             else:
                 excluded[image.digest] = _nameless(error)
                 warnings.warn(one_line(f"left out: {error}"), stacklevel=2)
@@ -202,7 +214,7 @@ def extract_here(
                 batches.append(batch)
                 done += len(batch.texts)
                 progress("extracting", done + len(excluded), n_images)
-        yield _shard(images, batches)
+        yield Extracted(_shard(images, batches), kept)
 
 
 def _limit(model: ModelOnDemand, extractor: Extractor, picture: Image) -> Limit:
@@ -221,11 +233,12 @@ def _shard(images: Sequence[ImageFile], batches: Sequence[Batch]) -> store.Shard
     return store.Shard([image.digest for image in images], arrays, [text for b in batches for text in b.texts])
 
 
-def _open(image: ImageFile) -> tuple[ImageFile, Any, Exception | None]:
+def _open(image: ImageFile) -> tuple[ImageFile, Any, SmallPicture | None, Exception | None]:
     try:
-        return image, open_image(image), None
+        picture, small = open_both(image) if image.alteration is None else (open_image(image), None)
     except (UnreadableImage, OSError) as error:
-        return image, None, error
+        return image, None, None, error
+    return image, picture, small, None
 
 
 def _nameless(error: Exception) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 from medprobe.diagnostics.arrays import Ints
 from medprobe.diagnostics.evidence import Evidence, said_classes
 from medprobe.diagnostics.extraction.answers import OPTION_SCORE, refuses
-from medprobe.diagnostics.extraction.ask_again import ask, blank, images_at, likeliest
+from medprobe.diagnostics.extraction.ask_again import ask, blanks_at, images_at, likeliest
 from medprobe.diagnostics.extraction.measurement import OPTIONS, RANDOM_TOKENS
 from medprobe.diagnostics.judgement.resamples import interval
 from medprobe.diagnostics.last_link.calibration import calibrated
@@ -82,7 +82,7 @@ def _same_when_swapped(evidence: Evidence) -> float:
 
 def _same_when_blank(evidence: Evidence, rows: Ints) -> float:
     """Share of the images at `rows` whose likeliest option stays the same when every pixel is mid-grey."""
-    blanks = ask(evidence, [blank(image) for image in images_at(evidence, rows)])
+    blanks = ask(evidence, blanks_at(evidence, rows))
     return float(np.mean(likeliest(blanks) == evidence.likeliest[rows]))
 
 

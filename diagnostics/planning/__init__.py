@@ -1,1 +1,1 @@
-"""What a call will cost, said before anything is loaded. Imports no torch."""
+"""What a call will cost, said before any weights are read."""

@@ -2,91 +2,101 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medprobe.fixtures.models.registry import ModelSpec
+import torch
+import transformers
+from PIL import Image
+
+from medprobe.fixtures.models.anatomy import discover
+from medprobe.fixtures.models.chat import inputs
+from medprobe.fixtures.models.loaded import LoadedModel
+from medprobe.fixtures.models.loading import read_config
+from medprobe.fixtures.models.plausible import require_depth
+from medprobe.fixtures.models.processors import read_processor
+from medprobe.fixtures.models.refusals import LoadError, explain
+from medprobe.fixtures.models.registry import ModelSpec, registry
+from medprobe.fixtures.models.size.image_tokens import Seen, seen
 from medprobe.fixtures.models.size.memory import BYTES
-from medprobe.fixtures.models.size.prompt_tokens import NoTokenizer, answer_tokens, text_tokens
-from medprobe.fixtures.models.size.shapes import Shape, UnknownArchitecture, architectures, shape_of
+from medprobe.fixtures.models.size.meta import build, config_of, shape_of
+from medprobe.fixtures.models.size.shapes import Shape, UnknownArchitecture, architectures
 
 CHARACTERS = 4
-"""Characters a token, where no tokenizer is at hand."""
+"""Characters a token, where the processor is not here."""
 TEMPLATE = 16
-"""Tokens of a chat template around the prompt, where none is at hand."""
+"""Tokens of a chat template around the prompt, where the processor is not here."""
+SIDE = 224
+"""Pixels a side of the blank picture whose turn is counted."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """`processor` are the image processor's own settings, None where they are not at hand; `folder` holds the
-    tokenizer, None where it is not at hand.
+    """`config` is the model's as plain data. `without_numbers` has the processor and the model on the meta device, and
+    `settings` are the image processor's own: both None where the processor is not here.
     """
 
     shape: Shape
     config: Mapping[str, Any]
-    processor: Mapping[str, Any] | None
-    folder: Path | None
+    settings: Mapping[str, Any] | None
+    without_numbers: LoadedModel | None
     dtype: str
+
+    def view(self, width: int, height: int) -> Seen:
+        """What a picture of `width` x `height` pixels becomes. Raises UnknownArchitecture."""
+        return seen(self.shape, self.config, self.settings, width, height)
 
     def text_tokens(self, prompt: str) -> tuple[int, bool]:
         """Tokens of the turn beside the image's, and whether they are counted, not estimated."""
-        if self.folder is not None:
+        if self.without_numbers is not None:
             try:
-                return text_tokens(self.folder, self.shape.family, prompt), True
-            except NoTokenizer:
+                turn = inputs(self.without_numbers, [Image.new("RGB", (SIDE, SIDE))], prompt)["input_ids"]
+                return turn.shape[1] - self.view(SIDE, SIDE).tokens, True
+            except LoadError:
                 pass
         return TEMPLATE + -(-len(prompt) // CHARACTERS), False
 
     def answer_tokens(self, answers: tuple[str, ...]) -> list[int]:
         """Tokens of each answer."""
-        if self.folder is not None:
-            try:
-                return answer_tokens(self.folder, answers)
-            except NoTokenizer:
-                pass
+        if self.without_numbers is not None:
+            tokenizer = self.without_numbers.processor.tokenizer
+            return [len(tokenizer.encode(answer, add_special_tokens=False)) for answer in answers]
         return [-(-len(answer) // CHARACTERS) for answer in answers]
 
 
 def describe(spec: ModelSpec, dtype: str | None, processor: str | None) -> Checkpoint:
-    """What the files at hand say of `spec`. Raises UnknownArchitecture."""
-    folder = Path(spec.source) if spec.local else _cached(spec)
-    config = _published(spec) if not spec.local else _json(Path(spec.source) / "config.json")
-    if config is None:
-        config = None if folder is None else _json(folder / "config.json")
-    if config is None:
-        raise UnknownArchitecture(f"{spec.source} is neither in the registry nor in the local cache")
-    held = dtype or (spec.entry.dtype if spec.entry else None) or config.get("dtype") or config.get("torch_dtype")
-    if held is not None and held not in BYTES:
+    """What the files here say of `spec`. Raises UnknownArchitecture."""
+    transformers.logging.set_verbosity_error()
+    hub = {"revision": spec.revision, "local_files_only": True, "trust_remote_code": False}
+    config = _config(spec, hub)
+    held = dtype or (spec.entry.dtype if spec.entry else None) or str(config.dtype or "float32").removeprefix("torch.")
+    if held not in BYTES:
         raise UnknownArchitecture(f"the memory of dtype {held} is not known")
-    where = Path(processor).expanduser() if processor else folder
-    if where is not None and not (where / "tokenizer.json").is_file():
-        where = None
-    return Checkpoint(shape_of(config), config, _image_settings(where), where, held or "float32")
+    model = build(config)
+    shape = shape_of(model)
+    try:
+        read = read_processor(spec, config, hub, processor and str(Path(processor).expanduser()))
+    except LoadError:
+        return Checkpoint(shape, config.to_dict(), None, None, held)
+    loaded = LoadedModel(spec.name, model, read, discover(model), spec.revision, model.dtype, torch.device("meta"))
+    return Checkpoint(shape, config.to_dict(), read.image_processor.to_dict(), loaded, held)
 
 
-def _published(spec: ModelSpec) -> dict[str, Any] | None:
-    from medprobe.fixtures.models.registry import registry
-
+def _config(spec: ModelSpec, hub: dict[str, Any]) -> Any:
+    """The configuration in the folder or the local cache, else that of the registered architecture."""
+    try:
+        config = read_config(spec.source, hub)
+        require_depth(spec, config.to_dict())
+        return config
+    except LoadError as error:
+        raise UnknownArchitecture(str(error)) from None
+    except Exception as error:  # a configuration may be wrong anywhere, and transformers then raises anything
+        if spec.local:
+            raise UnknownArchitecture(str(explain(spec, error))) from error
     aliases = {alias for alias, entry in registry().items() if entry is spec.entry}
-    return next((sizes for sizes in architectures().values() if aliases & set(sizes["of"])), None)
-
-
-def _cached(spec: ModelSpec) -> Path | None:
-    from huggingface_hub import try_to_load_from_cache
-
-    config = try_to_load_from_cache(spec.source, "config.json", revision=spec.revision)
-    return Path(config).parent if isinstance(config, str) else None
-
-
-def _image_settings(folder: Path | None) -> dict[str, Any] | None:
-    if folder is None:
-        return None
-    found = (_json(folder / "processor_config.json") or {}).get("image_processor")
-    return found or _json(folder / "preprocessor_config.json")
-
-
-def _json(path: Path) -> dict[str, Any] | None:
-    return dict(json.loads(path.read_text("utf-8"))) if path.is_file() else None
+    for sizes in architectures().values():
+        if aliases & set(sizes["of"]):
+            return config_of(sizes)
+    raise UnknownArchitecture(f"{spec.source} is neither in the registry nor in the local cache")

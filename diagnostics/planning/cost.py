@@ -15,7 +15,7 @@ from medprobe.diagnostics.planning.pictures import Pictures
 from medprobe.diagnostics.settings import BATCH_SIZE, Settings
 from medprobe.fixtures.models.registry import ModelSpec
 from medprobe.fixtures.models.size import memory
-from medprobe.fixtures.models.size.image_tokens import Seen, seen
+from medprobe.fixtures.models.size.image_tokens import Seen
 from medprobe.fixtures.models.size.memory import BYTES, Batch
 from medprobe.fixtures.models.size.shapes import Shape
 
@@ -56,7 +56,7 @@ def cost(spec: ModelSpec, checkpoint: Checkpoint, pictures: Pictures, settings: 
     text, counted = checkpoint.text_tokens(pictures.prompt)
     options = checkpoint.answer_tokens(pictures.answers)
     written = answer_length(spec, settings)
-    views = [(view_of(checkpoint, size), count) for size, count in pictures.sizes]
+    views = [(checkpoint.view(*size), count) for size, count in pictures.sizes]
     n = pictures.n
     image_tokens = sum(view.tokens * count for view, count in views)
     again = n if settings.controls == "full" else min(SAMPLE, n)
@@ -99,11 +99,6 @@ def cost(spec: ModelSpec, checkpoint: Checkpoint, pictures: Pictures, settings: 
     )
 
 
-def view_of(checkpoint: Checkpoint, size: tuple[int, int]) -> Seen:
-    """What a picture of (width, height) becomes."""
-    return seen(checkpoint.shape, checkpoint.config, checkpoint.processor, *size)
-
-
 def needed(shape: Shape, views: Sequence[tuple[Seen, int]], text: int, written: int, dtype: str, n_images: int) -> int:
     """Bytes beside the weights for a batch of the largest pictures."""
     largest = max((view for view, _ in views), key=lambda view: (view.tokens, view.rows))
@@ -128,14 +123,15 @@ def before_decoder(shape: Shape, view: Seen) -> float:
 def flops(shape: Shape, view: Seen, text: int, written: int, options: Sequence[int]) -> float:
     """Floating-point operations of one picture: a prefill, the options scored, and an answer of the longest length."""
     prompt, head = view.tokens + text, 2 * shape.vocabulary * shape.width
-    causal = 2 * prompt**2 * shape.queries * shape.layers
+    causal = 2 * prompt**2 * shape.queries * shape.attending
     prefill = 2 * shape.decoder_parameters * prompt + causal + head
     after = written + sum(options)
-    token = 2 * shape.decoder_parameters + head + 4 * prompt * shape.queries * shape.layers
+    token = 2 * shape.decoder_parameters + head + 4 * prompt * shape.queries * shape.attending
     return before_decoder(shape, view) + prefill + after * token
 
 
 def decoded_bytes(shape: Shape, prompt: float, batch: int, weights: int, dtype: str) -> float:
-    """Bytes read for one further token of a batch: the decoder's weights and the cache."""
+    """Bytes read for one further token of a batch: the decoder's weights, the cache and the linear layers' states."""
     share = (shape.decoder_parameters + shape.vocabulary * shape.width) / shape.parameters
-    return weights * share + 2 * shape.layers * shape.keys * BYTES[dtype] * batch * prompt
+    cached = 2 * shape.attending * shape.keys * BYTES[dtype] * prompt + shape.state * 4
+    return weights * share + cached * batch

@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from medprobe.diagnostics.arrays import Bools, Features, Floats, Ints
 from medprobe.diagnostics.judgement.scores import balanced_accuracy
+from medprobe.diagnostics.learning_rate import share_of_rate
 from medprobe.diagnostics.probes.reading import Reading, standardise
 
 HIDDEN, DROPOUT, LEARNING_RATE, WARM_UP, EPOCHS, BATCH = 256, 0.1, 1e-4, 0.05, 20, 4
@@ -102,13 +103,7 @@ def _train(x: Features, labels: Ints, masks: list[Bools], n_classes: int, seed: 
     for weights in (w1, b1, w2, b2):
         weights.grad = torch.empty_like(weights)
     optimizer = torch.optim.AdamW([w1, b1, w2, b2], lr=LEARNING_RATE, fused=True)
-    warm_up = max(1, round(WARM_UP * n_steps))
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer,
-        lambda step: min(
-            (step + 1) / warm_up, 0.5 * (1 + math.cos(math.pi * max(0, step - warm_up) / (n_steps - warm_up)))
-        ),
-    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: share_of_rate(step, n_steps, WARM_UP))
     head = torch.arange(n_loci * n_masks, device=device)[:, None]
     for _ in range(EPOCHS):
         order = torch.stack(

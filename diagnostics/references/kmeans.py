@@ -11,7 +11,6 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL.Image import Image, Resampling
 from torch import Tensor
 from torch.nn import functional
 
@@ -24,10 +23,9 @@ BATCH = 16
 """Images at once: with 64 their responses are memory that is asked of the system and given back for every step."""
 
 
-def pixels(image: Image) -> NDArray[np.float32]:
-    """The picture the reference sees: [64, 64] grey values in 0..1."""
-    small = image.convert("L").resize((SIDE, SIDE), Resampling.BILINEAR)
-    return np.asarray(small, dtype=np.float32) / np.float32(255)
+def pixels(grey: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """What the reference sees of small pictures: [n_images, 64, 64] grey values in 0..1."""
+    return grey.astype(np.float32) / np.float32(255)
 
 
 def features(images: NDArray[np.float32], seed: int) -> NDArray[np.float32]:

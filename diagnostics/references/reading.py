@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from medprobe.diagnostics import store
 from medprobe.diagnostics.arrays import Features, Ints
 from medprobe.diagnostics.extraction.measurement import Progress
+from medprobe.diagnostics.extraction.small_pictures import SmallPictures
 from medprobe.diagnostics.probes.reading import Reading, best
 from medprobe.diagnostics.probes.ridge import read
 from medprobe.diagnostics.records.chain import Reference
 from medprobe.diagnostics.references import presets
 from medprobe.diagnostics.settings import Settings
 from medprobe.fixtures.datasets.image_file import ImageFile
-from medprobe.fixtures.datasets.images import open_image
 
 Found = tuple[Reading, Reference]
 
@@ -84,8 +84,8 @@ def kmeans_regions(images: Sequence[ImageFile], settings: Settings) -> Features:
     from medprobe.diagnostics.references import kmeans
 
     def compute() -> dict[str, Features]:
-        pixels = np.stack([kmeans.pixels(open_image(image)) for image in images])
-        return {"regions": kmeans.features(pixels, settings.seed)}
+        grey = np.stack([small.grey64 for small in SmallPictures(settings.store).of(images)])
+        return {"regions": kmeans.features(kmeans.pixels(grey), settings.seed)}
 
     key = store.key(regions=kmeans.NAME, images=[image.digest for image in images], seed=settings.seed)
     return store.remembered(settings.store, key, compute)["regions"]

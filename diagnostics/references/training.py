@@ -8,7 +8,6 @@ the weights of the last step are used.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
@@ -23,6 +22,7 @@ from torch.nn import functional
 
 from medprobe.diagnostics.arrays import Bools, Floats, Ints
 from medprobe.diagnostics.judgement.scores import balanced_accuracy
+from medprobe.diagnostics.learning_rate import share_of_rate
 from medprobe.diagnostics.probes.reading import Reading
 from medprobe.diagnostics.references.networks import Sight, device
 
@@ -112,18 +112,13 @@ def _train(
     batch = min(recipe.batch, len(rows))
     n_batches = len(rows) // batch
     n_steps = n_batches * recipe.epochs
-    warm_up = max(1, round(recipe.warm_up * n_steps))
     cards = list(range(torch.cuda.device_count())) if place == "cuda" else []
     with torch.random.fork_rng(devices=cards):
         torch.manual_seed(seed)
         network = timm.create_model(name, pretrained=False, num_classes=n_classes).to(place).train()
         optimizer = torch.optim.AdamW(network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
         schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer,
-            lambda step: min(
-                (step + 1) / warm_up,
-                0.5 * (1 + math.cos(math.pi * max(0, step - warm_up) / max(1, n_steps - warm_up))),
-            ),
+            optimizer, lambda step: share_of_rate(step, n_steps, recipe.warm_up)
         )
         for epoch in range(recipe.epochs):
             at_epoch(epoch)

@@ -4,7 +4,7 @@
 URL, `upkeep` lists, checks and removes.
 """
 
-from medprobe.diagnostics.store.content import key
+from medprobe.diagnostics.store.content import PICTURES, key
 from medprobe.diagnostics.store.files import BrokenFile, StoreError
 from medprobe.diagnostics.store.mirror import located, push
 from medprobe.diagnostics.store.readings import holds, remembered
@@ -12,6 +12,7 @@ from medprobe.diagnostics.store.running import in_use
 from medprobe.diagnostics.store.shards import Folder, Shard
 
 __all__ = [
+    "PICTURES",
     "BrokenFile",
     "Folder",
     "Shard",

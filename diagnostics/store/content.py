@@ -10,6 +10,8 @@ from typing import Any
 FORMAT = "4"
 """Raised with what changes the stored without a trace in its names, such as how pictures are read."""
 NAME = re.compile(r"[0-9a-f]{32}")
+PICTURES = "pictures-"
+"""Begins the name of a folder that holds pictures. A mirror exchanges none of it: pictures stay on the machine."""
 
 
 def key(**content: Any) -> str:

@@ -36,7 +36,7 @@ class Shard:
     """Rows of some images: arrays [n_images, ...] by name, and a text an image."""
 
     images: list[str]
-    arrays: dict[str, NDArray[np.float32]]
+    arrays: dict[str, NDArray[Any]]
     texts: list[str]
 
 
@@ -99,12 +99,12 @@ class Folder:
         texts = {"images": json.dumps(shard.images), "texts": json.dumps(shard.texts)}
         write(self.path / name, self._drafted(name), shard.arrays, texts)
 
-    def arrays(self, names: Iterable[str], images: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+    def arrays(self, names: Iterable[str], images: Sequence[str]) -> dict[str, NDArray[Any]]:
         """The named arrays, rows in the order of `images`. Raises KeyError for an image that is not here, and
         BrokenFile, with the file set aside.
         """
         names, wanted = list(names), set(images)
-        parts: dict[str, list[NDArray[np.float32]]] = {name: [] for name in names}
+        parts: dict[str, list[NDArray[Any]]] = {name: [] for name in names}
         row: dict[str, int] = {}
         for path in self.shards():
             held = list(self._texts(path))

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from medprobe.diagnostics.store.content import NAME
+from medprobe.diagnostics.store.content import NAME, PICTURES
 from medprobe.diagnostics.store.files import SUMS, BrokenFile, arrays, metadata, set_aside
 from medprobe.diagnostics.store.readings import READINGS
 from medprobe.diagnostics.store.running import alone
@@ -21,7 +21,7 @@ LEFT = ("*.broken", ".draft.*")
 
 @dataclass(frozen=True)
 class Item:
-    """What is kept or removed as one: an extraction's folder, or the file of one reading.
+    """What is kept or removed as one: an extraction's folder, that of the small pictures, or the file of one reading.
 
     size: bytes. used: seconds since 1970 of the last use. images: 0 for a reading.
     """
@@ -32,6 +32,10 @@ class Item:
     models: tuple[str, ...] = ()
     datasets: tuple[str, ...] = ()
     images: int = 0
+
+    @property
+    def is_pictures(self) -> bool:
+        return self.path.name.startswith(PICTURES)
 
     @property
     def is_reading(self) -> bool:
@@ -45,7 +49,7 @@ def items(root: Path) -> list[Item]:
 
 def _extractions(root: Path) -> Iterator[Item]:
     for path in root.glob("*"):
-        if not NAME.fullmatch(path.name):
+        if not NAME.fullmatch(path.name.removeprefix(PICTURES)):
             continue
         folder = Folder(root, path.name)
         models, datasets = folder.uses()
@@ -113,11 +117,13 @@ def remove(root: Path, gone: list[Item]) -> None:
 
 
 def lines(found: list[Item]) -> list[str]:
-    """What items are, an extraction a line, and all readings in one."""
+    """What items are: an extraction a line, the small pictures in one, and all readings in one."""
     said = []
     for item in (item for item in found if not item.is_reading):
-        names = f"{', '.join(item.models) or '?'} on {', '.join(item.datasets) or '?'}"
-        said.append(f"  features  {names}, {item.images} images, {size_text([item])}, last used {_day(item.used)}")
+        names = f"features  {', '.join(item.models) or '?'} on {', '.join(item.datasets) or '?'}"
+        if item.is_pictures:
+            names = "pictures  small, for controls"
+        said.append(f"  {names}, {item.images} images, {size_text([item])}, last used {_day(item.used)}")
     readings = [item for item in found if item.is_reading]
     if readings:
         last = _day(max(item.used for item in readings))

@@ -10,7 +10,7 @@ import numpy as np
 from medprobe.diagnostics import store
 from medprobe.diagnostics.arrays import Features, Floats, Ints
 from medprobe.diagnostics.evidence import Evidence
-from medprobe.diagnostics.extraction.ask_again import ask, blank, images_at
+from medprobe.diagnostics.extraction.ask_again import ask, blanks_at, images_at
 from medprobe.diagnostics.extraction.measurement import OPTIONS
 from medprobe.diagnostics.judgement.resamples import ALPHA, Resamples, interval
 from medprobe.diagnostics.last_link.calibration import calibrated
@@ -79,7 +79,7 @@ def _try_all(evidence: Evidence, rows: Ints) -> Iterator[Tried]:
     fitted = calibrated(options.astype(np.float32), evidence.labels, evidence.folds)
     yield Tried("calibration", fitted[rows], labelled=True)
     yield Tried("batch_prior", _answer(remedies.without_batch_prior(options, evidence.folds)[rows]))
-    blanks = scores([blank(image) for image in images])
+    blanks = scores(blanks_at(evidence, rows))
     yield Tried("blank_prior", _answer(remedies.without_prior(own, blanks)))
     yield Tried("blank_contrast", _answer(remedies.contrasted(own, blanks)))
     noised = scores([image.altered(Noised()) for image in images])

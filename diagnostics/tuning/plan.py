@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from medprobe.diagnostics.learning_rate import share_of_rate
+
 Parts = Literal["connector-llm", "tower-connector-llm", "tower"]
 PARTS: tuple[Parts, ...] = ("connector-llm", "tower-connector-llm", "tower")
 WARM_UP = 0.05
@@ -55,7 +57,4 @@ class Plan:
 
     def rate_at(self, step: int, n_steps: int) -> float:
         """The learning rate of a step, counted from 0."""
-        rising = max(1, round(WARM_UP * n_steps))
-        if step < rising:
-            return self.rate * (step + 1) / rising
-        return self.rate * (1 + math.cos(math.pi * (step - rising) / max(1, n_steps - rising))) / 2
+        return self.rate * share_of_rate(step, n_steps, WARM_UP)

@@ -30,10 +30,14 @@ DAY = 86400.0
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit code."""
     parser = argparse.ArgumentParser(prog="medprobe cache", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("what", choices=("list", "verify", "prune"))
+    parser.add_argument("what", choices=("list", "verify", "prune"), help="what to do with the store")
     parser.add_argument("--store", metavar="DIR", help="folder, or URL for this machine's copy (default: the cache)")
-    parser.add_argument("--older-than", type=amount, metavar="DAYS", help="prune: what was not used for so long")
-    parser.add_argument("--keep-size", type=amount, metavar="GB", help="prune: the longest unused, down to this size")
+    parser.add_argument(
+        "--older-than", type=amount, metavar="DAYS", help="prune: remove what was not used for so many days"
+    )
+    parser.add_argument(
+        "--keep-size", type=amount, metavar="GB", help="prune: remove the longest unused until the store has this size"
+    )
     parser.add_argument("--dry-run", action="store_true", help="prune: only say what would be removed")
     asked = parser.parse_args(arguments)
     if asked.what == "prune" and asked.older_than is None and asked.keep_size is None:

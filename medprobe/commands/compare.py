@@ -29,10 +29,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--minimum-effect",
         type=float,
         metavar="SHARE",
-        help="loss of signal accepted: 0.02 is 2 points (default: thresholds)",
+        help="accepted loss of signal: 0.02 is 2 points (default: that of the thresholds)",
     )
-    parser.add_argument("--thresholds", type=Path, metavar="FILE", help="TOML over the built-in thresholds")
-    parser.add_argument("--fail-inconclusive", action="store_true", help="what cannot be told counts as regressed")
+    parser.add_argument(
+        "--thresholds", type=Path, metavar="FILE", help="TOML file of margins that override the built-in ones"
+    )
+    parser.add_argument("--fail-inconclusive", action="store_true", help="count what cannot be decided as regressed")
     given = parser.parse_args(arguments)
     try:
         with warnings.catch_warnings(record=True) as said:

@@ -19,7 +19,9 @@ from medprobe.plugins.report.comparison import ComparisonError, compare
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="medprobe report", description=(__doc__ or "").split(":\n")[0] + ".")
-    parser.add_argument("reports", type=Path, nargs="+", metavar="REPORT.json", help="what runs wrote to --report-dir")
+    parser.add_argument(
+        "reports", type=Path, nargs="+", metavar="REPORT.json", help="report.json of a run, from its --report-dir"
+    )
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="folder to write comparison.* and curves.html to"
     )

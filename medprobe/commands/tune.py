@@ -67,46 +67,87 @@ def _parser() -> argparse.ArgumentParser:
     first = (__doc__ or "").partition("\n")[0]
     parser = _Parser(prog="medprobe tune", description=first, allow_abbrev=False)
     parser.add_argument(
-        "--model", required=True, metavar="M", help="alias, checkpoint folder, or hub id org/name[@revision]"
+        "--model",
+        required=True,
+        metavar="M",
+        help="model to tune: an alias, checkpoint folder, or hub id org/name[@revision]",
     )
-    parser.add_argument("--dataset", required=True, metavar="D", help="a built-in name, or a path to a manifest")
-    parser.add_argument("--data-root", metavar="DIR", help="folder of the data sets as published (or MEDPROBE_DATA)")
+    parser.add_argument(
+        "--dataset", required=True, metavar="D", help="data set to tune on: a built-in name, or the path of a manifest"
+    )
+    parser.add_argument(
+        "--data-root", metavar="DIR", help="folder that holds the data sets as published (or MEDPROBE_DATA)"
+    )
     parser.add_argument(
         "--out", required=True, metavar="DIR", help="folder of the adapter and of all that belongs to it"
     )
-    parser.add_argument("--parts", choices=PARTS, default=Plan.parts, help="what is tuned (default: %(default)s)")
     parser.add_argument(
-        "--held-out", type=share, default=Plan.held_out, metavar="SHARE", help="of the patients (default: %(default)s)"
-    )
-    parser.add_argument("--epochs", type=above_zero, default=Plan.epochs, help="(default: %(default)s)")
-    parser.add_argument(
-        "--learning-rate", type=above_zero, default=Plan.rate, metavar="RATE", help="(default: %(default)s)"
-    )
-    parser.add_argument("--rank", type=count, default=Plan.rank, help="of the low-rank maps (default: %(default)s)")
-    parser.add_argument(
-        "--batch-size", type=count, default=Plan.batch, help="images a step, on all GPUs (default: %(default)s)"
+        "--parts", choices=PARTS, default=Plan.parts, help="parts of the model to tune (default: %(default)s)"
     )
     parser.add_argument(
-        "--micro-batch", type=count, default=Plan.micro_batch, help="images at once on a GPU (default: %(default)s)"
+        "--held-out",
+        type=share,
+        default=Plan.held_out,
+        metavar="SHARE",
+        help="share of the patients to hold out (default: %(default)s)",
     )
-    parser.add_argument("--max-images", type=count, help="tune on so many at most; those held out stay the same")
     parser.add_argument(
-        "--max-excluded", type=share, default=Plan.max_excluded, metavar="SHARE", help="of images that are unreadable"
+        "--epochs", type=above_zero, default=Plan.epochs, help="passes over the images (default: %(default)s)"
     )
-    parser.add_argument("--seed", type=seed, default=Plan.seed, help="(default: %(default)s)")
-    parser.add_argument("--dtype", help="bfloat16 (default on a GPU) or float32 (default on a CPU)")
+    parser.add_argument(
+        "--learning-rate",
+        type=above_zero,
+        default=Plan.rate,
+        metavar="RATE",
+        help="highest learning rate (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--rank", type=count, default=Plan.rank, help="rank of the low-rank maps (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--batch-size",
+        type=count,
+        default=Plan.batch,
+        help="images in a step, on all GPUs together (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--micro-batch", type=count, default=Plan.micro_batch, help="images at once on one GPU (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--max-images", type=count, help="largest number of images to tune on; the images held out stay the same"
+    )
+    parser.add_argument(
+        "--max-excluded",
+        type=share,
+        default=Plan.max_excluded,
+        metavar="SHARE",
+        help="largest share of images that may be unreadable",
+    )
+    parser.add_argument(
+        "--seed",
+        type=seed,
+        default=Plan.seed,
+        help="random seed of the sample, the order of images, new weights and dropout (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--dtype", help="precision of the frozen weights: bfloat16 (default on a GPU) or float32 (default on a CPU)"
+    )
     parser.add_argument(
         "--gradient-checkpointing",
         action=argparse.BooleanOptionalAction,
         help="compute layers again on the way back instead of keeping them (default: on a GPU)",
     )
     parser.add_argument(
-        "--save-every", type=count, default=Plan.save_every, metavar="STEPS", help="(default: %(default)s)"
+        "--save-every",
+        type=count,
+        default=Plan.save_every,
+        metavar="STEPS",
+        help="steps between two saved states (default: %(default)s)",
     )
-    parser.add_argument("--processor", metavar="P", help="folder or hub id of a processor that fits")
-    parser.add_argument("--modules", metavar="FILE", help="TOML that names parts of the model")
-    parser.add_argument("--trust-remote-code", action="store_true", help="run the checkpoint's own code")
-    parser.add_argument("--offline", action="store_true", help="ask no hub")
+    parser.add_argument("--processor", metavar="P", help="folder or hub id whose processor replaces the checkpoint's")
+    parser.add_argument("--modules", metavar="FILE", help="TOML file that names the parts of the model by hand")
+    parser.add_argument("--trust-remote-code", action="store_true", help="let the checkpoint run its own code")
+    parser.add_argument("--offline", action="store_true", help="use the files of this machine alone, and ask no hub")
     return parser
 
 

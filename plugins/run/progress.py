@@ -79,7 +79,13 @@ def lines(folder: Path) -> list[str]:
 
 
 class Lines(threading.Thread):
-    """Draws the lines of `folder` on `terminal` until it is stopped."""
+    """Draws the lines of `folder` on `terminal` until it is stopped.
+
+    pytest's last line is unfinished while a test runs. The cursor's place in it is kept and given back, so that whoever
+    writes next goes on where pytest was. rich.live keeps no place in somebody else's line: on an emulated terminal it
+    overwrote the sentence about a crashed xdist worker and what a test printed past the capture, and a killed run left
+    the cursor hidden. These lines did none of the three.
+    """
 
     def __init__(self, folder: Path, terminal: TextIO) -> None:
         super().__init__(daemon=True)

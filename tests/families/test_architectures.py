@@ -32,7 +32,7 @@ NAMES = [
 
 
 def test_every_registered_model_has_an_architecture() -> None:
-    from medprobe.fixtures.models.size.architectures import architectures
+    from medprobe.fixtures.models.size.shapes import architectures
 
     assert list(architectures()) == NAMES
     assert sorted(alias for sizes in architectures().values() for alias in sizes["of"]) == sorted(registry())
@@ -40,35 +40,42 @@ def test_every_registered_model_has_an_architecture() -> None:
 
 @pytest.fixture(scope="module", params=NAMES)
 def sizes(request: pytest.FixtureRequest) -> dict[str, Any]:
-    from medprobe.fixtures.models.size.architectures import architectures
+    from medprobe.fixtures.models.size.shapes import architectures
 
     return architectures()[request.param]
 
 
 @pytest.fixture(scope="module")
 def model(sizes: dict[str, Any]) -> Any:
-    from medprobe.fixtures.models.size.architectures import build
+    from medprobe.fixtures.models.size.meta import build, config_of
 
-    return build(sizes)
+    return build(config_of(sizes))
 
 
 def test_discovery_finds_the_parts(sizes: dict[str, Any], model: Any) -> None:
-    from medprobe.fixtures.models.size.architectures import measure
+    from benchmarks.architectures import measure
 
     found, anatomy = measure(model)
     assert len(anatomy.deepstack) == len(sizes["vision_config"].get("deepstack_visual_indexes", []))
     assert all(registry()[alias].facts == found for alias in sizes["of"])
 
 
-def test_the_formula_counts_what_is_built(sizes: dict[str, Any], model: Any) -> None:
-    from medprobe.fixtures.models.size import counting
-    from medprobe.fixtures.models.size.architectures import built_parameters
+def test_the_formula_counts_what_is_built_and_planned(sizes: dict[str, Any], model: Any) -> None:
+    from benchmarks.architectures import built_parameters
+    from medprobe.fixtures.models.size.meta import shape_of
+    from tests.unit.fixtures.models.size import counting
 
-    assert counting.parameters(sizes) == built_parameters(model)
+    shape, family, text = shape_of(model), sizes["model_type"], sizes["text_config"]
+    vision = {"model_type": family, **sizes["vision_config"]}
+    embeddings = text["vocab_size"] * text["hidden_size"] * (1 if sizes.get("tie_word_embeddings") else 2)
+    assert counting.parameters(sizes) == built_parameters(model) == shape.parameters
+    assert shape.tower_parameters == counting.TOWERS[vision["model_type"]](vision)
+    assert shape.connector_parameters == counting.CONNECTORS[family](vision, text)
+    assert shape.embedding_parameters == embeddings
 
 
 def test_the_formula_agrees_with_what_is_published_and_listed(sizes: dict[str, Any]) -> None:
-    from medprobe.fixtures.models.size import counting
+    from tests.unit.fixtures.models.size import counting
 
     count = counting.parameters(sizes)
     for alias in sizes["of"]:
@@ -78,7 +85,7 @@ def test_the_formula_agrees_with_what_is_published_and_listed(sizes: dict[str, A
 
 
 def test_the_page_is_the_table() -> None:
-    from medprobe.fixtures.models.size.architectures import PAGE, page
+    from benchmarks.architectures import PAGE, page
 
     assert PAGE.read_text("utf-8") == page()
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.families import FAMILIES
+from tests.family_names import FAMILIES
 
 PROMPT = "Does this chest radiograph show pneumonia? Answer normal or pneumonia."
 

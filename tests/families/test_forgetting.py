@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.families import FAMILIES
 from tests.families.test_input_faults import load, logits
+from tests.family_names import FAMILIES
 
 
 @pytest.fixture(scope="module", params=FAMILIES)

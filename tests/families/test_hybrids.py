@@ -14,7 +14,7 @@ from PIL import Image
 from medprobe.diagnostics.records.chain import STAGES
 from medprobe.fixtures.models.load_options import LoadOptions
 from tests.conftest import SMALL
-from tests.families import FAMILIES
+from tests.family_names import FAMILIES
 
 PROMPT = "Does this chest radiograph show pneumonia? Answer normal or pneumonia."
 OPTIONS = ("normal", "no sign of pneumonia")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.families import FAMILIES
+from tests.family_names import FAMILIES
 
 DECODING = ("input.repetition_penalty", "input.lost_end")
 """Faults that show in the text that is generated, of trained models."""

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from medprobe.fixtures.models.load_options import LoadOptions
-from tests.families import FAMILIES
+from tests.family_names import FAMILIES
 
 PROMPT = "Does this chest radiograph show pneumonia? Answer normal or pneumonia."
 MEAN = {"image_processor.image_mean": [0.1, 0.2, 0.3]}

@@ -56,19 +56,19 @@ def test_several_layers_may_be_read(layers: list[int], checkpoints: dict[str, Pa
 
 
 def test_the_plan_counts_several_layers(checkpoints: dict[str, Path]) -> None:
-    from medprobe.fixtures.models.size.shapes import shape_of
+    from medprobe.fixtures.models.size.meta import shape_of
 
     loaded = opened(checkpoints["llava_clip"], [-2, -3, -1])
-    shape = shape_of(loaded.model.config.to_dict())
+    shape = shape_of(loaded.model)
     connector = loaded.model.get_submodule(loaded.anatomy.connector)
     assert shape.connector_parameters == sum(p.numel() for p in connector.parameters())
     assert shape.exit_width == connector.linear_1.in_features
 
 
 def planned(loaded: Any) -> int:
-    from medprobe.fixtures.models.size.shapes import shape_of
+    from medprobe.fixtures.models.size.meta import shape_of
 
-    return shape_of(loaded.model.config.to_dict()).read_blocks
+    return shape_of(loaded.model).read_blocks
 
 
 def test_rounding_changes_nothing(checkpoints: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:

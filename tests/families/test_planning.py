@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.planner import FAMILIES
 from medprobe.diagnostics.planning import cost as costs
 from medprobe.diagnostics.planning.checkpoint import describe
-from medprobe.diagnostics.planning.cost import cost, stored, view_of
+from medprobe.diagnostics.planning.cost import cost, stored
 from medprobe.diagnostics.planning.gpus import GPUS, Gpu
 from medprobe.diagnostics.planning.makespan import Job, shards, whole_models
 from medprobe.diagnostics.planning.pictures import Pictures, count, published
@@ -22,12 +22,12 @@ from medprobe.diagnostics.planning.plan import Plan, table
 from medprobe.diagnostics.settings import Settings
 from medprobe.fixtures.datasets import catalog
 from medprobe.fixtures.models.registry import registry, resolve
-from medprobe.fixtures.models.size.shapes import UnknownArchitecture, architectures, shape_of
+from medprobe.fixtures.models.size.shapes import UnknownArchitecture
 from medprobe.plugins.call import PUBLISHED
-from tests.runs.calling import HEAVY, medprobe
+from tests.family_names import FAMILIES
+from tests.runs.calling import medprobe
 
 PROMPT = "Does this chest radiograph show pneumonia? Answer normal or pneumonia."
-UNPLANNED = ("paligemma", "qwen3_5", "llava_onevision", "idefics3", "smolvlm")
 PAPER = [alias for alias, entry in registry().items() if entry.paper]
 SIDES = [(32, 32), (20, 75), (75, 20), (200, 31), (64, 48), (33, 90)]
 
@@ -47,16 +47,35 @@ def test_tokens_are_those_of_the_processor(family: str, checkpoints: dict[str, P
     loaded = load(spec)
     for size in SIDES:
         batch = inputs(loaded, [Image.new("RGB", size)], PROMPT)
-        assert view_of(checkpoint, size).tokens + text == batch["input_ids"].shape[1], size
+        assert checkpoint.view(*size).tokens + text == batch["input_ids"].shape[1], size
 
 
-@pytest.mark.parametrize("family", UNPLANNED)
-def test_an_unknown_architecture_is_refused(family: str, checkpoints: dict[str, Path]) -> None:
-    with pytest.raises(UnknownArchitecture, match="is not known"):
-        describe(resolve(str(checkpoints[family])), None, None)
+def test_an_unknown_architecture_is_refused(checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    folder = shutil.copytree(checkpoints["llava"], tmp_path / "other")
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    (folder / "config.json").write_text(json.dumps(config["text_config"]), "utf-8")
+    with pytest.raises(UnknownArchitecture, match="the cost of model type llama is not known"):
+        describe(resolve(str(folder)), None, None)
+    known = describe(resolve(str(checkpoints["llava"])), None, None)
+    with pytest.raises(UnknownArchitecture, match="the image tokens of model type other are not known"):
+        replace(known, shape=replace(known.shape, family="other")).view(32, 32)
 
 
-@pytest.mark.parametrize("family", ["llava_clip", "qwen3_vl", "internvl"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_parameters_are_those_of_the_loaded_model(family: str, checkpoints: dict[str, Path]) -> None:
+    from medprobe.fixtures.models.loading import load
+
+    spec = resolve(str(checkpoints[family]))
+    model = load(spec).model
+    shape = describe(spec, None, None).shape
+    assert shape.parameters == sum(parameter.numel() for parameter in model.parameters())
+    embeddings = {
+        id(part.weight): part.weight for part in (model.get_input_embeddings(), model.get_output_embeddings())
+    }
+    assert shape.embedding_parameters == sum(weight.numel() for weight in embeddings.values())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 def test_bytes_are_those_of_the_store(family: str, checkpoints: dict[str, Path], tmp_path: Path) -> None:
     from medprobe.diagnostics.extraction.measurement import measure
     from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
@@ -106,13 +125,6 @@ def test_more_images_cost_in_proportion() -> None:
     assert hours(16_000) == pytest.approx(10 * hours(1600), rel=0.02)
 
 
-def test_every_published_model_is_planned() -> None:
-    for sizes in architectures().values():
-        from medprobe.fixtures.models.size.counting import parameters
-
-        assert shape_of(sizes).parameters == parameters(sizes)
-
-
 JOBS = st.lists(st.builds(Job, st.floats(0.1, 50), st.integers(1, 3)), min_size=1, max_size=12)
 
 
@@ -147,11 +159,16 @@ def test_the_table_fits_the_terminal(gpu: str) -> None:
     assert max(map(len, table(plan).splitlines())) <= 80
 
 
-def test_the_plan_loads_nothing_and_runs_nothing(tmp_path: Path) -> None:
-    run = medprobe("--plan", "l4", "--model", "phantom", report_dir=tmp_path, python=("-X", "importtime"))
+def test_the_plan_reads_no_weights_and_runs_nothing(checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    folder = shutil.copytree(checkpoints["llava"], tmp_path / "empty")
+    (folder / "model.safetensors").write_bytes(b"")
+    run = medprobe("--plan", "--model", "phantom", "--model", folder, "--dataset", "phantom", report_dir=tmp_path / "r")
     assert run.code == 0
-    assert run.imported().isdisjoint(HEAVY)
-    assert [path.name for path in tmp_path.iterdir()] == ["plan.json"]
+    assert "empty" in run.out
+    assert "cannot be planned" not in run.out
+    run = medprobe("--plan", "l4", "--model", "phantom", report_dir=tmp_path)
+    assert run.code == 0
+    assert (tmp_path / "plan.json").is_file()
     record = json.loads((tmp_path / "plan.json").read_text("utf-8"))
     assert record["gpu"]["name"] == "l4"
     assert record["costs"][0]["images"] == 600
@@ -159,9 +176,11 @@ def test_the_plan_loads_nothing_and_runs_nothing(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_planned_is_said(checkpoints: dict[str, Path], tmp_path: Path) -> None:
-    folder = shutil.copytree(checkpoints["paligemma"], tmp_path / "other")
+    folder = shutil.copytree(checkpoints["llava"], tmp_path / "other")
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    (folder / "config.json").write_text(json.dumps({**config, "model_type": "no_such"}), "utf-8")
     run = medprobe("--plan", "--model", folder, "--model", "medgemma", "--dataset", "busi", report_dir=tmp_path)
     assert run.code == 0
-    assert "other cannot be planned: the cost of model type paligemma is not known." in run.out
+    assert "other cannot be planned: " in run.out
     assert "busi is not at hand; as published" in run.out
     assert medprobe("--plan", "--model", "no-such", report_dir=tmp_path).code == 4

@@ -11,12 +11,13 @@ import tomllib
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from medprobe.command import COMMANDS
 from medprobe.diagnostics.judgement.thresholds import Thresholds
+from medprobe.diagnostics.records.answer import RemedyName
 from medprobe.diagnostics.records.chain import FAILURE_MODES
 from medprobe.fixtures.datasets.manifest import Manifest
 from medprobe.fixtures.models.registry import MODULES
@@ -25,11 +26,15 @@ from medprobe.plugins.project import Config
 from tests.places import RESULTS, ROOT
 from tests.places import SCHEMA as SCHEMA_FILE
 
+TOP = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
 PAGES = {
-    path.relative_to(ROOT).as_posix(): path for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+    path.relative_to(ROOT).as_posix(): path
+    for path in (*(ROOT / name for name in TOP), *sorted((ROOT / "docs").rglob("*.md")))
 }
 PASSING_ON = {"diagnose-pair"}
 """Subcommands that pass the suite's options on."""
+ROOMS = ("benchmarks", "diagnostics", "docs", "fixtures", "medprobe", "plugins", "tests", ".ci")
+"""Folders at the top: a path that begins with one is of a file in the repository."""
 MODELS, NUMBERS = "docs/guides/models.md", "docs/reference/numbers.md"
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INDENTED = re.compile(r"(?:^(?: {4}.*)?\n)*^ {4}.*$", re.MULTILINE)
@@ -68,6 +73,17 @@ def test_every_page_is_linked() -> None:
     assert {path.name for path in PAGES.values()} - {"README.md"} <= linked
 
 
+def test_every_page_is_in_the_site() -> None:
+    pages = re.findall(r"^ +- (?:.+: )?(\S+\.md)$", (ROOT / "mkdocs.yml").read_text("utf-8"), re.MULTILINE)
+    assert sorted(pages) == sorted(page.removeprefix("docs/") for page in PAGES if page not in TOP)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if "docs/studies/" not in page])
+def test_files_that_are_named_exist(page: str) -> None:
+    named = re.findall(rf"`((?:{'|'.join(ROOMS)})/[\w./-]+?)(?:::\w+)?`", without_fences(page))
+    assert not [name for name in named if not ((ROOT / name).exists() or "NAME" in name)]
+
+
 def commands(page: str) -> Iterator[str]:
     """Every command of a page: lines of fenced and indented blocks, and code in a line of prose."""
     prose = without_fences(page)
@@ -94,6 +110,7 @@ def pytest_parser() -> Parser:
     parser.add_argument("-n")
     parser.add_argument("--alluredir")
     parser.add_argument("--clean-alluredir", action="store_true")
+    parser.add_argument("--snapshot-update", action="store_true")
     parser.add_argument("--help", action="store_true")
     parser.add_argument("--version", action="store_true")
     return parser
@@ -325,6 +342,28 @@ def test_health_scores_of_the_numbers_are_those_of_the_formula() -> None:
         assert feature_health_score([float(p) for p in curve.split(", ")], 1000) == pytest.approx(
             float(score), abs=0.005
         )
+
+
+def test_every_option_is_in_a_guide() -> None:
+    guides = "\n".join(text(page) for page in PAGES if page == "README.md" or page.startswith("docs/guides/"))
+    assert not [name for name, _ in OPTIONS if not re.search(rf"{name}(?![\w-])", guides)]
+
+
+def test_every_remedy_is_in_its_guide() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| .+ \| .+ \|$", text("docs/guides/treatments.md"), re.MULTILINE)
+    assert tuple(rows) == get_args(RemedyName)
+
+
+def test_the_phantoms_have_as_many_faults_as_their_guide_says() -> None:
+    from medprobe.fixtures.phantoms.faults import MECHANISMS
+
+    healthy = {name for name, found in MECHANISMS.items() if found.kind == "healthy"}
+    fed = {name for name, found in MECHANISMS.items() if found.kind == "misfeeds"}
+    counts = (len(MECHANISMS) - len(healthy), len(MECHANISMS) - len(healthy) - len(fed), len(fed), len(healthy))
+    guide = text("docs/guides/phantoms.md")
+    stated = re.search(r"(\d+) mechanisms can.*?\* (\d+) destroy.*?\* (\d+) feed.*?(\d+) look-alikes", guide, re.DOTALL)
+    assert stated
+    assert tuple(map(int, stated.groups())) == counts
 
 
 def test_causes_of_the_limits_are_those_of_the_matrix() -> None:

@@ -1,6 +1,8 @@
 """The published JSON schema of `report.json`, made from the records.
 
 python -m medprobe.plugins.report.outputs.schema    # writes it anew
+
+It lies here so that it is in the wheel; docs/reference links to it.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from pathlib import Path
 from medprobe.diagnostics.records.report import Report
 from medprobe.fixtures.whole import write_text
 
-SCHEMA_PATH = Path(__file__).resolve().parents[3] / "docs" / "reference" / "report.schema.json"
+SCHEMA_PATH = Path(__file__).with_name("report.schema.json")
 
 
 def schema_json() -> str:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medprobe.diagnostics.extraction.measurement import OPTIONS, RANDOM_TOKENS, measure
+from medprobe.diagnostics.extraction.measurement import OPTIONS, RANDOM_TOKENS, Extracted, measure
 from medprobe.diagnostics.extraction.model_on_demand import ChangedWeights, ModelOnDemand
 from medprobe.diagnostics.settings import Settings
 from medprobe.diagnostics.store import Folder, Shard
@@ -122,15 +122,15 @@ def test_a_checkpoint_rewritten_and_put_back_is_refused(checkpoint: Path, name: 
 def test_features_of_a_changed_checkpoint_are_not_stored(checkpoint: Path, manifest: Path, tmp_path: Path) -> None:
     spec, settings = resolve(str(checkpoint)), Settings(tmp_path / "store")
 
-    def extract(touch: bool) -> Callable[..., Iterator[Shard]]:
-        def read(model: ModelOnDemand, dataset: Any, chunks: Any, *_: Any) -> Iterator[Shard]:
+    def extract(touch: bool) -> Callable[..., Iterator[Extracted]]:
+        def read(model: ModelOnDemand, dataset: Any, chunks: Any, *_: Any) -> Iterator[Extracted]:
             model.tell({"device": "cpu", "dtype": "float32", "batch_size": "1"})
             if touch:
                 rewritten(checkpoint / "model.safetensors", b"\0")
             for chunk in chunks:
                 names = ("vision.0.mean", OPTIONS, RANDOM_TOKENS)
                 arrays = {name: np.zeros((len(chunk), 2), np.float32) for name in names}
-                yield Shard([image.digest for image in chunk], arrays, [""] * len(chunk))
+                yield Extracted(Shard([image.digest for image in chunk], arrays, [""] * len(chunk)), {})
 
         return read
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from medprobe.diagnostics.evidence import Evidence, gather
-from medprobe.diagnostics.extraction.ask_again import ask, blank
+from medprobe.diagnostics.extraction.ask_again import ask, blanks_at
 from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 from medprobe.diagnostics.settings import Settings
 from medprobe.diagnostics.treatments.try_remedies import treat
@@ -73,7 +73,8 @@ def test_a_second_trial_asks_no_model(shown, monkeypatch):
 def test_alterations_are_the_same_every_time_and_known_apart(shown):
     evidence = shown(None)
     one, two = evidence.measured.images[:2]
-    assert blank(one).digest == blank(two).digest != one.digest
+    blanks = blanks_at(evidence, np.arange(2))
+    assert blanks[0].digest == blanks[1].digest != one.digest
     assert one.altered(Noised()).digest not in (two.altered(Noised()).digest, one.digest, one.altered(Noised(5)).digest)
     noised = np.asarray(open_image(one.altered(Noised()))).astype(float)
     np.testing.assert_array_equal(noised, np.asarray(open_image(one.altered(Noised()))))
@@ -81,4 +82,4 @@ def test_alterations_are_the_same_every_time_and_known_apart(shown):
     assert 20 < np.abs(noised - as_it_was).mean() < 80
     assert 0.7 < Noised().kept < 0.8
     # But for rounding: two rows of a batch.
-    assert np.ptp(ask(evidence, [blank(one), blank(two)]).array("options"), axis=0).max() < 1e-4
+    assert np.ptp(ask(evidence, blanks).array("options"), axis=0).max() < 1e-4

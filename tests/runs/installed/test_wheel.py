@@ -10,14 +10,16 @@ import sys
 import sysconfig
 import time
 import venv
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.places import SCHEMA
 from tests.runs.calling import ROOT, SETTLED
 
-PARTS = ("diagnostics", "fixtures", "plugins", "medprobe", "conftest.py", "pyproject.toml", "README.md")
+PARTS = ("diagnostics", "fixtures", "plugins", "medprobe", "conftest.py", "pyproject.toml", "README.md", "LICENSE")
 ASKED = ("--model", "phantom-connector", "--max-images", "60")
 FOREIGN = {
     "fixtures/__init__.py": "from fixtures.loan import Loan\n",
@@ -143,6 +145,13 @@ def test_the_wheel_carries_the_suite_and_nothing_else(programs: Path) -> None:
     own = {name.removeprefix("medprobe/") for name in names if name.startswith("medprobe/")}
     carried = {name for name in files(package) if "__pycache__" not in name}
     assert carried == of_suite | own - {"diagnostics", "fixtures", "plugins"}
+
+
+def test_the_wheel_carries_the_licence_and_the_schema(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as held:
+        (licence,) = (name for name in held.namelist() if name.endswith("licenses/LICENSE"))
+        assert held.read(licence) == (ROOT / "LICENSE").read_bytes()
+        assert held.read("medprobe/plugins/report/outputs/report.schema.json") == SCHEMA.read_bytes()
 
 
 def test_a_diagnosis_from_an_empty_folder(run: tuple[Path, subprocess.CompletedProcess[str]]) -> None:

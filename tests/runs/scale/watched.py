@@ -26,13 +26,13 @@ def pytest_configure(config: pytest.Config) -> None:
             file.write(line + "\n")
 
     def extract_here(model, dataset, chunks, *rest):
-        for number, shard in enumerate(extract(model, dataset, chunks, *rest)):
-            tell(f"{model.spec.name} {dataset.name}: {' '.join(shard.images)}")
+        for number, read in enumerate(extract(model, dataset, chunks, *rest)):
+            tell(f"{model.spec.name} {dataset.name}: {' '.join(read.shard.images)}")
             killed = told.with_suffix(".killed")
             if number == 1 and os.environ.get("KILL") == model.spec.name and not killed.exists():
                 killed.touch()
                 os.kill(os.getpid(), signal.SIGKILL)
-            yield shard
+            yield read
 
     def first_load(self):
         if self._loaded is None:

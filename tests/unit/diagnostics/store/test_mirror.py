@@ -9,7 +9,7 @@ import fsspec
 import numpy as np
 import pytest
 
-from medprobe.diagnostics.store import Folder, Shard, StoreError, key, located, mirror, push, remembered
+from medprobe.diagnostics.store import PICTURES, Folder, Shard, StoreError, key, located, mirror, push, remembered
 
 URL = "memory://bucket/store"
 EXTRACTION, READING = key(features=1), key(reading=1)
@@ -138,3 +138,14 @@ def test_a_store_in_place_of_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match=r"can be no folder.*--store"):
         located("file/store", tmp_path)
+
+
+def test_pictures_stay_on_the_machine(machine) -> None:
+    root = machine()
+    folder = Folder(root, PICTURES + key(pictures=1))
+    with folder.lock():
+        folder.add(Shard(["a"], {"grey16": np.zeros((1, 16, 16), dtype=np.uint8)}, [""]))
+    fill(root)
+    sent = fsspec.filesystem("memory").find("bucket")
+    assert len(sent) == 3
+    assert not [name for name in sent if PICTURES in name]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from medprobe.commands.cache import main
-from medprobe.diagnostics.store import Folder, Shard, in_use, key, remembered
+from medprobe.diagnostics.store import PICTURES, Folder, Shard, in_use, key, remembered
 from medprobe.diagnostics.store.upkeep import items
 
 DAY = 86400
@@ -39,6 +39,14 @@ def test_list_says_what_is_there(root: Path, capsys: pytest.CaptureFixture[str])
     assert "model-new on busi, 1 images" in said
     assert said.index("model-new") < said.index("model-old")
     assert "readings  2," in said
+
+
+def test_small_pictures_are_listed_and_removed(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Folder(root, PICTURES + key(pictures=1)).add(Shard(["a"], {"grey16": np.zeros((1, 16, 16), np.uint8)}, [""]))
+    main(["list", "--store", str(root)])
+    assert "pictures  small, for controls, 1 images" in capsys.readouterr().out
+    main(["prune", "--keep-size", "0", "--store", str(root)])
+    assert not list(root.glob(f"{PICTURES}*"))
 
 
 def test_verify_names_the_broken(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

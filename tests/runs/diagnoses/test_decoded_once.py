@@ -1,0 +1,76 @@
+"""How often a diagnosis reads and decodes an image: once for the model, once for its untrained twin, and once for each
+time that it is asked in other words.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from medprobe.diagnostics.diagnosis import diagnose
+from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
+from medprobe.diagnostics.settings import Settings
+from medprobe.fixtures.datasets import images as decoding
+from medprobe.fixtures.datasets.image_file import ImageFile
+from medprobe.fixtures.models.registry import ModelSpec, resolve
+from medprobe.fixtures.phantoms.images import draw_dataset
+
+FOR_MODEL, FOR_TWIN, REWORDED = 1, 1, 1
+"""Of each image; the phantom's prompt is asked with its options in reverse order, and there are no paraphrases."""
+BLANK = 1
+"""Of all images, which have one size: a blank picture is made where one of them was."""
+N_IMAGES = 48
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Counter[str], Counter[str]]]:
+    """How often each image was read after it was hashed, and decoded: on an empty store, by a second model, again."""
+    root = tmp_path_factory.mktemp("decoded")
+    manifest = draw_dataset(root / "set", N_IMAGES // 2, 2, seed=11)
+    read: Counter[str] = Counter()
+    decoded: Counter[str] = Counter()
+    read_bytes, decode = ImageFile.read_bytes, decoding._decode
+
+    def counted_read(image: ImageFile) -> bytes:
+        read[image.content] += 1
+        return read_bytes(image)
+
+    def counted_decode(data: bytes, *windows: object) -> object:
+        decoded[hashlib.sha256(data).hexdigest()] += 1
+        return decode(data, *windows)  # type: ignore[arg-type]
+
+    source = resolve("phantom").source
+
+    def run(fault: str | None) -> tuple[Counter[str], Counter[str]]:
+        read.clear()
+        decoded.clear()
+        settings = Settings(store=Path(root) / "store")
+        found, _ = diagnose(
+            ModelOnDemand(ModelSpec(source, name="phantom", source=source, fault=fault), settings),
+            "phantom",
+            lambda: manifest,
+            lambda *_: None,
+        )
+        assert found.error is None
+        return Counter(read), Counter(decoded)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(ImageFile, "read_bytes", counted_read)
+        patched.setattr(decoding, "_decode", counted_decode)
+        return {"first": run(None), "second": run("healthy.rescaled"), "again": run(None)}
+
+
+@pytest.mark.parametrize("name", ["first", "second"])
+def test_an_image_is_decoded_once_a_pass(runs, name):
+    read, decoded = runs[name]
+    each = FOR_MODEL + FOR_TWIN + REWORDED
+    assert len(decoded) == N_IMAGES
+    assert sorted(decoded.values()) == [each] * (N_IMAGES - BLANK) + [each + 1] * BLANK
+    assert read == decoded
+
+
+def test_a_diagnosis_from_the_store_decodes_nothing(runs):
+    assert runs["again"] == (Counter(), Counter())
