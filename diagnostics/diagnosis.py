@@ -18,7 +18,7 @@ from medprobe.diagnostics.counterfactuals import ask_again
 from medprobe.diagnostics.counterfactuals.pixels import Moments, pixels
 from medprobe.diagnostics.evidence import Evidence, gather
 from medprobe.diagnostics.extraction.measurement import Progress
-from medprobe.diagnostics.extraction.model_on_demand import Loader
+from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 from medprobe.diagnostics.grounding.hide_lesions import ground, shortcut
 from medprobe.diagnostics.judgement.record import Asked, Predicted, judge_chain, judged_record
 from medprobe.diagnostics.judgement.repeats import exits_by_fold_seed
@@ -30,30 +30,23 @@ from medprobe.diagnostics.outside_text import one_line
 from medprobe.diagnostics.probes.loci import REFERENCE_LOCUS
 from medprobe.diagnostics.records.chain import Reference
 from medprobe.diagnostics.records.report import Diagnosis, Excluded, Predictions
-from medprobe.diagnostics.settings import Settings
 from medprobe.diagnostics.treatments.try_remedies import treat
-from medprobe.fixtures.datasets.dataset import open_dataset
+from medprobe.fixtures.datasets.dataset import Dataset, open_dataset
 from medprobe.fixtures.models.registry import ModelSpec
 
 
 def diagnose(
-    spec: ModelSpec,
-    dataset_name: str,
-    manifest: Callable[[], Path],
-    settings: Settings,
-    progress: Progress,
-    loader: Loader | None = None,
+    model: ModelOnDemand, dataset_name: str, manifest: Callable[[], Path], progress: Progress
 ) -> tuple[Diagnosis, Predictions | None]:
-    """Diagnose `spec` on the data set of `manifest()`, with a loader that may hold the model already. What goes wrong
-    on the way is the diagnosis's `error`.
-    """
+    """Diagnose `model` on the data set of `manifest()`. What goes wrong on the way is the diagnosis's `error`."""
+    spec, settings = model.spec, model.settings
     try:
         with store.in_use(settings.store):
             dataset = open_dataset(manifest(), settings.data_root, settings.max_images, settings.seed)
             try:
-                return _judged(gather(spec, dataset, settings, progress, loader))
+                return _judged(model, dataset, progress)
             except store.BrokenFile:  # set aside, so that its images are read again
-                return _judged(gather(spec, dataset, settings, progress, loader))
+                return _judged(model, dataset, progress)
             finally:
                 store.push(settings.store)
     except Exception as error:
@@ -74,7 +67,8 @@ def _shortened(error: Exception, message: str) -> str:
     return f"{type(error).__name__}: {textwrap.shorten(message, 300, placeholder=' ...')}"
 
 
-def _judged(evidence: Evidence) -> tuple[Diagnosis, Predictions]:
+def _judged(model: ModelOnDemand, dataset: Dataset, progress: Progress) -> tuple[Diagnosis, Predictions]:
+    evidence = gather(model, dataset, progress)
     predictions = _predictions(evidence)
     return _conclude(evidence), predictions
 
@@ -186,7 +180,7 @@ def _settings(evidence: Evidence) -> dict[str, Any]:
     return {
         "probe": settings.probe,
         "reference": settings.reference,
-        "adapter": None if settings.adapter is None else Path(os.path.abspath(settings.adapter)).name,
+        "adapter": None if settings.load.adapter is None else Path(os.path.abspath(settings.load.adapter)).name,
         "tuned_from": settings.tuned_from,
         "seed": settings.seed,
         "n_folds": settings.n_folds,

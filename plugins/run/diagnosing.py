@@ -7,7 +7,7 @@ from typing import NoReturn
 import pytest
 
 from medprobe.diagnostics.baselines.baseline import BaselineError
-from medprobe.diagnostics.extraction.model_on_demand import Loader
+from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 from medprobe.diagnostics.outside_text import one_line
 from medprobe.diagnostics.records.report import Diagnosis, Predictions
 from medprobe.plugins.call import Call, Pair
@@ -15,7 +15,7 @@ from medprobe.plugins.options import CALL
 from medprobe.plugins.run.handover import Handover
 from medprobe.plugins.run.progress import reported
 
-LOADER = pytest.StashKey[Loader]()
+MODEL = pytest.StashKey[ModelOnDemand]()
 """Of the model that this process looked at last, so that a model is loaded once for all its data sets."""
 
 
@@ -58,16 +58,16 @@ def diagnosis(request: pytest.FixtureRequest) -> Diagnosis:
     handover = Handover(call)
     handover.folder.mkdir(parents=True, exist_ok=True)
     settings = call.settings_of(pair)
-    kept = config.stash.get(LOADER, None)
+    kept = config.stash.get(MODEL, None)
     if kept is None or (kept.spec, kept.settings) != (pair.model, settings):
-        config.stash[LOADER] = Loader(pair.model, settings)
-    loader = config.stash[LOADER]
+        config.stash[MODEL] = ModelOnDemand(pair.model, settings)
+    model = config.stash[MODEL]
     if settings.shard is not None:
-        _extract_part(pair, loader, handover)
+        _extract_part(pair, model, handover)
     from medprobe.diagnostics.diagnosis import diagnose
 
     with reported(handover.folder, pair.id) as progress:
-        result, predictions = diagnose(pair.model, pair.dataset.name, pair.dataset.manifest, settings, progress, loader)
+        result, predictions = diagnose(model, pair.dataset.name, pair.dataset.manifest, progress)
     if predictions is not None:
         result = _compared(call, pair, result, predictions)
     handover.leave(pair, result, predictions)
@@ -78,11 +78,11 @@ def diagnosis(request: pytest.FixtureRequest) -> Diagnosis:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """The model goes with its run: pytest keeps the config, and a second run in this process needs the memory."""
-    if LOADER in config.stash:
-        del config.stash[LOADER]
+    if MODEL in config.stash:
+        del config.stash[MODEL]
 
 
-def _extract_part(pair: Pair, loader: Loader, handover: Handover) -> NoReturn:
+def _extract_part(pair: Pair, model: ModelOnDemand, handover: Handover) -> NoReturn:
     """Skip what would judge, once the store holds the part that `--shard` names."""
     from medprobe.diagnostics.diagnosis import sentence
     from medprobe.diagnostics.extraction.shard import extract_part
@@ -90,10 +90,10 @@ def _extract_part(pair: Pair, loader: Loader, handover: Handover) -> NoReturn:
     name = f"{pair.model.name} on {pair.dataset.name}"
     with reported(handover.folder, pair.id) as progress:
         try:
-            n_part, n_images = extract_part(loader, pair.dataset.manifest(), progress)
+            n_part, n_images = extract_part(model, pair.dataset.manifest(), progress)
         except Exception as error:
             pytest.fail(f"{name}: {sentence(error, pair.model, pair.dataset.name)}", pytrace=False)
-    told = "{}/{}".format(*loader.settings.shard or (1, 1))
+    told = "{}/{}".format(*model.settings.shard or (1, 1))
     handover.leave_part(pair, f"shard {told} of {name}: {n_part} of {n_images} images are in the store")
     pytest.skip(f"[shard {told}] a run without --shard judges {name}")
 

@@ -9,11 +9,11 @@ from types import SimpleNamespace
 import pytest
 
 from medprobe.commands.pair import calls, main
-from medprobe.diagnostics.extraction.model_on_demand import Loader
+from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 from medprobe.diagnostics.settings import Settings
 from medprobe.fixtures.models.registry import resolve
 from medprobe.plugins.report.comparison import load
-from medprobe.plugins.run.diagnosing import LOADER, pytest_unconfigure
+from medprobe.plugins.run.diagnosing import MODEL, pytest_unconfigure
 from tests.runs.calling import medprobe
 
 
@@ -23,7 +23,7 @@ def broken_and_mended(folder: Path) -> tuple[Path, Path]:
 
     from medprobe.fixtures.models.loading import load as load_model
 
-    broken = load_model(resolve("phantom-connector"))
+    broken = ModelOnDemand(resolve("phantom-connector"), Settings(folder / "store")).load()
     broken.model.save_pretrained(folder / "broken")
     broken.processor.save_pretrained(folder / "broken")
     lora = peft.LoraConfig(r=1, target_modules=["q_proj"], modules_to_save=["multi_modal_projector"])
@@ -60,9 +60,9 @@ def test_what_tuning_gained_is_named(store: Path, small: Path, tmp_path: Path) -
 def test_the_model_of_a_run_is_let_go() -> None:
     config = SimpleNamespace(stash=pytest.Stash())
     pytest_unconfigure(config)
-    config.stash[LOADER] = Loader(resolve("phantom"), Settings(Path()))
+    config.stash[MODEL] = ModelOnDemand(resolve("phantom"), Settings(Path()))
     pytest_unconfigure(config)
-    assert LOADER not in config.stash
+    assert MODEL not in config.stash
 
 
 def test_each_run_is_given_the_other_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
