@@ -30,7 +30,7 @@ def main() -> None:
     from medprobe.diagnostics.judgement.scores import signal_of
     from medprobe.diagnostics.probes import folds
     from medprobe.diagnostics.references import networks, training
-    from medprobe.diagnostics.references.reading import Rows, read_reference
+    from medprobe.diagnostics.references.reading import ReferenceRows, read_reference
     from medprobe.diagnostics.settings import Settings
     from medprobe.fixtures.datasets import catalog
     from medprobe.fixtures.datasets.dataset import open_dataset
@@ -44,7 +44,7 @@ def main() -> None:
         groups = np.array([image.group for image in dataset.images])
         fold = folds.assign(labels, groups, N_FOLDS, SEED)
         key = {"data": dataset.fingerprint, "seed": SEED, "n_folds": N_FOLDS, "probe": "ridge"}
-        rows = Rows(dataset.images, labels, groups, fold, key)
+        rows = ReferenceRows(dataset.images, labels, groups, fold, key)
         resamples = Resamples(labels, groups, len(dataset.answers), SEED)
 
         def kept(part: str, compute: Any, key: dict[str, Any] = key) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def main() -> None:
 
             return store.remembered(given.work, store.key(study=part, recipe=asdict(recipe), **key), timed)
 
-        def by_default(rows: Rows = rows) -> dict[str, Any]:
+        def by_default(rows: ReferenceRows = rows) -> dict[str, Any]:
             reading, _ = read_reference(rows, Settings(store=given.work), quiet)
             return {"log_probabilities": reading.log_probabilities}
 

@@ -24,11 +24,15 @@ READOUTS = ("mean", "grid", "attention")
 
 
 def trained(folder: Path) -> Path:
-    from medprobe.fixtures.phantoms.train import TRAINING_SEED, Plan, phantom_lesson, train
+    from medprobe.fixtures.phantoms.train import TRAINING_SEED, TrainingPlan, phantom_lesson, train
 
     if not (folder / "model.safetensors").exists():
         draft = folder.with_name(folder.name + "-draft")
-        train(phantom_lesson(TRAINING_SEED + 77, 1500, radius=RADIUS), draft, Plan(seed=77, tower_head="attention"))
+        train(
+            phantom_lesson(TRAINING_SEED + 77, 1500, radius=RADIUS),
+            draft,
+            TrainingPlan(seed=77, tower_head="attention"),
+        )
         draft.replace(folder)
     return folder
 

@@ -39,13 +39,13 @@ def studied(
     """One base tuned one way, before and after."""
     from medprobe.diagnostics.diagnosis import diagnose
     from medprobe.diagnostics.settings import Settings
-    from medprobe.diagnostics.tuning.plan import Plan
+    from medprobe.diagnostics.tuning.plan import TuningPlan
     from medprobe.diagnostics.tuning.run import tune
     from medprobe.fixtures.datasets import catalog
     from medprobe.fixtures.models.registry import resolve
 
     spec = resolve(str(base))
-    plan = Plan(parts, epochs=EPOCHS, batch=BATCH, micro_batch=BATCH, rate=RATE, seed=SEED, max_images=n_tuned)
+    plan = TuningPlan(parts, epochs=EPOCHS, batch=BATCH, micro_batch=BATCH, rate=RATE, seed=SEED, max_images=n_tuned)
     out = work / f"{base.name}-{parts}"
     tuned = tune(spec, catalog.resolve(dataset), out, plan, data_root, say=_err)
     losses = json.loads((out / "loss.json").read_text("utf-8"))["loss"]

@@ -22,7 +22,7 @@ from medprobe.diagnostics.probes.loci import REFERENCE_LOCUS
 from medprobe.diagnostics.probes.reader import Reader
 from medprobe.diagnostics.probes.reading import Reading
 from medprobe.diagnostics.records.chain import Reference
-from medprobe.diagnostics.references.reading import Rows, read_reference
+from medprobe.diagnostics.references.reading import ReferenceRows, read_reference
 from medprobe.diagnostics.settings import Settings
 from medprobe.fixtures.datasets import selection
 from medprobe.fixtures.datasets.dataset import Dataset
@@ -122,7 +122,7 @@ def gather(model: ModelOnDemand, dataset: Dataset, progress: Progress) -> Eviden
     require_readable(labels, groups, dataset)
     fold = folds.assign(labels, groups, settings.n_folds, settings.seed)
     reader = Reader(measured, dataset, settings, fold, settings.seed, progress)
-    rows = Rows(measured.images, labels, groups, fold, reader.key)
+    rows = ReferenceRows(measured.images, labels, groups, fold, reader.key)
     reference_reading, reference = read_reference(rows, settings, progress)
     readings = {
         REFERENCE_LOCUS: reference_reading,

@@ -16,7 +16,7 @@ from medprobe.plugins.project import CallError, Config, settled
 
 if TYPE_CHECKING:
     from medprobe.diagnostics.planning.pictures import Pictures
-    from medprobe.diagnostics.planning.plan import Plan
+    from medprobe.diagnostics.planning.plan import CallPlan
     from medprobe.diagnostics.settings import Settings
 
 
@@ -40,12 +40,12 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     return int(pytest.ExitCode.OK)
 
 
-def _plan(config: pytest.Config, written: Config) -> Plan:
+def _plan(config: pytest.Config, written: Config) -> CallPlan:
     """The plan of the call. Raises CallError."""
     from medprobe.diagnostics.planning.checkpoint import describe
     from medprobe.diagnostics.planning.cost import cost
     from medprobe.diagnostics.planning.gpus import GPUS
-    from medprobe.diagnostics.planning.plan import Plan
+    from medprobe.diagnostics.planning.plan import CallPlan
     from medprobe.diagnostics.settings import Settings
     from medprobe.fixtures.datasets.errors import DataError
     from medprobe.fixtures.models.load_options import LoadOptions
@@ -81,7 +81,7 @@ def _plan(config: pytest.Config, written: Config) -> Plan:
         for pictures in known.values()
         if pictures.note is not None
     ]
-    return Plan(gpu, tuple(costs), tuple(refused), tuple(notes))
+    return CallPlan(gpu, tuple(costs), tuple(refused), tuple(notes))
 
 
 def _pictures(name: str, settings: Settings) -> Pictures:

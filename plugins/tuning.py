@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medprobe.diagnostics.tuning.plan import Plan
+from medprobe.diagnostics.tuning.plan import TuningPlan
 from medprobe.fixtures.datasets import catalog
 from medprobe.fixtures.datasets.dataset import check_dataset
 from medprobe.fixtures.models.load_options import LoadOptions
@@ -25,7 +25,7 @@ class TuningCall:
     manifest: Path
     data_root: Path | None
     out: Path
-    plan: Plan
+    plan: TuningPlan
     load: LoadOptions
 
 
@@ -55,7 +55,7 @@ def resolve(options: Mapping[str, Any], folder: Path) -> TuningCall:
         raise CallError(f"{name} is a model with an adapter, and an adapter is not tuned upon another; merge it")
     if load.quantize is not None:
         raise CallError(f"{name} is a model with quantised weights, which are not tuned")
-    plan = Plan(
+    plan = TuningPlan(
         parts=options["parts"],
         held_out=options["held_out"],
         epochs=options["epochs"],

@@ -12,8 +12,8 @@ import numpy as np
 from medprobe.diagnostics.causes.judgement import RECOVERED, Signals
 from medprobe.diagnostics.judgement.resamples import ALPHA
 from medprobe.diagnostics.records.cause import Key
-from medprobe.diagnostics.records.chain import Difference
-from medprobe.fixtures.models.input_settings import Difference as Setting
+from medprobe.diagnostics.records.chain import SettingDifference
+from medprobe.fixtures.models.input_settings import SettingDifference as Setting
 
 MOST = 12
 """Settings, and groups of them, that are tried; each costs one pass over the images."""
@@ -98,7 +98,7 @@ def tried(
             keys.append(_key(trial, reason=f"cannot be swapped alone: {why}"))
             continue
         low, high = np.quantile(signals.drawn[i] - signals.drawn[0], [ALPHA / n / 2, 1 - ALPHA / n / 2])
-        change = Difference(change=float(signals.point[i] - signals.point[0]), ci=(float(low), float(high)))
+        change = SettingDifference(change=float(signals.point[i] - signals.point[0]), ci=(float(low), float(high)))
         keys.append(_key(trial, signal=float(signals.point[i]), change=change))
     known = {setting for trial in made if len(trial.settings) == 1 for setting in _paths(trial)}
     rest = [setting for setting in differing if setting.path not in known]

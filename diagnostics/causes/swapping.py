@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from medprobe.diagnostics.causes.pieces import Choice
-    from medprobe.fixtures.models.input_settings import Difference
+    from medprobe.fixtures.models.input_settings import SettingDifference
     from medprobe.fixtures.models.loaded import LoadedModel
 
 VERSION = "the input is a place"
@@ -59,7 +59,7 @@ class Comparison:
     inputs cannot be exchanged, for the reason `why`, else `swapped`.
     """
 
-    settings: list[Difference]
+    settings: list[SettingDifference]
     refusal: str | None
     input: Literal["same", "swapped", "kept"]
     why: str | None
@@ -120,10 +120,10 @@ class Swapper:
                 }
             )
 
-        from medprobe.fixtures.models.input_settings import Difference
+        from medprobe.fixtures.models.input_settings import SettingDifference
 
         found = _unpacked(self._remembered("comparison", compute))
-        return Comparison(**{**found, "settings": [Difference(*values) for values in found["settings"]]})
+        return Comparison(**{**found, "settings": [SettingDifference(*values) for values in found["settings"]]})
 
     def likeliest(self, rows: Sequence[Row]) -> Ints:
         """[n_rows, n_images] likeliest options under hybrids."""

@@ -44,7 +44,7 @@ class Read:
     about: dict[str, str] | None
 
 
-class Reader:
+class Actor:
     """The actor: a model, loaded when the first chunk needs it."""
 
     def __init__(self, spec: ModelSpec, settings: Settings, question: Dataset) -> None:
@@ -106,7 +106,7 @@ def extract(
     ray = connect()
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     n_actors, reserved = places(nodes, model.settings.load.device_map is not None)
-    actor = ray.remote(Reader).options(max_restarts=RESTARTS, scheduling_strategy="SPREAD", **reserved)
+    actor = ray.remote(Actor).options(max_restarts=RESTARTS, scheduling_strategy="SPREAD", **reserved)
     question = replace(dataset, images=(), unreadable=())
     readers = [actor.remote(model.spec, model.settings, question) for _ in range(min(n_actors, len(chunks)))]
     done, n_images = 0, sum(map(len, chunks))

@@ -25,15 +25,15 @@ class ThresholdError(ValueError):
     """A thresholds file cannot be used."""
 
 
-class Regression(BaseModel):
+class RegressionThresholds(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     minimum_effect: Effect
     """The loss of signal that is accepted; more is a regression."""
 
 
-class Health(BaseModel):
-    """Limits of the Feature Health Scores, by curve; none unless set."""
+class HealthThresholds(BaseModel):
+    """Limits of the Feature HealthThresholds Scores, by curve; none unless set."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -41,9 +41,9 @@ class Health(BaseModel):
     largest_drop: dict[HealthCurve, Score] = Field(default_factory=dict)
     """Since the baseline."""
 
-    def under(self, other: Health) -> Health:
+    def under(self, other: HealthThresholds) -> HealthThresholds:
         """These limits with those of `other` over them."""
-        return Health(least=self.least | other.least, largest_drop=self.largest_drop | other.largest_drop)
+        return HealthThresholds(least=self.least | other.least, largest_drop=self.largest_drop | other.largest_drop)
 
 
 @dataclass(frozen=True)
@@ -69,10 +69,10 @@ class Override(BaseModel):
     model: str | None = None
     dataset: str | None = None
     retention: dict[Stage, Share] = Field(default_factory=dict)
-    regression: Regression | None = None
+    regression: RegressionThresholds | None = None
     sensitivity: ByClass = Field(default_factory=dict)
     specificity: ByClass = Field(default_factory=dict)
-    health: Health = Health()
+    health: HealthThresholds = HealthThresholds()
 
     @property
     def about(self) -> str:
@@ -87,7 +87,7 @@ class Override(BaseModel):
 
 
 class Thresholds(BaseModel):
-    """Least retention asked of each link, the losses accepted against a baseline, limits of the Feature Health Scores,
+    """Least retention asked of each link, the losses accepted against a baseline, limits of the Feature HealthThresholds Scores,
     with overrides for a model, a data set, or both; a later override wins over an earlier one.
     """
 
@@ -95,10 +95,10 @@ class Thresholds(BaseModel):
 
     retention: dict[Stage, Share] = Field(default_factory=dict)
     override: list[Override] = Field(default_factory=list)
-    regression: Regression = Regression(minimum_effect=0.02)
+    regression: RegressionThresholds = RegressionThresholds(minimum_effect=0.02)
     sensitivity: ByClass = Field(default_factory=dict)
     specificity: ByClass = Field(default_factory=dict)
-    health: Health = Health()
+    health: HealthThresholds = HealthThresholds()
 
     def resolve(self, model: str, dataset: str) -> dict[Stage, float]:
         """The retention asked of each link of one diagnosis."""
@@ -117,8 +117,8 @@ class Thresholds(BaseModel):
             _merged(self.specificity, *(entry.specificity for entry in entries)),
         )
 
-    def health_limits(self, model: str, dataset: str) -> Health:
-        """The limits of one diagnosis's Feature Health Scores."""
+    def health_limits(self, model: str, dataset: str) -> HealthThresholds:
+        """The limits of one diagnosis's Feature HealthThresholds Scores."""
         chosen = self.health
         for entry in self._overrides(model, dataset):
             chosen = chosen.under(entry.health)
@@ -157,7 +157,7 @@ def _merged(*tables: Mapping[str, float]) -> dict[str, float]:
 def checked_effect(value: float) -> float:
     """A minimum effect typed elsewhere than in a file, under the same rule. Raises ThresholdError."""
     try:
-        return Regression(minimum_effect=value).minimum_effect
+        return RegressionThresholds(minimum_effect=value).minimum_effect
     except ValidationError:
         raise ThresholdError(
             f"a minimum effect is a share of the signal above 0 and below 1, and {value:g} is none; 2 points are 0.02"

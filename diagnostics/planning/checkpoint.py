@@ -33,7 +33,7 @@ SIDE = 224
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class PlannedCheckpoint:
     """`config` is the model's as plain data. `without_numbers` has the processor and the model on the meta device, and
     `settings` are the image processor's own: both None where the processor is not here.
     """
@@ -66,7 +66,7 @@ class Checkpoint:
         return [-(-len(answer) // CHARACTERS) for answer in answers]
 
 
-def describe(spec: ModelSpec, dtype: str | None, processor: str | None) -> Checkpoint:
+def describe(spec: ModelSpec, dtype: str | None, processor: str | None) -> PlannedCheckpoint:
     """What the files here say of `spec`. Raises UnknownArchitecture."""
     transformers.logging.set_verbosity_error()
     hub = {"revision": spec.revision, "local_files_only": True, "trust_remote_code": False}
@@ -79,9 +79,9 @@ def describe(spec: ModelSpec, dtype: str | None, processor: str | None) -> Check
     try:
         read = read_processor(spec, config, hub, processor and str(Path(processor).expanduser()))
     except LoadError:
-        return Checkpoint(shape, config.to_dict(), None, None, held)
+        return PlannedCheckpoint(shape, config.to_dict(), None, None, held)
     loaded = LoadedModel(spec.name, model, read, discover(model), spec.revision, model.dtype, torch.device("meta"))
-    return Checkpoint(shape, config.to_dict(), read.image_processor.to_dict(), loaded, held)
+    return PlannedCheckpoint(shape, config.to_dict(), read.image_processor.to_dict(), loaded, held)
 
 
 def _config(spec: ModelSpec, hub: dict[str, Any]) -> Any:

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from medprobe.diagnostics.evidence import SAMPLE
 from medprobe.diagnostics.extraction.measurement import SHARD, answer_length
 from medprobe.diagnostics.last_link.rewording import reversed_options
-from medprobe.diagnostics.planning.checkpoint import Checkpoint
+from medprobe.diagnostics.planning.checkpoint import PlannedCheckpoint
 from medprobe.diagnostics.planning.gpus import BANDWIDTH, COMPUTE, RUNTIME, Gpu
 from medprobe.diagnostics.planning.pictures import Pictures
 from medprobe.diagnostics.settings import BATCH_SIZE, Settings
 from medprobe.fixtures.models.registry import ModelSpec
 from medprobe.fixtures.models.size import memory
 from medprobe.fixtures.models.size.image_tokens import Seen
-from medprobe.fixtures.models.size.memory import BYTES, Batch
+from medprobe.fixtures.models.size.memory import BYTES, BatchSize
 from medprobe.fixtures.models.size.shapes import Shape
 
 RANDOM_DRAWS = 5
@@ -50,7 +50,7 @@ class Cost:
     hours: float
 
 
-def cost(spec: ModelSpec, checkpoint: Checkpoint, pictures: Pictures, settings: Settings, gpu: Gpu) -> Cost:
+def cost(spec: ModelSpec, checkpoint: PlannedCheckpoint, pictures: Pictures, settings: Settings, gpu: Gpu) -> Cost:
     """The cost of `spec` on `pictures` under `settings` on GPUs of one kind. Raises UnknownArchitecture."""
     shape, dtype = checkpoint.shape, checkpoint.dtype
     text, counted = checkpoint.text_tokens(pictures.prompt)
@@ -102,7 +102,7 @@ def cost(spec: ModelSpec, checkpoint: Checkpoint, pictures: Pictures, settings: 
 def needed(shape: Shape, views: Sequence[tuple[Seen, int]], text: int, written: int, dtype: str, n_images: int) -> int:
     """Bytes beside the weights for a batch of the largest pictures."""
     largest = max((view for view, _ in views), key=lambda view: (view.tokens, view.rows))
-    batch = Batch(n_images, n_images * largest.rows, n_images * largest.tokens, largest.tokens + text, written)
+    batch = BatchSize(n_images, n_images * largest.rows, n_images * largest.tokens, largest.tokens + text, written)
     return memory.working(shape, batch, dtype)
 
 

@@ -16,7 +16,7 @@ CONDITIONS = (1, 2)
 
 
 @dataclass(frozen=True)
-class Plan:
+class CallPlan:
     """`refused` are sentences on what cannot be planned; `notes` on what the numbers rest upon."""
 
     gpu: Gpu
@@ -53,7 +53,7 @@ class Plan:
         }
 
 
-def table(plan: Plan) -> str:
+def table(plan: CallPlan) -> str:
     """The plan in lines of at most 80 columns."""
     head = ("model", "data set", "images", "image", "turn", "stored", "memory", "GPU", "PFLOP", "hours")
     rows = [head, *map(_row, plan.costs)]

@@ -29,7 +29,7 @@ Found = tuple[Reading, Reference]
 
 
 @dataclass(frozen=True)
-class Rows:
+class ReferenceRows:
     """What is read: images with labels, groups and folds, [n_images] each; `key` names them and the probe in the
     store."""
 
@@ -40,7 +40,7 @@ class Rows:
     key: Mapping[str, Any]
 
 
-def read_reference(rows: Rows, settings: Settings, progress: Progress) -> Found:
+def read_reference(rows: ReferenceRows, settings: Settings, progress: Progress) -> Found:
     """The reading of `settings.reference` and what it is. Raises UnknownReference and StoreError."""
     network = presets.resolve(settings.reference)
     read_it = _kmeans if network == presets.DEFAULT else _timm
@@ -58,7 +58,7 @@ def read_reference(rows: Rows, settings: Settings, progress: Progress) -> Found:
     return Reading(**kept), about
 
 
-def _kmeans(network: str, rows: Rows, settings: Settings, progress: Progress) -> Found:
+def _kmeans(network: str, rows: ReferenceRows, settings: Settings, progress: Progress) -> Found:
     from medprobe.diagnostics.probes.attention import read_attention
     from medprobe.diagnostics.references import kmeans
 
@@ -91,7 +91,7 @@ def kmeans_regions(images: Sequence[ImageFile], settings: Settings) -> Features:
     return store.remembered(settings.store, key, compute)["regions"]
 
 
-def _timm(network: str, rows: Rows, settings: Settings, progress: Progress) -> Found:
+def _timm(network: str, rows: ReferenceRows, settings: Settings, progress: Progress) -> Found:
     from medprobe.diagnostics.references import networks, training
 
     try:
@@ -132,5 +132,5 @@ def _timm(network: str, rows: Rows, settings: Settings, progress: Progress) -> F
     )
 
 
-def _by_probe(features: Features, rows: Rows, settings: Settings) -> Reading:
+def _by_probe(features: Features, rows: ReferenceRows, settings: Settings) -> Reading:
     return read(settings.probe, features, rows.labels, rows.groups, rows.folds, settings.seed)

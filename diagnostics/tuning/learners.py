@@ -14,14 +14,14 @@ from torch import Tensor, nn
 from medprobe.diagnostics.extraction.extractor import tower_exits
 from medprobe.diagnostics.extraction.inputs import Inputs, prepared
 from medprobe.diagnostics.tuning.answered import answered, answers_of, negative_log_likelihood
-from medprobe.diagnostics.tuning.plan import Plan, TuneError
+from medprobe.diagnostics.tuning.plan import TuneError, TuningPlan
 from medprobe.fixtures.models.loaded import LoadedModel
 
 
 class Learner(nn.Module):
     """A model with adapters; called with what `prepare` gives, it returns the loss of each image, [n]."""
 
-    def __init__(self, loaded: LoadedModel, plan: Plan, prompt: str) -> None:
+    def __init__(self, loaded: LoadedModel, plan: TuningPlan, prompt: str) -> None:
         super().__init__()
         self._loaded, self._prompt = loaded, prompt
         self.adapted = _adapted(loaded, plan)
@@ -38,7 +38,7 @@ class Learner(nn.Module):
 class AnswerLearner(Learner):
     """Tuned by the likelihood of the right answer after the user turn."""
 
-    def __init__(self, loaded: LoadedModel, plan: Plan, prompt: str, answers: Sequence[str]) -> None:
+    def __init__(self, loaded: LoadedModel, plan: TuningPlan, prompt: str, answers: Sequence[str]) -> None:
         self._answers = answers_of(loaded, prompt, answers)
         super().__init__(loaded, plan, prompt)
 
@@ -54,7 +54,7 @@ class AnswerLearner(Learner):
 class TowerLearner(Learner):
     """The tower, tuned by the cross-entropy of a linear head on the mean of what it hands to the connector."""
 
-    def __init__(self, loaded: LoadedModel, plan: Plan, prompt: str, n_classes: int, example: Image) -> None:
+    def __init__(self, loaded: LoadedModel, plan: TuningPlan, prompt: str, n_classes: int, example: Image) -> None:
         super().__init__(loaded, plan, prompt)
         with torch.no_grad():
             width = tower_exits(loaded, prepared(loaded, [example], prompt)).shape[1]
@@ -73,7 +73,7 @@ def head_for(width: int, n_classes: int) -> nn.Module:
     return nn.Sequential(nn.LayerNorm(width, elementwise_affine=False), nn.Linear(width, n_classes))
 
 
-def learner_of(loaded: LoadedModel, plan: Plan, prompt: str, answers: Sequence[str], example: Image) -> Learner:
+def learner_of(loaded: LoadedModel, plan: TuningPlan, prompt: str, answers: Sequence[str], example: Image) -> Learner:
     """The learner of `plan`, ready to be trained; its trained weights are float32. Raises TuneError and LoadError."""
     if plan.tunes_text:
         learner: Learner = AnswerLearner(loaded, plan, prompt, answers)
@@ -90,7 +90,7 @@ def learner_of(loaded: LoadedModel, plan: Plan, prompt: str, answers: Sequence[s
     return learner.train()
 
 
-def _adapted(loaded: LoadedModel, plan: Plan) -> Any:
+def _adapted(loaded: LoadedModel, plan: TuningPlan) -> Any:
     """The model under PEFT: low-rank maps beside the linear layers of the blocks that are tuned, and the connector's
     own weights, of which some families have no linear layer.
     """

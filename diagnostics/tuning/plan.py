@@ -21,7 +21,7 @@ class TuneError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Plan:
+class TuningPlan:
     """The defaults are those customary for low-rank adapters, since the paper states none.
 
     `batch` images make a step, whatever the number of GPUs; of them `micro_batch` at a time pass through a GPU.

@@ -17,7 +17,7 @@ from typing import Any
 from medprobe.diagnostics.extraction.ahead import ahead
 from medprobe.diagnostics.tuning import loss_curve, schedule
 from medprobe.diagnostics.tuning.patients import Images, Sides, held_out_manifest, split
-from medprobe.diagnostics.tuning.plan import Plan, TuneError
+from medprobe.diagnostics.tuning.plan import TuneError, TuningPlan
 from medprobe.fixtures.datasets.dataset import Dataset, open_dataset
 from medprobe.fixtures.datasets.errors import UnreadableImage
 from medprobe.fixtures.datasets.images import open_image
@@ -57,7 +57,7 @@ def tune(
     spec: ModelSpec,
     manifest: Path,
     out: Path,
-    plan: Plan,
+    plan: TuningPlan,
     data_root: Path | None = None,
     options: LoadOptions | None = None,
     say: Say = print,
@@ -120,7 +120,7 @@ def _train(
     dataset: Dataset,
     images: Images,
     out: Path,
-    plan: Plan,
+    plan: TuningPlan,
     options: LoadOptions,
     say: Say,
 ) -> None:
@@ -178,7 +178,7 @@ def _train(
 
 
 def _prepared(
-    learner: Any, accelerator: Any, images: Images, steps: range, plan: Plan
+    learner: Any, accelerator: Any, images: Images, steps: range, plan: TuningPlan
 ) -> Iterator[tuple[int, list[tuple[Any, Any]]]]:
     """What passes through this process's GPU in each step, made on another thread."""
 
@@ -191,7 +191,7 @@ def _prepared(
     return ahead(prepare, steps, 1, 1)
 
 
-def _finish(learner: Any, out: Path, losses: list[float], plan: Plan) -> None:
+def _finish(learner: Any, out: Path, losses: list[float], plan: TuningPlan) -> None:
     """The loss curve, the tower's head, and last the adapter, by which a run is known to be finished."""
     from safetensors.torch import save_file
 
@@ -252,7 +252,7 @@ def _readable(images: Images, lost: Sequence[str], most: float, say: Say) -> tup
     return tuple(image for image, error in zip(images, errors, strict=True) if error is None), excluded
 
 
-def _asked(spec: ModelSpec, dataset: Dataset, plan: Plan, options: LoadOptions) -> dict[str, Any]:
+def _asked(spec: ModelSpec, dataset: Dataset, plan: TuningPlan, options: LoadOptions) -> dict[str, Any]:
     """What makes a run the one it is; where it runs, and how often it is saved, do not."""
     revision = fingerprint(spec) if spec.local else spec.revision
     settings = {name: value for name, value in asdict(plan).items() if name not in ("save_every", "micro_batch")}

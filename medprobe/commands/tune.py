@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from medprobe.diagnostics.outside_text import say
-from medprobe.diagnostics.tuning.plan import PARTS, Plan, TuneError
+from medprobe.diagnostics.tuning.plan import PARTS, TuneError, TuningPlan
 from medprobe.diagnostics.typed import above_zero, count, seed, share
 from medprobe.fixtures.datasets.errors import DataError
 from medprobe.fixtures.models.registry import ModelError
@@ -82,36 +82,39 @@ def _parser() -> argparse.ArgumentParser:
         "--out", required=True, metavar="DIR", help="folder of the adapter and of all that belongs to it"
     )
     parser.add_argument(
-        "--parts", choices=PARTS, default=Plan.parts, help="parts of the model to tune (default: %(default)s)"
+        "--parts", choices=PARTS, default=TuningPlan.parts, help="parts of the model to tune (default: %(default)s)"
     )
     parser.add_argument(
         "--held-out",
         type=share,
-        default=Plan.held_out,
+        default=TuningPlan.held_out,
         metavar="SHARE",
         help="share of the patients to hold out (default: %(default)s)",
     )
     parser.add_argument(
-        "--epochs", type=above_zero, default=Plan.epochs, help="passes over the images (default: %(default)s)"
+        "--epochs", type=above_zero, default=TuningPlan.epochs, help="passes over the images (default: %(default)s)"
     )
     parser.add_argument(
         "--learning-rate",
         type=above_zero,
-        default=Plan.rate,
+        default=TuningPlan.rate,
         metavar="RATE",
         help="highest learning rate (default: %(default)s)",
     )
     parser.add_argument(
-        "--rank", type=count, default=Plan.rank, help="rank of the low-rank maps (default: %(default)s)"
+        "--rank", type=count, default=TuningPlan.rank, help="rank of the low-rank maps (default: %(default)s)"
     )
     parser.add_argument(
         "--batch-size",
         type=count,
-        default=Plan.batch,
+        default=TuningPlan.batch,
         help="images in a step, on all GPUs together (default: %(default)s)",
     )
     parser.add_argument(
-        "--micro-batch", type=count, default=Plan.micro_batch, help="images at once on one GPU (default: %(default)s)"
+        "--micro-batch",
+        type=count,
+        default=TuningPlan.micro_batch,
+        help="images at once on one GPU (default: %(default)s)",
     )
     parser.add_argument(
         "--max-images", type=count, help="largest number of images to tune on; the images held out stay the same"
@@ -119,14 +122,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--max-excluded",
         type=share,
-        default=Plan.max_excluded,
+        default=TuningPlan.max_excluded,
         metavar="SHARE",
         help="largest share of images that may be unreadable",
     )
     parser.add_argument(
         "--seed",
         type=seed,
-        default=Plan.seed,
+        default=TuningPlan.seed,
         help="random seed of the sample, the order of images, new weights and dropout (default: %(default)s)",
     )
     parser.add_argument(
@@ -140,7 +143,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--save-every",
         type=count,
-        default=Plan.save_every,
+        default=TuningPlan.save_every,
         metavar="STEPS",
         help="steps between two saved states (default: %(default)s)",
     )

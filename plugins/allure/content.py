@@ -44,7 +44,7 @@ MEANINGS: dict[str, str] = {
 _CHANGES: dict[str, VerdictValue] = COMPARED | {"improved": "pass"}
 
 
-class Step(NamedTuple):
+class AllureStep(NamedTuple):
     title: str
     verdict: VerdictValue
     reason: str
@@ -109,11 +109,11 @@ def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
-def steps(check: str, diagnosis: Diagnosis) -> list[Step]:
+def steps(check: str, diagnosis: Diagnosis) -> list[AllureStep]:
     """The links of the chain, or for the regression the places and classes compared."""
     if check == REGRESSION and diagnosis.regression is not None:
         return [
-            Step(
+            AllureStep(
                 f"{name}: {change.verdict.replace('_', ' ')}, {signed(change.change)} points ({interval(change.ci)})",
                 _CHANGES[change.verdict],
                 "",
@@ -121,7 +121,7 @@ def steps(check: str, diagnosis: Diagnosis) -> list[Step]:
             for name, change, _ in all_changes(diagnosis.regression)
         ]
     return [
-        Step(
+        AllureStep(
             f"{span(stage)}: {link.verdict}, loses {points(link.loss)} points ({interval(link.ci)})"
             + ("" if link.retention is None else f", keeps {percent(link.retention)}"),
             link.verdict,

@@ -88,7 +88,7 @@ class AllureReport:
             files.write(self.folder, call, report, session.config.invocation_params.dir)
 
 
-def _write(step: content.Step) -> None:
+def _write(step: content.AllureStep) -> None:
     """A step of the status its verdict has as a test. Left by hand: a raised exception would bring its traceback."""
     import allure
 

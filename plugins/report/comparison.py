@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from medprobe.diagnostics.records.report import Report
 from medprobe.fixtures.whole import write_text
-from medprobe.plugins.report.entries import Entry, cautions, lineage, merge
+from medprobe.plugins.report.entries import ReportEntry, cautions, lineage, merge
 from medprobe.plugins.report.outputs import matrix
 from medprobe.plugins.report.outputs.rendering import TEMPLATES, environment
 from medprobe.plugins.report.outputs.table import csv_text, markdown_text, rows_of
@@ -48,16 +48,16 @@ def load(path: Path) -> Report:
         ) from None
 
 
-def entries_of(path: Path, folder: Path) -> list[Entry]:
+def entries_of(path: Path, folder: Path) -> list[ReportEntry]:
     """The diagnoses of a report, each with the way from `folder` to its page where that is there. Raises
     ComparisonError."""
     report = load(path)
     pages = [path.parent / name / "index.html" for name in folder_names(report)]
     hrefs = [quote(Path(os.path.relpath(page, folder)).as_posix()) if page.is_file() else None for page in pages]
-    return list(map(Entry, report.diagnoses, hrefs))
+    return list(map(ReportEntry, report.diagnoses, hrefs))
 
 
-def write(entries: list[Entry], folder: Path, notes: Sequence[str] = ()) -> list[Path]:
+def write(entries: list[ReportEntry], folder: Path, notes: Sequence[str] = ()) -> list[Path]:
     """Writes the page, the two tables and the page of curves. `notes` are shown above table and curves."""
     ordered = lineage(entries)
     script = (TEMPLATES / "sort.js").read_text("utf-8")

@@ -30,7 +30,7 @@ class Checkpoint(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Entry:
+class ReportEntry:
     """One diagnosis, and where its page lies if the comparison lies beside it."""
 
     diagnosis: Diagnosis
@@ -61,13 +61,13 @@ class Row:
     before: Checkpoint | None
 
 
-def merge(runs: Iterable[tuple[str, Iterable[Entry]]]) -> tuple[list[Entry], list[str]]:
+def merge(runs: Iterable[tuple[str, Iterable[ReportEntry]]]) -> tuple[list[ReportEntry], list[str]]:
     """The diagnoses of all runs, each named, and what is to be said of those that occur twice.
 
     A report holds no time that could be relied on, so of the same checkpoint on the same data set the one named last is
     kept, in the place of the first.
     """
-    kept: dict[tuple[Checkpoint, str], tuple[str, Entry]] = {}
+    kept: dict[tuple[Checkpoint, str], tuple[str, ReportEntry]] = {}
     notes = []
     for name, entries in runs:
         for entry in entries:
@@ -81,7 +81,7 @@ def merge(runs: Iterable[tuple[str, Iterable[Entry]]]) -> tuple[list[Entry], lis
     return [entry for _, entry in kept.values()], notes
 
 
-def lineage(entries: Iterable[Entry]) -> list[Row]:
+def lineage(entries: Iterable[ReportEntry]) -> list[Row]:
     """The checkpoints in the order they are named, each with those tuned from it right below."""
     told: dict[Checkpoint, str | None] = {}
     for entry in entries:
@@ -142,7 +142,7 @@ def asked_otherwise(first: Diagnosis, second: Diagnosis) -> list[str]:
     return [*found, *(["classes"] if first.classes != second.classes else [])]
 
 
-def cautions(entries: list[Entry]) -> list[str]:
+def cautions(entries: list[ReportEntry]) -> list[str]:
     """What forbids to read down a column: diagnoses of one data set that were made otherwise."""
     found = []
     for dataset in dict.fromkeys(entry.dataset for entry in entries):

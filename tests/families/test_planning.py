@@ -18,7 +18,7 @@ from medprobe.diagnostics.planning.cost import cost, stored
 from medprobe.diagnostics.planning.gpus import GPUS, Gpu
 from medprobe.diagnostics.planning.makespan import Job, shards, whole_models
 from medprobe.diagnostics.planning.pictures import Pictures, count, published
-from medprobe.diagnostics.planning.plan import Plan, table
+from medprobe.diagnostics.planning.plan import CallPlan, table
 from medprobe.diagnostics.settings import Settings
 from medprobe.fixtures.datasets import catalog
 from medprobe.fixtures.models.registry import registry, resolve
@@ -150,7 +150,7 @@ def test_a_model_larger_than_all_gpus_has_no_span() -> None:
 @pytest.mark.parametrize("gpu", GPUS)
 def test_the_table_fits_the_terminal(gpu: str) -> None:
     assert len(PAPER) == 14
-    plan = Plan(
+    plan = CallPlan(
         GPUS[gpu],
         tuple(of(alias, GPUS[gpu], dataset) for alias in PAPER for dataset in PUBLISHED),
         ("x cannot be planned.",),

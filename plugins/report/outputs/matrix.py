@@ -10,7 +10,7 @@ from typing import Any
 from medprobe.diagnostics.judgement.headline import BECAUSE, headline, kind
 from medprobe.diagnostics.records.chain import CHAIN
 from medprobe.diagnostics.records.report import Diagnosis
-from medprobe.plugins.report.entries import Checkpoint, Entry, Row, asked_otherwise
+from medprobe.plugins.report.entries import Checkpoint, ReportEntry, Row, asked_otherwise
 from medprobe.plugins.report.outputs.table import (
     BLANK,
     FIRST_NUMBER,
@@ -65,7 +65,7 @@ class MatrixRow:
 
 
 @dataclass(frozen=True)
-class Pair:
+class BeforeAndAfter:
     """A checkpoint and the one before it on one data set; changes are empty where `reason` says why."""
 
     checkpoint: Checkpoint
@@ -80,7 +80,7 @@ class Pair:
     """The same the other way round."""
 
 
-def view(entries: list[Entry], ordered: list[Row]) -> dict[str, Any]:
+def view(entries: list[ReportEntry], ordered: list[Row]) -> dict[str, Any]:
     """Everything `comparison.html` shows."""
     found = {(entry.checkpoint, entry.dataset): entry for entry in entries}
     datasets = datasets_of(entries)
@@ -113,7 +113,7 @@ def view(entries: list[Entry], ordered: list[Row]) -> dict[str, Any]:
     }
 
 
-def _cell(entry: Entry | None, top: float) -> MatrixCell | None:
+def _cell(entry: ReportEntry | None, top: float) -> MatrixCell | None:
     if entry is None:
         return None
     diagnosis = entry.diagnosis
@@ -159,7 +159,9 @@ def _top(diagnoses: list[Diagnosis]) -> float:
     return max(1.0, math.ceil(2 * max(scores, default=1.0)) / 2)
 
 
-def pairs(found: dict[tuple[Checkpoint, str], Entry], ordered: list[Row], datasets: list[str]) -> list[Pair]:
+def pairs(
+    found: dict[tuple[Checkpoint, str], ReportEntry], ordered: list[Row], datasets: list[str]
+) -> list[BeforeAndAfter]:
     """Each checkpoint beside the one before it, on each data set that both were diagnosed on."""
     rows = []
     for row in ordered:
@@ -178,7 +180,7 @@ def pairs(found: dict[tuple[Checkpoint, str], Entry], ordered: list[Row], datase
             changes = [(signed(change), change) for change in moved]
             verdicts = verdict_word(first), verdict_word(second)
             causes = _named(first, row.checkpoint), _named(second, row.before)
-            rows.append(Pair(row.checkpoint, row.before, dataset, verdicts, changes, reason, *causes))
+            rows.append(BeforeAndAfter(row.checkpoint, row.before, dataset, verdicts, changes, reason, *causes))
     return rows
 
 

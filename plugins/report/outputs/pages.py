@@ -12,7 +12,7 @@ from medprobe.diagnostics.records.chain import CHAIN
 from medprobe.diagnostics.records.report import Predictions, Report
 from medprobe.fixtures.whole import write_text
 from medprobe.plugins.report import comparison, text
-from medprobe.plugins.report.entries import Entry
+from medprobe.plugins.report.entries import ReportEntry
 from medprobe.plugins.report.outputs.rendering import environment
 from medprobe.plugins.report.pictures import in_words, thumbnails
 from medprobe.plugins.report.pictures.chart import curve_svg, ringed
@@ -86,7 +86,7 @@ def write_pages(
         places=CHAIN,
     )
     if len(rows) > 1:
-        comparison.write(list(map(Entry, report.diagnoses, hrefs)), folder)
+        comparison.write(list(map(ReportEntry, report.diagnoses, hrefs)), folder)
     else:
         comparison.remove(folder)
     return [write_text(folder / "index.html", index), *written]

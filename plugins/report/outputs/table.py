@@ -10,7 +10,7 @@ from medprobe.diagnostics.judgement.headline import cause_value, headline, settl
 from medprobe.diagnostics.outside_text import one_line
 from medprobe.diagnostics.records.chain import CHAIN, Health
 from medprobe.diagnostics.records.report import Diagnosis
-from medprobe.plugins.report.entries import Checkpoint, Entry, Row
+from medprobe.plugins.report.entries import Checkpoint, ReportEntry, Row
 from medprobe.plugins.report.outputs.markdown import MENTION, STRUCTURE
 from medprobe.plugins.report.sections.sentences import verdict_word
 from medprobe.plugins.report.text import known, number, shown
@@ -35,23 +35,23 @@ FIRST_NUMBER = 7
 
 @dataclass(frozen=True)
 class Line:
-    entry: Entry
+    entry: ReportEntry
     before: Checkpoint | None
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """`value` is what it is sorted by: a number, a text, or none, which comes last."""
 
     text: str
     value: float | str | None
 
 
-def datasets_of(entries: list[Entry]) -> list[str]:
+def datasets_of(entries: list[ReportEntry]) -> list[str]:
     return list(dict.fromkeys(entry.dataset for entry in entries))
 
 
-def rows_of(entries: list[Entry], ordered: list[Row]) -> list[Line]:
+def rows_of(entries: list[ReportEntry], ordered: list[Row]) -> list[Line]:
     """The diagnoses in the order of the checkpoints, then of the data sets."""
     found = {(entry.checkpoint, entry.dataset): entry for entry in entries}
     return [
@@ -80,20 +80,20 @@ def certain_text(diagnosis: Diagnosis) -> str | None:
     return None if cause_value(diagnosis) is None else "no" if settled(diagnosis) is None else "yes"
 
 
-def cells(line: Line, order: int) -> list[Cell]:
+def cells(line: Line, order: int) -> list[TableCell]:
     """One row of the page's table, a cell for each of `HEAD`; models are sorted by `order`, their place in it."""
     diagnosis = line.entry.diagnosis
     return [
-        Cell(str(line.entry.checkpoint), order),
-        Cell(diagnosis.dataset, diagnosis.dataset),
-        Cell(f"{diagnosis.n_images:,}", diagnosis.n_images) if diagnosis.n_images else Cell(BLANK, None),
-        Cell(verdict_word(diagnosis), verdict_word(diagnosis)),
+        TableCell(str(line.entry.checkpoint), order),
+        TableCell(diagnosis.dataset, diagnosis.dataset),
+        TableCell(f"{diagnosis.n_images:,}", diagnosis.n_images) if diagnosis.n_images else TableCell(BLANK, None),
+        TableCell(verdict_word(diagnosis), verdict_word(diagnosis)),
         *(
-            Cell(text or BLANK, text or None)
+            TableCell(text or BLANK, text or None)
             for text in (headline(diagnosis), cause_value(diagnosis), certain_text(diagnosis))
         ),
-        *(Cell(shown(value, "*", BLANK), value) for value in signals(diagnosis)),
-        *(Cell(number(value, missing=BLANK), value) for value in health_scores(diagnosis.health)),
+        *(TableCell(shown(value, "*", BLANK), value) for value in signals(diagnosis)),
+        *(TableCell(number(value, missing=BLANK), value) for value in health_scores(diagnosis.health)),
     ]
 
 

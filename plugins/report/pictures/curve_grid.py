@@ -14,7 +14,7 @@ from typing import Any
 
 from medprobe.diagnostics.records.chain import Layer
 from medprobe.diagnostics.records.report import Diagnosis
-from medprobe.plugins.report.entries import Checkpoint, Entry, Row, asked_otherwise
+from medprobe.plugins.report.entries import Checkpoint, ReportEntry, Row, asked_otherwise
 from medprobe.plugins.report.outputs.table import datasets_of
 from medprobe.plugins.report.sections.sentences import verdict_word
 from medprobe.plugins.report.text import interval, joined, known, percent, plural, points, shown, signed
@@ -79,7 +79,7 @@ class PanelRow:
     panels: list[Panel | None]
 
 
-def view(entries: list[Entry], ordered: list[Row]) -> dict[str, Any]:
+def view(entries: list[ReportEntry], ordered: list[Row]) -> dict[str, Any]:
     """Everything `curves.html` shows."""
     found = {(entry.checkpoint, entry.dataset): entry for entry in entries}
     datasets, bottom = datasets_of(entries), _bottom([entry.diagnosis for entry in entries])
@@ -113,7 +113,7 @@ def view(entries: list[Entry], ordered: list[Row]) -> dict[str, Any]:
     }
 
 
-def pairs(entries: list[Entry], ordered: list[Row]) -> Iterator[tuple[Checkpoint, list[Checkpoint]]]:
+def pairs(entries: list[ReportEntry], ordered: list[Row]) -> Iterator[tuple[Checkpoint, list[Checkpoint]]]:
     """Each checkpoint with those tuned from it: one tuned for every data set are in one row, others in rows of their
     own. One that stands alone has none after it.
     """
@@ -149,7 +149,7 @@ def _details(before: Checkpoint, afters: list[Checkpoint]) -> list[str]:
     return [*told, f"after: {joined(map(str, afters))}"]
 
 
-def _panel(before: Entry | None, after: Entry | None, bottom: float) -> Panel | None:
+def _panel(before: ReportEntry | None, after: ReportEntry | None, bottom: float) -> Panel | None:
     given = [(c, e) for c, e in zip(CONDITIONS, (before, after), strict=True) if e is not None]
     if not given:
         return None
@@ -173,7 +173,7 @@ def _panel(before: Entry | None, after: Entry | None, bottom: float) -> Panel | 
     )
 
 
-def _curve(condition: str, entry: Entry, bottom: float) -> Curve:
+def _curve(condition: str, entry: ReportEntry, bottom: float) -> Curve:
     diagnosis = entry.diagnosis
     traces, numbers = [], []
     for stage, name, readout, thin in SERIES:

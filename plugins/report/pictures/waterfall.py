@@ -13,7 +13,7 @@ from medprobe.plugins.report.text import number
 
 
 @dataclass(frozen=True)
-class Step:
+class ChainStep:
     """One link, in tenths of a point of signal: `before - loss == after`, exactly."""
 
     stage: Stage
@@ -30,7 +30,7 @@ def tenths(signal: float) -> int:
     return round(signal * 1000)
 
 
-def steps(signal: Chain | None) -> tuple[Step, ...]:
+def steps(signal: Chain | None) -> tuple[ChainStep, ...]:
     """The links from reference to answer. Rounded before they are subtracted, so that what is shown adds up; empty
     where any place was not measured."""
     if signal is None:
@@ -40,7 +40,7 @@ def steps(signal: Chain | None) -> tuple[Step, ...]:
         return ()
     levels = [tenths(value) for value in values]
     return tuple(
-        Step(stage, before, after)  # type: ignore[arg-type]
+        ChainStep(stage, before, after)  # type: ignore[arg-type]
         for stage, before, after in zip(CHAIN[1:], levels[:-1], levels[1:], strict=True)
     )
 

@@ -11,7 +11,7 @@ from medprobe.plugins.report.text import interval, percent
 
 
 @dataclass(frozen=True)
-class Cell:
+class ConfusionCell:
     count: int
     share: float | None
 
@@ -20,12 +20,12 @@ class Cell:
 class Confusion:
     place: str
     columns: list[str]
-    rows: list[tuple[str, list[Cell]]]
+    rows: list[tuple[str, list[ConfusionCell]]]
 
 
-def _share(row: list[int], count: int) -> Cell:
+def _share(row: list[int], count: int) -> ConfusionCell:
     total = sum(row)
-    return Cell(count, count / total if total else None)
+    return ConfusionCell(count, count / total if total else None)
 
 
 def _class(diagnosis: Diagnosis, index: int) -> str:
@@ -45,14 +45,14 @@ def confusions(diagnosis: Diagnosis) -> list[Confusion]:
     return tables
 
 
-def recalls(diagnosis: Diagnosis) -> list[tuple[str, list[Cell | None]]]:
+def recalls(diagnosis: Diagnosis) -> list[tuple[str, list[ConfusionCell | None]]]:
     """For each class, the images read rightly at each place: which class is lost where."""
     if not diagnosis.confusion:
         return []
     size = max(len(matrix) for matrix in diagnosis.confusion.values())
     rows = []
     for index in range(size):
-        cells: list[Cell | None] = []
+        cells: list[ConfusionCell | None] = []
         for place in CHAIN:
             matrix = diagnosis.confusion.get(place, [])
             row = matrix[index] if index < len(matrix) else []

@@ -16,7 +16,7 @@ from medprobe.diagnostics.records.report import Diagnosis, Report
 from medprobe.plugins.allure.content import description
 from medprobe.plugins.allure.files import properties
 from medprobe.plugins.report import comparison
-from medprobe.plugins.report.entries import Entry
+from medprobe.plugins.report.entries import ReportEntry
 from medprobe.plugins.report.outputs.markdown import job_summary
 from medprobe.plugins.report.outputs.pages import write_pages
 from medprobe.plugins.report.outputs.rendering import TEMPLATES
@@ -71,7 +71,7 @@ def test_the_pages_are_still(report: Report, tmp_path: Path) -> None:
 
 
 def test_the_tables_are_still(report: Report, tmp_path: Path) -> None:
-    comparison.write(list(map(Entry, report.diagnoses)), tmp_path, notes=[shown.EVIL])
+    comparison.write(list(map(ReportEntry, report.diagnoses)), tmp_path, notes=[shown.EVIL])
     ours = (TEMPLATES / "sort.js").read_text("utf-8")
     assert not shown.acts_in_html((tmp_path / "comparison.html").read_text("utf-8"), ours)
     assert not shown.acts_in_csv((tmp_path / "comparison.csv").read_text("utf-8"))

@@ -15,7 +15,7 @@ from medprobe.diagnostics.extraction.inputs import prepared
 from medprobe.diagnostics.extraction.options import Options, end_tokens, prefill, score_options
 from medprobe.diagnostics.tuning.answered import NO_TARGET, answered, answers_of, negative_log_likelihood
 from medprobe.diagnostics.tuning.learners import learner_of
-from medprobe.diagnostics.tuning.plan import Plan
+from medprobe.diagnostics.tuning.plan import TuningPlan
 from medprobe.fixtures.models.loaded import LoadedModel
 from medprobe.fixtures.models.loading import load
 from medprobe.fixtures.models.registry import resolve
@@ -72,7 +72,7 @@ def test_targets_are_the_answers_tokens_alone(tiny: Tiny) -> None:
 @pytest.mark.parametrize("kept", [True, False])
 def test_layers_are_computed_again_where_they_are_not_kept(tiny: Tiny, kept: bool) -> None:
     loaded = of(tiny, "llava")
-    plan = Plan(parts="tower-connector-llm", checkpointing=not kept, dropout=0.0)
+    plan = TuningPlan(parts="tower-connector-llm", checkpointing=not kept, dropout=0.0)
     learner = learner_of(loaded, plan, PROMPT, ANSWERS, pictures()[0])
     passes: Counter[str] = Counter()
     for name in (*loaded.anatomy.vision_blocks, *loaded.anatomy.decoder_layers):

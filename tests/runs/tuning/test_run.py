@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from medprobe.diagnostics.diagnosis import diagnose
 from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 from medprobe.diagnostics.settings import Settings
-from medprobe.diagnostics.tuning.plan import Plan, TuneError
+from medprobe.diagnostics.tuning.plan import TuneError, TuningPlan
 from medprobe.diagnostics.tuning.run import FACTS, HELD_OUT, STATES, Refused, Tuned, tune
 from medprobe.diagnostics.tuning.schedule import passes, rows_of
 from medprobe.fixtures.datasets.errors import DataError
@@ -23,11 +23,11 @@ from medprobe.fixtures.models.load_options import LoadOptions
 from medprobe.fixtures.models.loading import load
 from medprobe.fixtures.models.registry import resolve
 
-PLAN = Plan(epochs=2, batch=8, micro_batch=4, rate=3e-3, rank=4, save_every=2, checkpointing=False)
+PLAN = TuningPlan(epochs=2, batch=8, micro_batch=4, rate=3e-3, rank=4, save_every=2, checkpointing=False)
 Tiny = Callable[[str], Path]
 
 
-def run(folder: Path, manifest: Path, out: Path, plan: Plan = PLAN, say: Callable[[str], None] = print) -> Tuned:
+def run(folder: Path, manifest: Path, out: Path, plan: TuningPlan = PLAN, say: Callable[[str], None] = print) -> Tuned:
     return tune(resolve(str(folder)), manifest, out, plan, say=say)
 
 
@@ -226,7 +226,7 @@ def test_every_image_once_an_epoch_whatever_the_number_of_processes() -> None:
 
 
 def test_the_rate_rises_and_falls() -> None:
-    rates = [Plan(rate=1.0).rate_at(step, 100) for step in range(100)]
+    rates = [TuningPlan(rate=1.0).rate_at(step, 100) for step in range(100)]
     assert rates[4] == max(rates) == 1.0
     assert rates[0] == pytest.approx(0.2)
     assert rates[5:] == sorted(rates[5:], reverse=True)

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from medprobe.diagnostics.judgement.thresholds import Health, ThresholdError, load_thresholds
+from medprobe.diagnostics.judgement.thresholds import HealthThresholds, ThresholdError, load_thresholds
 
 BUILTIN = {"vision": 0.75, "connector": 0.8, "llm": 0.8, "answer": 0.8}
 
@@ -29,7 +29,7 @@ def test_a_users_file_changes_what_it_names(tmp_path: Path) -> None:
 
 def test_the_accepted_loss_and_the_health_limits_have_overrides_too(tmp_path: Path) -> None:
     assert load_thresholds().margins("any", "any").minimum_effect == 0.02
-    assert load_thresholds().health_limits("any", "any") == Health()
+    assert load_thresholds().health_limits("any", "any") == HealthThresholds()
     path = tmp_path / "t.toml"
     path.write_text(
         "[regression]\nminimum_effect = 0.03\n[health]\nleast = {vision = 0.9}\nlargest_drop = {llm_last = 0.2}\n"
@@ -38,7 +38,7 @@ def test_the_accepted_loss_and_the_health_limits_have_overrides_too(tmp_path: Pa
     )
     found = load_thresholds(path)
     assert [found.margins(*pair).minimum_effect for pair in (("x", "x"), ("m", "d"))] == [0.03, 0.05]
-    assert found.health_limits("m", "x") == Health(least={"vision": 0.9}, largest_drop={"llm_last": 0.2})
+    assert found.health_limits("m", "x") == HealthThresholds(least={"vision": 0.9}, largest_drop={"llm_last": 0.2})
     assert found.health_limits("m", "d").least == {"vision": 0.8, "connector": 0.7}
     assert found.resolve("m", "d") == BUILTIN
 

@@ -25,7 +25,7 @@ from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 from medprobe.diagnostics.probes import folds
 from medprobe.diagnostics.probes.ridge import read_ridge
 from medprobe.diagnostics.references import kmeans, networks, presets, training
-from medprobe.diagnostics.references.reading import Rows, read_reference
+from medprobe.diagnostics.references.reading import ReferenceRows, read_reference
 from medprobe.diagnostics.settings import Settings
 from medprobe.diagnostics.store import Folder, Shard
 from medprobe.fixtures.datasets.dataset import open_dataset
@@ -49,11 +49,13 @@ def scratch(
 
 
 @pytest.fixture
-def rows(tmp_path: Path) -> Rows:
+def rows(tmp_path: Path) -> ReferenceRows:
     """18 phantom images of 9 patients."""
     dataset = open_dataset(draw_dataset(tmp_path / "drawn", 9, 2, seed=3), None, None, 0)
     labels, groups = (np.array([getattr(image, name) for image in dataset.images]) for name in ("label", "group"))
-    return Rows(dataset.images, labels, groups, folds.assign(labels, groups, 5, 0), {"data": "drawn", "probe": "ridge"})
+    return ReferenceRows(
+        dataset.images, labels, groups, folds.assign(labels, groups, 5, 0), {"data": "drawn", "probe": "ridge"}
+    )
 
 
 @pytest.fixture
@@ -214,7 +216,7 @@ def test_the_whole_picture_is_seen() -> None:
     assert sight.pixels(picture)[:, 80, 2].tolist() == [255] * 3
 
 
-def test_from_scratch_is_said_with_the_reason(rows: Rows, asked: Settings, trained: list[int]) -> None:
+def test_from_scratch_is_said_with_the_reason(rows: ReferenceRows, asked: Settings, trained: list[int]) -> None:
     _, about = read_reference(rows, asked, silent)
     assert (about.network, about.pretrained) == (TINY, False)
     assert about.origin == (
@@ -225,7 +227,7 @@ def test_from_scratch_is_said_with_the_reason(rows: Rows, asked: Settings, train
 
 
 def test_weights_at_hand_are_read_by_the_probe(
-    rows: Rows, asked: Settings, trained: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    rows: ReferenceRows, asked: Settings, trained: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import huggingface_hub
 
@@ -284,7 +286,7 @@ def test_a_second_model_trains_nothing(
 
 
 def test_finished_folds_are_kept(
-    rows: Rows, asked: Settings, trained: list[int], monkeypatch: pytest.MonkeyPatch
+    rows: ReferenceRows, asked: Settings, trained: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train: Callable[..., Any] = training._train
 
@@ -301,21 +303,23 @@ def test_finished_folds_are_kept(
     assert len(trained) == 6
 
 
-def test_another_probe_trains_nothing(rows: Rows, asked: Settings, trained: list[int]) -> None:
+def test_another_probe_trains_nothing(rows: ReferenceRows, asked: Settings, trained: list[int]) -> None:
     """A network that has a head of its own is not read by the probe."""
     for probe in ("ridge", "mlp"):
         read_reference(replace(rows, key={**rows.key, "probe": probe}), replace(asked, probe=probe), silent)
     assert len(trained) == 6
 
 
-def test_another_data_set_or_network_is_trained(rows: Rows, asked: Settings, trained: list[int]) -> None:
+def test_another_data_set_or_network_is_trained(rows: ReferenceRows, asked: Settings, trained: list[int]) -> None:
     read_reference(rows, asked, silent)
     read_reference(replace(rows, key={**rows.key, "data": "other"}), asked, silent)
     read_reference(rows, replace(asked, reference="test_vit"), silent)
     assert len(trained) == 18
 
 
-def test_two_processes_train_once(rows: Rows, asked: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_processes_train_once(
+    rows: ReferenceRows, asked: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def train(*given: Any) -> Any:
         with (tmp_path / "trained").open("a") as file:
             file.write("x")
@@ -333,7 +337,7 @@ def test_two_processes_train_once(rows: Rows, asked: Settings, tmp_path: Path, m
     assert (tmp_path / "trained").read_text() == "x" * 6
 
 
-def test_the_default_needs_no_timm(rows: Rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_default_needs_no_timm(rows: ReferenceRows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kmeans, "features", lambda pixels, _: pixels.reshape(len(pixels), 16, -1))
     monkeypatch.setitem(sys.modules, "timm", SimpleNamespace())
     reading, about = read_reference(rows, Settings(store=tmp_path / "store"), silent)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 
-from medprobe.plugins.report.entries import Entry, lineage
+from medprobe.plugins.report.entries import ReportEntry, lineage
 from medprobe.plugins.report.outputs.pages import write_pages
 from medprobe.plugins.report.outputs.table import csv_text, rows_of
 from medprobe.plugins.report.outputs.terminal import summary_lines
@@ -23,7 +23,7 @@ def test_the_terminal_names_each_class_with_intervals_where_more_is_asked_for():
 
 
 def test_the_table_for_programs_has_a_column_for_each_class_of_any_data_set():
-    entries = [Entry(samples.healthy()), Entry(samples.connector_fail()), Entry(samples.failed())]
+    entries = [ReportEntry(samples.healthy()), ReportEntry(samples.connector_fail()), ReportEntry(samples.failed())]
     first, second, error = csv.DictReader(io.StringIO(csv_text(rows_of(entries, lineage(entries)))))
     share = samples.connector_fail().sensitivity["llm"]["pneumonia"]
     (row,) = (r for r in (first, second, error) if r["dataset"] == "chest-xray")

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from medprobe.commands.report import main
 from medprobe.diagnostics.records.report import Diagnosis
 from medprobe.fixtures.models.registry import registry
-from medprobe.plugins.report.entries import Checkpoint, Entry, cautions, lineage, merge
+from medprobe.plugins.report.entries import Checkpoint, ReportEntry, cautions, lineage, merge
 from medprobe.plugins.report.outputs.files import write_report
 from medprobe.plugins.report.outputs.matrix import view
 from medprobe.plugins.report.outputs.pages import write_pages
@@ -40,7 +40,7 @@ def saved(folder: Path, *diagnoses: Diagnosis) -> str:
 
 
 def order(*diagnoses: Diagnosis) -> list[tuple[str, int]]:
-    return [(str(row.checkpoint), row.depth) for row in lineage(map(Entry, diagnoses))]
+    return [(str(row.checkpoint), row.depth) for row in lineage(map(ReportEntry, diagnoses))]
 
 
 def test_many_reports_become_one_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -103,7 +103,7 @@ def test_names_are_escaped(tmp_path: Path) -> None:
 
 
 def test_a_failing_link_is_framed_from_where_it_fell() -> None:
-    entries = [Entry(samples.vision_fail())]
+    entries = [ReportEntry(samples.vision_fail())]
     ((cell,),) = (row.cells for row in view(entries, lineage(entries))["matrix"])
     assert [bar.fell_from is not None for bar in cell.bars] == [False, True, False, False, False]
     assert cell.bars[1].fell_from == cell.bars[0].top == pytest.approx(36 * 0.1, abs=0.05)
@@ -111,7 +111,11 @@ def test_a_failing_link_is_framed_from_where_it_fell() -> None:
 
 
 def test_what_was_not_measured_has_no_bar() -> None:
-    entries = [Entry(samples.failed()), Entry(named("m", "busi", like=samples.undecided)), Entry(named("m", "other"))]
+    entries = [
+        ReportEntry(samples.failed()),
+        ReportEntry(named("m", "busi", like=samples.undecided)),
+        ReportEntry(named("m", "other")),
+    ]
     error, rest = view(entries, lineage(entries))["matrix"]
     assert (error.cells[0].bars, error.cells[0].profile, error.cells[1]) == ([], [], None)
     assert rest.cells[0].profile == []
@@ -140,7 +144,7 @@ def test_a_pair_names_what_was_gained_and_what_was_lost() -> None:
     before = caused(named("m"), against="m (adapter a)", module="llm")
     after = caused(named("m", adapter="a"), against="m", module=None, reason="no loss to explain: it answers worse")
     for second, named_after in ((after, "none: no loss to explain"), (caused(after, against="other"), "")):
-        entries = [Entry(before), Entry(second)]
+        entries = [ReportEntry(before), ReportEntry(second)]
         (pair,) = view(entries, lineage(entries))["pairs"]
         assert (pair.gained, pair.lost) == ("LLM", named_after)
 
@@ -174,7 +178,7 @@ CHECKPOINTS = st.tuples(
 def test_every_checkpoint_has_one_row(checkpoints: list[Any]) -> None:
     base = samples.failed()
     entries = [
-        Entry(base.model_copy(update={"model": m, "revision": r, "settings": {"adapter": a, "tuned_from": t}}))
+        ReportEntry(base.model_copy(update={"model": m, "revision": r, "settings": {"adapter": a, "tuned_from": t}}))
         for m, r, a, t in checkpoints
     ]
     rows = lineage(entries)
@@ -187,7 +191,7 @@ def test_pairs_add_up_with_what_is_shown() -> None:
     after = samples.connector_fail().model_copy(
         update={"revision": "v2", "signal": samples.chain(0.9, 0.9, 0.9, 0.9, 0.5)}
     )
-    entries = [Entry(samples.connector_fail()), Entry(after)]
+    entries = [ReportEntry(samples.connector_fail()), ReportEntry(after)]
     (pair,) = view(entries, lineage(entries))["pairs"]
     assert (str(pair.before), str(pair.checkpoint)) == ("medgemma (revision 290cda5e)", "medgemma (revision v2)")
     assert [text for text, _ in pair.changes] == ["\N{MINUS SIGN}2.0", "+1.9", "+78.7", "+81.1", "+52.1"]
@@ -196,17 +200,17 @@ def test_pairs_add_up_with_what_is_shown() -> None:
 def test_other_images_are_not_compared() -> None:
     first, second = named("m", revision="v1"), named("m", revision="v2")
     other = second.model_copy(update={"settings": second.settings | {"data_fingerprint": "another"}})
-    entries = [Entry(first), Entry(other)]
+    entries = [ReportEntry(first), ReportEntry(other)]
     (pair,) = view(entries, lineage(entries))["pairs"]
     assert (pair.changes, pair.reason) == ([], "not to be compared: other images")
     assert cautions(entries) == ["busi: not every model was given the same images"]
-    assert cautions([Entry(first), Entry(second)]) == []
-    assert cautions([Entry(first), Entry(named("n", "elsewhere"))]) == []
+    assert cautions([ReportEntry(first), ReportEntry(second)]) == []
+    assert cautions([ReportEntry(first), ReportEntry(named("n", "elsewhere"))]) == []
 
 
 def test_the_same_twice_is_said_and_the_last_named_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     old, new = named("m"), named("m", like=samples.vision_fail)
-    kept, notes = merge([("a", [Entry(old), Entry(named("n"))]), ("b", [Entry(new)])])
+    kept, notes = merge([("a", [ReportEntry(old), ReportEntry(named("n"))]), ("b", [ReportEntry(new)])])
     assert [entry.diagnosis.verdict for entry in kept] == ["fail", "pass"]
     assert notes == ["m on busi is in a and in b; the one named last is kept"]
     paths = [saved(tmp_path / "a", old), saved(tmp_path / "b", new)]
@@ -257,7 +261,7 @@ def test_a_run_of_one_takes_away_the_comparison_of_another(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("sign", ["=", "+", "-", "@", "\t", "\r", "\n"])
 def test_no_cell_is_a_formula(sign: str) -> None:
-    entries = [Entry(named(f"{sign}1+1", f"{sign}cmd|' /C calc'!A0"))]
+    entries = [ReportEntry(named(f"{sign}1+1", f"{sign}cmd|' /C calc'!A0"))]
     (row,) = csv.DictReader(io.StringIO(csv_text(rows_of(entries, lineage(entries))), newline=""))
     # A cell is one line, so blanks and line breaks before a text are gone, and with them their danger.
     before = f"'{sign}" if sign.strip() else ""
@@ -267,6 +271,6 @@ def test_no_cell_is_a_formula(sign: str) -> None:
 
 
 def test_rows_are_in_the_order_of_checkpoints_and_data_sets() -> None:
-    entries = [Entry(named(m, d)) for m, d in (("a", "x"), ("b", "y"), ("b", "x"), ("a", "y"))]
+    entries = [ReportEntry(named(m, d)) for m, d in (("a", "x"), ("b", "y"), ("b", "x"), ("a", "y"))]
     found = [(line.entry.diagnosis.model, line.entry.dataset) for line in rows_of(entries, lineage(entries))]
     assert found == [("a", "x"), ("a", "y"), ("b", "x"), ("b", "y")]

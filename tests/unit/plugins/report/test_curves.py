@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from medprobe.commands.report import main
 from medprobe.diagnostics.records.report import Diagnosis
 from medprobe.fixtures.models.registry import registry
-from medprobe.plugins.report.entries import Checkpoint, Entry, Row, lineage
+from medprobe.plugins.report.entries import Checkpoint, ReportEntry, Row, lineage
 from medprobe.plugins.report.outputs.files import write_report
 from medprobe.plugins.report.pictures.curve_grid import HEIGHT, SPANS, TOP, pairs, view
 from tests.unit.plugins.report import samples
@@ -38,7 +38,7 @@ def deep(diagnosis: Diagnosis, n_vision: int, n_llm: int) -> Diagnosis:
 
 
 def shown(*diagnoses: Diagnosis) -> dict[str, Any]:
-    entries = list(map(Entry, diagnoses))
+    entries = list(map(ReportEntry, diagnoses))
     return view(entries, lineage(entries))
 
 
@@ -149,7 +149,7 @@ def test_one_model_has_one_row_unless_two_were_tuned_for_the_same_images() -> No
 def test_every_diagnosis_is_in_a_row(keys: list[tuple[str, str, str | None]]) -> None:
     base = samples.failed()
     entries = [
-        Entry(base.model_copy(update={"model": m, "dataset": d, "settings": {"adapter": a}})) for m, d, a in keys
+        ReportEntry(base.model_copy(update={"model": m, "dataset": d, "settings": {"adapter": a}})) for m, d, a in keys
     ]
     ordered: list[Row] = lineage(entries)
     found: dict[Checkpoint, int] = {}

@@ -18,7 +18,7 @@ from medprobe.diagnostics.records.cause import Cause, Key, Pixels
 from medprobe.diagnostics.records.chain import FAILURE_MODES, PLACES, STAGES, VerdictValue
 from medprobe.diagnostics.records.report import Diagnosis
 from medprobe.plugins.allure.content import description
-from medprobe.plugins.report.entries import Entry, lineage
+from medprobe.plugins.report.entries import ReportEntry, lineage
 from medprobe.plugins.report.outputs.markdown import job_summary
 from medprobe.plugins.report.outputs.pages import write_pages
 from medprobe.plugins.report.outputs.rendering import environment
@@ -110,7 +110,7 @@ def shown(diagnosis: Diagnosis) -> str | None:
 
 def headlines(diagnosis: Diagnosis, jinja: Environment) -> dict[str, str]:
     """What each output says of the verdict, without the table of links and the sections below it."""
-    report, entries = samples.report(diagnosis), [Entry(diagnosis)]
+    report, entries = samples.report(diagnosis), [ReportEntry(diagnosis)]
     lines = rows_of(entries, lineage(entries))
     text = jinja.get_template("diagnosis.html").render(
         page.page(diagnosis, None), suite=[], command="", curve=None, waterfall=None, halves=None, thumbnails={}
