@@ -7,11 +7,12 @@ PIP_ARGUMENTS ?=
 
 # Tests of the numbers: they load models, read features, fit probes and judge.
 NUMERIC := \
-	$(addprefix tests/diagnostics/test_, last_used_block.py extraction.py pooling.py regions.py probing.py \
-	attention_probe.py scores.py exits.py judging.py health.py) \
-	$(addprefix tests/causes/test_, hybrids.py judgement.py shapley.py) \
-	$(addprefix tests/, planning/test_planning.py::test_bytes_are_those_of_the_store controls/test_strata.py \
-	controls/test_twin.py grounding/test_patching.py last_link/test_calibration.py treatments/test_remedies.py)
+	$(addprefix tests/families/test_, last_used_block.py extraction.py regions.py hybrids.py \
+	planning.py::test_bytes_are_those_of_the_store) \
+	$(addprefix tests/unit/diagnostics/, extraction/test_pooling.py probes/test_ridge.py probes/test_attention.py \
+	judgement/test_scores.py judgement/test_exits.py judgement/test_verdicts.py judgement/test_health.py \
+	causes/test_judgement.py causes/test_shapley.py controls/test_strata.py controls/test_twin.py \
+	grounding/test_patching.py last_link/test_calibration.py treatments/test_remedies.py)
 
 diagnose: .venv/ready  ## diagnose the embedded phantom
 	$(BIN)/pytest --model phantom

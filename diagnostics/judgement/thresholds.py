@@ -33,7 +33,7 @@ class RegressionThresholds(BaseModel):
 
 
 class HealthThresholds(BaseModel):
-    """Limits of the Feature HealthThresholds Scores, by curve; none unless set."""
+    """Limits of the Feature Health Scores, by curve; none unless set."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -87,7 +87,7 @@ class Override(BaseModel):
 
 
 class Thresholds(BaseModel):
-    """Least retention asked of each link, the losses accepted against a baseline, limits of the Feature HealthThresholds Scores,
+    """Least retention asked of each link, the losses accepted against a baseline, limits of the Feature Health Scores,
     with overrides for a model, a data set, or both; a later override wins over an earlier one.
     """
 
@@ -118,7 +118,7 @@ class Thresholds(BaseModel):
         )
 
     def health_limits(self, model: str, dataset: str) -> HealthThresholds:
-        """The limits of one diagnosis's Feature HealthThresholds Scores."""
+        """The limits of one diagnosis's Feature Health Scores."""
         chosen = self.health
         for entry in self._overrides(model, dataset):
             chosen = chosen.under(entry.health)

@@ -73,13 +73,15 @@ def _refused(call: list[str]) -> int:
 def calls(arguments: list[str]) -> tuple[Path, dict[str, list[str]]]:
     """The folder of reports, and the suite's options of the two runs by name. Raises CallError."""
     parser = _Parser(prog="medprobe diagnose-pair", description=(__doc__ or "").split("\n\n")[0], allow_abbrev=False)
-    parser.add_argument("--model", action="append", required=True, metavar="M", help="the model before tuning")
+    parser.add_argument("--model", action="append", required=True, metavar="M", help="model before tuning")
     tuned = parser.add_mutually_exclusive_group(required=True)
-    tuned.add_argument("--adapter", metavar="DIR", help="what tuning made of it, as a PEFT adapter")
-    tuned.add_argument("--after", metavar="CHECKPOINT", help="what tuning made of it, as a whole checkpoint")
+    tuned.add_argument("--adapter", metavar="DIR", help="tuned model as a PEFT adapter")
+    tuned.add_argument("--after", metavar="CHECKPOINT", help="tuned model as a whole checkpoint")
     parser.add_argument("--report-dir", metavar="DIR", help="folder of both reports and the comparison")
     parser.add_argument("--save-baseline", metavar="FILE", help="save the run after tuning for later comparison")
-    parser.add_argument("--gate", metavar="GATE", help="what is checked of the run after tuning")
+    parser.add_argument(
+        "--gate", metavar="GATE", help="what decides the run after tuning: absolute, regression or both"
+    )
     given, shared = parser.parse_known_args(arguments)
     for option in SETTLED:
         if any(word.split("=")[0] == option for word in shared):

@@ -20,7 +20,7 @@ from medprobe.diagnostics.rejudge import NoReport, repeated
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit code: 0, 1 where anything differs, 4 without a report."""
     parser = argparse.ArgumentParser(prog="medprobe rejudge", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("report_dir", type=Path, metavar="REPORT_DIR", help="a folder with report.json")
+    parser.add_argument("report_dir", type=Path, metavar="REPORT_DIR", help="folder of a run, with report.json")
     try:
         equal, said = repeated(parser.parse_args(arguments).report_dir)
     except NoReport as error:

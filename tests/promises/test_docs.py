@@ -7,6 +7,8 @@ import ast
 import json
 import re
 import shlex
+import shutil
+import subprocess
 import tomllib
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -168,6 +170,14 @@ def complaint(command: str) -> str | None:
 def test_commands_can_be_called(page: str) -> None:
     wrong = {command: said for command in commands(page) if (said := complaint(command)) is not None}
     assert not wrong
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="there is no make here")
+def test_the_makefile_names_tests_that_exist() -> None:
+    said = subprocess.run(["make", "-n", "-o", ".venv/ready", "portable"], cwd=ROOT, capture_output=True, text=True)
+    named = set(re.findall(r"tests/\S+\.py", said.stdout))
+    assert len(named) > 10
+    assert not [name for name in named if not (ROOT / name).is_file()]
 
 
 def test_commands_are_found_and_refused() -> None:
