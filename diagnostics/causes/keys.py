@@ -12,8 +12,8 @@ import numpy as np
 from medprobe.diagnostics.causes.judgement import RECOVERED, Signals
 from medprobe.diagnostics.judgement.resamples import ALPHA
 from medprobe.diagnostics.records.cause import Key
-from medprobe.diagnostics.records.chain import SettingDifference
-from medprobe.fixtures.models.input_settings import SettingDifference as Setting
+from medprobe.diagnostics.records.chain import Difference
+from medprobe.fixtures.models.input_settings import SettingDifference
 
 MOST = 12
 """Settings, and groups of them, that are tried; each costs one pass over the images."""
@@ -55,7 +55,7 @@ TELLING = (
 class Trial:
     """Settings that are put into the model from the second checkpoint, the rest staying as it is."""
 
-    settings: tuple[Setting, ...]
+    settings: tuple[SettingDifference, ...]
 
     @property
     def changes(self) -> dict[str, Any]:
@@ -66,7 +66,7 @@ class Trial:
         return " and ".join(setting.path for setting in self.settings)
 
 
-def trials(differing: Sequence[Setting]) -> list[Trial]:
+def trials(differing: Sequence[SettingDifference]) -> list[Trial]:
     """At most MOST: every setting alone, the most telling first, and after the last of its members each group."""
     ordered = sorted(differing, key=lambda setting: (_rank(setting.path), setting.path))
     groups = [[s for s in ordered if _leaf(s.path) == leaf] for leaf in dict.fromkeys(_leaf(s.path) for s in ordered)]
@@ -79,13 +79,13 @@ def trials(differing: Sequence[Setting]) -> list[Trial]:
     return found[:MOST]
 
 
-def untried(differing: Sequence[Setting], reason: str) -> list[Key]:
+def untried(differing: Sequence[SettingDifference], reason: str) -> list[Key]:
     """The settings that differ, none swapped, and why."""
     return [_key(Trial((setting,)), reason=reason) for setting in differing]
 
 
 def tried(
-    differing: Sequence[Setting], made: Sequence[Trial], failed: Sequence[str | None], signals: Signals
+    differing: Sequence[SettingDifference], made: Sequence[Trial], failed: Sequence[str | None], signals: Signals
 ) -> list[Key]:
     """The settings that differ, with the signal of the model under each that was tried; those not tried come last.
 
@@ -98,7 +98,7 @@ def tried(
             keys.append(_key(trial, reason=f"cannot be swapped alone: {why}"))
             continue
         low, high = np.quantile(signals.drawn[i] - signals.drawn[0], [ALPHA / n / 2, 1 - ALPHA / n / 2])
-        change = SettingDifference(change=float(signals.point[i] - signals.point[0]), ci=(float(low), float(high)))
+        change = Difference(change=float(signals.point[i] - signals.point[0]), ci=(float(low), float(high)))
         keys.append(_key(trial, signal=float(signals.point[i]), change=change))
     known = {setting for trial in made if len(trial.settings) == 1 for setting in _paths(trial)}
     rest = [setting for setting in differing if setting.path not in known]
