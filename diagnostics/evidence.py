@@ -103,16 +103,30 @@ class Evidence:
         return rows if len(np.unique(self.labels[rows])) == self.n_classes else everything
 
 
+def measured_of(
+    spec: ModelSpec, dataset: Dataset, settings: Settings, progress: Progress, loader: Loader
+) -> Measurement:
+    """Features and answers of `spec` on `dataset`. Raises MissingClass, TooFewGroups and the errors of measuring: those
+    of the data before anything of the model is read.
+    """
+    require_readable(np.array(dataset.labels()), np.array(dataset.groups()), dataset)
+    return measure(spec, dataset, settings, loader, progress, engine(settings))
+
+
 def gather(
-    spec: ModelSpec, dataset: Dataset, settings: Settings, progress: Progress, loader: Loader | None = None
+    spec: ModelSpec,
+    dataset: Dataset,
+    settings: Settings,
+    progress: Progress,
+    loader: Loader | None = None,
+    measured: Measurement | None = None,
 ) -> Evidence:
-    """Measure `spec` on `dataset` and read every locus, with a loader that may hold the model already. Raises
-    MissingClass, TooFewGroups and the errors of measuring: those of the data before anything of the model is read.
+    """Read every locus of what was measured, or is measured now, with a loader that may hold the model already. Raises
+    what `measured_of` raises.
     """
     started = time.perf_counter()
-    require_readable(np.array(dataset.labels()), np.array(dataset.groups()), dataset)
     loader = loader or Loader(spec, settings)
-    measured = measure(spec, dataset, settings, loader, progress, engine(settings))
+    measured = measured or measured_of(spec, dataset, settings, progress, loader)
     extracted = time.perf_counter()
     labels, groups = measured.labels, measured.groups
     require_readable(labels, groups, dataset)

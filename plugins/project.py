@@ -14,13 +14,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, V
 from medprobe.diagnostics.outside_text import one_line
 from medprobe.diagnostics.records.chain import FailureMode
 from medprobe.fixtures.datasets import catalog
+from medprobe.fixtures.errors import MedprobeError
 from medprobe.fixtures.models.registry import PHANTOMS, registry
 
 CONFIG = "medprobe.toml"
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
 
 
-class CallError(ValueError):
+class CallError(MedprobeError):
     """The call is wrong; one sentence with what was looked for and where."""
 
 

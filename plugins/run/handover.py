@@ -3,6 +3,7 @@
 N.json              the diagnosis of the N-th pair of model and data set
 N.predictions.json  its predictions, unless it ended in an error
 N.shard             under --shard, what was extracted of it, in a sentence
+judged              empty, where diagnoses are asked for: one that is missing was lost with its process
 PROCESS.progress    how far a process is, until its work ends
 """
 
@@ -19,6 +20,7 @@ from medprobe.fixtures.whole import write_text
 from medprobe.plugins.call import Call, Pair
 
 DAY = 86400
+JUDGED = "judged"
 
 
 class Handover:
@@ -27,6 +29,14 @@ class Handover:
     def __init__(self, call: Call) -> None:
         self.folder = call.handover
         self._pairs = call.pairs
+
+    def begin(self, to_judge: bool) -> None:
+        """Before anything is measured; `to_judge` says whether any check takes a diagnosis, so that none need be missed
+        where all take less.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if to_judge:
+            (self.folder / JUDGED).touch()
 
     def leave(self, pair: Pair, diagnosis: Diagnosis, predictions: Predictions | None) -> None:
         if predictions is not None:
@@ -42,7 +52,7 @@ class Handover:
             path = self._file(pair, ".json")
             if path.exists():
                 yield Diagnosis.model_validate_json(path.read_bytes())
-            elif failed:
+            elif failed and (self.folder / JUDGED).exists():
                 yield Diagnosis(
                     model=pair.model.name,
                     revision=pair.model.revision,
