@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from medprobe.commands.pair import calls, main
-from medprobe.diagnostics.extraction.model_on_demand import Loader
-from medprobe.diagnostics.settings import Settings
 from medprobe.fixtures.models.registry import resolve
 from medprobe.plugins.report.comparison import load
-from medprobe.plugins.run.diagnosing import LOADER, pytest_unconfigure
 from tests.runs.calling import medprobe
 
 
@@ -55,14 +51,6 @@ def test_what_tuning_gained_is_named(store: Path, small: Path, tmp_path: Path) -
     assert links == {"before/broken-small/index.html", "after/broken-small/index.html"}
     assert all((tmp_path / "pair" / link).is_file() for link in links)
     assert "before and after: " in run.out
-
-
-def test_the_model_of_a_run_is_let_go() -> None:
-    config = SimpleNamespace(stash=pytest.Stash())
-    pytest_unconfigure(config)
-    config.stash[LOADER] = Loader(resolve("phantom"), Settings(Path()))
-    pytest_unconfigure(config)
-    assert LOADER not in config.stash
 
 
 def test_each_run_is_given_the_other_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,6 +54,9 @@ def pytest_configure(config):
         return loaded
 
     loading.load = counted
+
+def pytest_unconfigure(config):
+    print("held at the end:", sum(model() is not None for model in held))
 """
 
 
@@ -83,6 +86,7 @@ def test_own_checks_load_nothing_twice(watched, small, checks, tmp_path):
         assert outcomes[f"test_everything[{pair}]"] == "PASSED", run.run.out
         assert outcomes[f"test_with_a_parameter[1.0-{pair}]"] == "PASSED"
         assert outcomes[f"test_that_fails_with_its_model[{pair}]"] == "FAILED"
+    assert "held at the end: 0" in run.run.out, "a second run in this process needs the memory"
     assert len(run.run.diagnoses) == len(asked)
     assert all(diagnosis["error"] is None for diagnosis in run.run.diagnoses.values())
     shown = [name for name in outcomes if name.startswith("test_no_layer_loses_malignant[")]
