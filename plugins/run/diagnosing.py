@@ -109,7 +109,7 @@ def _told(handover: Handover, pair: Pair) -> Iterator[Progress]:
             spec, name = pair.model, pair.dataset.name
             failed = Diagnosis(model=spec.name, revision=spec.revision, dataset=name, error=str(error))
             handover.leave(pair, failed, None)
-            pytest.fail(f"{spec.name} on {name}: {error}", pytrace=False)
+            raise pytest.fail.Exception(f"{spec.name} on {name}: {error}", pytrace=False) from None
 
 
 @pytest.fixture(scope="session")
