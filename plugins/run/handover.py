@@ -45,14 +45,14 @@ class Handover:
 
     def diagnoses(self, failed: bool) -> list[Diagnosis]:
         """The diagnoses left, and an error for each that a failed run should have left and did not."""
-        return list(self._diagnoses(failed)) if self.folder.exists() else []
+        return list(self._diagnoses(failed and (self.folder / JUDGED).exists()))
 
     def _diagnoses(self, failed: bool) -> Iterator[Diagnosis]:
         for pair in self._pairs:
             path = self._file(pair, ".json")
             if path.exists():
                 yield Diagnosis.model_validate_json(path.read_bytes())
-            elif failed and (self.folder / JUDGED).exists():
+            elif failed:
                 yield Diagnosis(
                     model=pair.model.name,
                     revision=pair.model.revision,
