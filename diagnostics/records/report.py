@@ -138,10 +138,9 @@ class Diagnosis(Record):
         """The curves as a table of pandas: a row a layer of a curve, accuracy raw with its 95 percent interval. Empty
         where the diagnosis ended in an error. Raises MedprobeError without pandas.
         """
-        curves = [] if self.curves is None else self.curves
         rows = [
             {"model": self.model, "dataset": self.dataset, "curve": name, **dict(flat(layer.model_dump()))}
-            for name, layers in curves
+            for name, layers in self.curves or ()
             for layer in layers
         ]
         return frame(rows, CURVE_COLUMNS)

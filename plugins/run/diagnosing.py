@@ -7,6 +7,7 @@ process that reports as a file.
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -64,16 +65,17 @@ def pair_of(item: pytest.Item) -> Pair | None:
 
 
 @pytest.fixture(scope="session")
-def medprobe_loader(request: pytest.FixtureRequest) -> Iterator[Loader]:
-    """What loads the model at work, once for all its data sets. One model is held at a time."""
+def medprobe_loader(request: pytest.FixtureRequest) -> Loader:
+    """What loads the model at work, once for all its data sets. The model before it is gone by then."""
     call, spec = request.config.stash[CALL], request.param
     assert isinstance(spec, ModelSpec)
-    yield Loader(spec, call.settings_of(next(pair for pair in call.pairs if pair.model == spec)))
-    # Python keeps the frames of a failure, with the model that a check has taken, until the next test begins: after the
-    # next model is loaded.
+    # Python keeps the frames of the last failure, with the model that the check had taken; and what transformers loads
+    # refers to itself.
     for name in ("last_exc", "last_type", "last_value", "last_traceback"):
         with suppress(AttributeError):
             delattr(sys, name)
+    gc.collect()
+    return Loader(spec, call.settings_of(next(pair for pair in call.pairs if pair.model == spec)))
 
 
 @pytest.fixture(scope="session")

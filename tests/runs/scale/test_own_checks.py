@@ -56,6 +56,9 @@ def pytest_configure(config):
     loading.load = counted
 
 def pytest_unconfigure(config):
+    import gc
+
+    gc.collect()
     print("held at the end:", sum(model() is not None for model in held))
 """
 
