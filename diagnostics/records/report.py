@@ -73,6 +73,8 @@ class Predictions(Record):
 
 
 class Diagnosis(Record):
+    """One model on one data set: the verdict on every link of the chain, and all that was measured."""
+
     model: str
     revision: str | None
     dataset: str
@@ -165,6 +167,8 @@ class Diagnosis(Record):
 
 
 class Report(Record):
+    """What a run has found: `report.json`."""
+
     schema_version: Literal[1] = Field(default=1, alias="schema")
     suite: dict[str, Any]
     verdict: VerdictValue | None
