@@ -17,6 +17,7 @@ from typing import Any
 
 from benchmarks.detection import SHIFTS
 from benchmarks.study import Rows, Study, model, quiet, trained, wilson
+from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 
 N_PATIENTS, IMAGES_PER_PATIENT, IMAGE_SEED = 60, 2, 31
 MODULES = ("vision", "connector", "llm", "answer")
@@ -86,7 +87,9 @@ def run(pair: Pair, bases: Path, manifest: Path, store: Path) -> dict[str, Any]:
     from medprobe.diagnostics.settings import Settings
 
     settings = Settings(store=store, against=model(pair.against_base, bases, pair.against))
-    found, _ = diagnose(model(pair.base, bases, pair.planted), "phantom", lambda: manifest, settings, quiet)
+    found, _ = diagnose(
+        ModelOnDemand(model(pair.base, bases, pair.planted), settings), "phantom", lambda: manifest, quiet
+    )
     cause = found.cause
     return {
         **asdict(pair),

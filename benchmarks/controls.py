@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from benchmarks.study import Study
+from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 
 STUDY = Study("controls")
 Result = TypeVar("Result")
@@ -59,7 +60,7 @@ def main() -> None:
             if what == "extracting":
                 passes.append(time.process_time() - started)
 
-        evidence = gather(resolve("phantom"), dataset, settings, progress)
+        evidence = gather(ModelOnDemand(resolve("phantom"), settings), dataset, progress)
         # From the first batch to the last: without loading, and without the first batch, whose share is added.
         of_images = (passes[-1] - passes[0]) * len(passes) / (len(passes) - 1)
         again = len(evidence.sample()) / len(evidence.labels)

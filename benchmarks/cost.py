@@ -64,10 +64,11 @@ class Bench:
         import torch
 
         from medprobe.fixtures.models.answer_tokens import writings
+        from medprobe.fixtures.models.load_options import LoadOptions
         from medprobe.fixtures.models.loading import load
         from medprobe.fixtures.models.registry import resolve
 
-        loaded = load(resolve(str(self.checkpoint())), dtype="float32")
+        loaded = load(resolve(str(self.checkpoint())), LoadOptions(dtype="float32"))
         if taught:
             head = loaded.model.get_submodule(loaded.anatomy.head)
             head.bias = torch.nn.Parameter(torch.zeros(len(head.weight)), requires_grad=False)
@@ -77,7 +78,7 @@ class Bench:
     def phantom(self) -> Any:
         """Features and folds of the embedded phantom on its own images."""
         from medprobe.diagnostics.extraction.measurement import measure
-        from medprobe.diagnostics.extraction.model_on_demand import Loader
+        from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
         from medprobe.diagnostics.probes import folds
         from medprobe.diagnostics.settings import Settings
         from medprobe.fixtures.datasets import catalog
@@ -87,7 +88,7 @@ class Bench:
         settings = Settings(store=self.work / "store")
         dataset = open_dataset(catalog.resolve("phantom"), None, 80 if self.tiny else None)
         spec = resolve("phantom")
-        found = measure(spec, dataset, settings, Loader(spec, settings), quiet)
+        found = measure(ModelOnDemand(spec, settings), dataset, quiet)
         return found, folds.assign(found.labels, found.groups, 5, 0)
 
     def child(self, code: str) -> Any:
@@ -459,7 +460,7 @@ GROWTH = """
 import json, re, sys, time, torch
 from pathlib import Path
 from benchmarks import cost
-from medprobe.diagnostics.extraction.model_on_demand import Loader
+from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 from medprobe.diagnostics.extraction.measurement import measure
 from medprobe.diagnostics.settings import Settings
 from medprobe.fixtures.datasets import catalog
@@ -473,11 +474,12 @@ def resident(what):
     return int(re.search(what + r":\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) * 1024
 def run(n, store):
     from dataclasses import replace
-    loader = Loader(spec, settings)
-    loader.load()
+    on_demand = ModelOnDemand(spec, settings)
+    on_demand.load()
     started = time.process_time()
     dataset = open_dataset(catalog.resolve("phantom"), None, n)
-    found = measure(spec, dataset, replace(settings, store=settings.store / store), loader, lambda *_: None)
+    on_demand.settings = replace(settings, store=settings.store / store)
+    found = measure(on_demand, dataset, lambda *_: None)
     return time.process_time() - started, len(found.images)
 run(16, "warm")
 Path("/proc/self/clear_refs").write_text("5")
@@ -559,6 +561,7 @@ def profile(bench: Bench) -> Row:
     import pstats
 
     from medprobe.diagnostics.diagnosis import diagnose
+    from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
     from medprobe.diagnostics.settings import Settings
     from medprobe.fixtures.datasets import catalog
     from medprobe.fixtures.models.registry import resolve
@@ -566,7 +569,9 @@ def profile(bench: Bench) -> Row:
     settings = Settings(store=bench.work / "profile", max_images=80 if bench.tiny else None)
     profiler = cProfile.Profile()
     profiler.enable()
-    diagnosis, _ = diagnose(resolve("phantom"), "phantom", lambda: catalog.resolve("phantom"), settings, quiet)
+    diagnosis, _ = diagnose(
+        ModelOnDemand(resolve("phantom"), settings), "phantom", lambda: catalog.resolve("phantom"), quiet
+    )
     profiler.disable()
     assert diagnosis.error is None, diagnosis.error
     stats: Any = pstats.Stats(profiler)

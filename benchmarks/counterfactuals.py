@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.study import Rows, Study, images, model, quiet
+from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 
 N_PATIENTS, IMAGES_PER_PATIENT, IMAGE_SEED = 60, 3, 8203
 """Images that nothing was built on."""
@@ -218,7 +219,7 @@ def run(cell: Mapping[str, Any], bases: Path, work: Path) -> dict[str, Any]:
     started = time.perf_counter()
     try:
         data = open_dataset(manifest(work, fault == "inverted pictures"), None)
-        evidence = gather(spec, data, settings, quiet)
+        evidence = gather(ModelOnDemand(spec, settings), data, quiet)
         judged = judgement_of(evidence, null.of_reference(evidence).p)
         gathered = time.perf_counter()
         wanted = ask_again.wanted(evidence, judged, None)

@@ -24,6 +24,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.study import STUDIES, Study, quiet
+from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
+from medprobe.fixtures.models.load_options import LoadOptions
 from medprobe.fixtures.models.registry import ModelSpec, registry
 
 if TYPE_CHECKING:
@@ -184,10 +186,14 @@ def run(work: Path, checkpoints: Path | None, data_root: Path | None) -> tuple[l
             folder = tune(Path(spec.source), lesson(name), seed, work / "adapters" / alias / f"{name}-lora")
             for condition, adapter in zip(CONDITIONS, (None, str(folder)), strict=True):
                 settings = Settings(
-                    work / "store", data_root=data_root, max_images=N_IMAGES, adapter=adapter, max_excluded=0.2
+                    work / "store",
+                    data_root=data_root,
+                    max_images=N_IMAGES,
+                    load=LoadOptions(adapter=adapter),
+                    max_excluded=0.2,
                 )
                 start = time.perf_counter()
-                found, _ = diagnose(spec, name, functools.partial(Path, manifest), settings, quiet)
+                found, _ = diagnose(ModelOnDemand(spec, settings), name, functools.partial(Path, manifest), quiet)
                 diagnoses.append(found)
                 rows.append(
                     {

@@ -25,6 +25,8 @@ import numpy as np
 
 from benchmarks import n_loci, severity
 from benchmarks.study import STUDIES, Rows, Study, chosen, images, model, quiet, trained, wilson
+from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
+from medprobe.fixtures.models.load_options import LoadOptions
 
 BUILDING = ("llava-1", "gemma3-1")
 """Checkpoints that were looked at while mechanisms and rules were built."""
@@ -122,10 +124,10 @@ def run(cell: Cell, bases: Path, work: Path) -> dict[str, Any]:
     from medprobe.fixtures.phantoms.faults import FaultError
 
     spec = model(cell.base, bases, cell.fault)
-    settings = Settings(store=work / "store", dtype=cell.dtype, batch_size=cell.batch_size)
+    settings = Settings(store=work / "store", load=LoadOptions(dtype=cell.dtype), batch_size=cell.batch_size)
     started = time.perf_counter()
     try:
-        evidence = gather(spec, open_dataset(image_set(work, cell.image_seed), None), settings, quiet)
+        evidence = gather(ModelOnDemand(spec, settings), open_dataset(image_set(work, cell.image_seed), None), quiet)
     except FaultError as error:
         return asdict(cell) | {"cannot": str(error)}
     p = null.of_reference(evidence).p

@@ -29,7 +29,8 @@ Reader = Callable[[bytes], "np.ndarray | None"]
 
 def ours(file: bytes) -> np.ndarray | None:
     """The picture, [height, width, 3]; None where it is refused."""
-    from medprobe.fixtures.datasets.images import UnreadableImage, open_image
+    from medprobe.fixtures.datasets.errors import UnreadableImage
+    from medprobe.fixtures.datasets.images import open_image
 
     try:
         return np.asarray(open_image(file))

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.study import HERE, ROOT, Rows, Study, model, quiet
+from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 
 HELD_OUT = HERE / "chest-xray-held-out.toml"
 HEAD = """# Faults planted in three families trained on real radiographs
@@ -57,7 +58,7 @@ def run(cell: Mapping[str, Any], work: Path, data_root: Path) -> dict[str, Any]:
     fault, folder = cell["planted"], trained(cell["family"], work, data_root)
     spec = replace(model(folder.name, work, fault), name=cell["family"])
     settings = Settings(store=work / "store", data_root=data_root, max_images=N_IMAGES)
-    found, _ = diagnose(spec, "chest-xray", lambda: HELD_OUT, settings, quiet)
+    found, _ = diagnose(ModelOnDemand(spec, settings), "chest-xray", lambda: HELD_OUT, quiet)
     right = found.verdict == "pass" if fault is None else found.primary_failure_mode == FAILURE_MODES[fault]
     return {
         **cell,

@@ -23,7 +23,7 @@ from benchmarks.study import Rows, Study, images, model, quiet, trained, wilson
 from medprobe.diagnostics.baselines.regression import compare
 from medprobe.diagnostics.evidence import said_classes
 from medprobe.diagnostics.extraction.measurement import measure
-from medprobe.diagnostics.extraction.model_on_demand import Loader
+from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 from medprobe.diagnostics.judgement.repeats import exits_by_fold_seed
 from medprobe.diagnostics.judgement.scores import signal_of
 from medprobe.diagnostics.judgement.thresholds import load_thresholds
@@ -43,10 +43,10 @@ def measured(base: str, bases: Path, work: Path) -> Iterator[dict[str, Any]]:
     """What the gate pairs, a row a set: the answer and the exits, the latter under one fold seed for the truth."""
     store = work / f"store-{base}"
     spec, settings = model(base, bases), Settings(store=store)
-    loader = Loader(spec, settings)
+    on_demand = ModelOnDemand(spec, settings)
     for seed in (*TRUTH, *TESTED):
         dataset = open_dataset(images(work / "images" / str(seed), seed=seed), None, None, 0)
-        found = measure(spec, dataset, settings, loader, quiet)
+        found = measure(on_demand, dataset, quiet)
         each = replace(settings, fold_seeds=1 if seed in TRUTH else FOLD_SEEDS)
         exits = exits_by_fold_seed(found, dataset, each, quiet)
         predictions = Predictions(

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.study import Rows, Study, images, model, quiet
+from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 
 TRAINING_SEED = 9_001
 IMAGE_SEEDS = (8201, 8202, 8203)
@@ -91,7 +92,7 @@ def run(case: Mapping[str, Any], work: Path, n_patients: int = N_PATIENTS) -> di
     manifest = images(work / f"{shown}-{seed}-{n_patients}", n_patients, 4, seed, marked=shown == "marked")
     started = time.perf_counter()
     spec = model(case["model"], work, case["fault"])
-    evidence = gather(spec, open_dataset(manifest, None), Settings(store=work / "store"), quiet)
+    evidence = gather(ModelOnDemand(spec, Settings(store=work / "store")), open_dataset(manifest, None), quiet)
     found = ground(evidence)
     seconds = round(time.perf_counter() - started, 1)
     return {**case, "n_patients": n_patients, **json.loads(found.model_dump_json()), "seconds": seconds}

@@ -31,6 +31,7 @@ from unittest.mock import patch
 import numpy as np
 
 from benchmarks.study import HERE, Rows, Study, chosen, images, model, quiet, trained, wilson
+from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 
 if TYPE_CHECKING:
     from medprobe.fixtures.models.registry import ModelSpec
@@ -239,10 +240,9 @@ def run(cell: Cell, places: Places) -> dict[str, Any]:
         for how, asked in (("alone", settings), ("against", replace(settings, against=healthy))):
             started = time.perf_counter()
             found, _ = diagnose(
-                replace(healthy, fault=cell.fault),
+                ModelOnDemand(replace(healthy, fault=cell.fault), asked),
                 "chest-xray" if radiographs else "phantom",
                 lambda: places.manifest(cell.base),
-                asked,
                 quiet,
             )
             row[how] = told(found) | {"seconds": round(time.perf_counter() - started, 1)}

@@ -71,7 +71,7 @@ def opened(
 ) -> Any:
     """The data set of these files, or the sentence that refuses it."""
     from medprobe.fixtures.datasets.dataset import open_dataset
-    from medprobe.fixtures.datasets.manifest import DataError
+    from medprobe.fixtures.datasets.errors import DataError
 
     for name, data in inside.items():
         path = folder / "pictures" / name
@@ -87,8 +87,9 @@ def opened(
 
 def shown(folder: Path, data: bytes) -> np.ndarray | None:
     """The picture of an image of a data set; None where it is left out."""
-    from medprobe.fixtures.datasets.dataset import ImageFile
-    from medprobe.fixtures.datasets.images import UnreadableImage, open_image
+    from medprobe.fixtures.datasets.errors import UnreadableImage
+    from medprobe.fixtures.datasets.image_file import ImageFile
+    from medprobe.fixtures.datasets.images import open_image
 
     path = folder / "image"
     path.write_bytes(data)

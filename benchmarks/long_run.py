@@ -22,6 +22,7 @@ import numpy as np
 import psutil
 
 from benchmarks.study import Study, quiet
+from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 
 MODELS = ("phantom", "phantom-connector")
 WARM_UP = 0.25
@@ -63,7 +64,7 @@ def run(n_diagnoses: int, folder: Path) -> list[dict[str, Any]]:
             store = folder / ("kept" if i // len(MODELS) % 2 else f"fresh-{i}")
             start = time.perf_counter()
             diagnosis, _ = diagnose(
-                resolve(MODELS[i % len(MODELS)]), "phantom", lambda: manifest, Settings(store), quiet
+                ModelOnDemand(resolve(MODELS[i % len(MODELS)]), Settings(store)), "phantom", lambda: manifest, quiet
             )
             if diagnosis.error is not None:
                 raise RuntimeError(diagnosis.error)

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.study import Study, quiet, wilson
+from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 
 N_SEEDS = 20
 N_PATIENTS, IMAGES_PER_PATIENT = 60, 4
@@ -55,7 +56,7 @@ def study_shuffled(folder: Path) -> list[dict[str, Any]]:
     for by in ("nothing", "image", "patient"):
         for seed in range(1 if by == "nothing" else N_SEEDS):
             given = dataset if by == "nothing" else shuffled_labels(dataset, by, seed)
-            evidence = gather(spec, given, settings, quiet)
+            evidence = gather(ModelOnDemand(spec, settings), given, quiet)
             found = null.of_reference(evidence)
             judged = judgement_of(evidence, found.p)
             rows.append(

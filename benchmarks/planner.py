@@ -97,7 +97,7 @@ def measured(checkpoint: Path, manifest: Path, store: Path) -> dict[str, int]:
     from dataclasses import replace
 
     from medprobe.diagnostics.extraction.measurement import measure
-    from medprobe.diagnostics.extraction.model_on_demand import Loader
+    from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
     from medprobe.diagnostics.settings import Settings
     from medprobe.fixtures.datasets.dataset import open_dataset
     from medprobe.fixtures.datasets.images import open_image
@@ -108,16 +108,16 @@ def measured(checkpoint: Path, manifest: Path, store: Path) -> dict[str, int]:
     dataset = open_dataset(manifest, None)
     # Libraries and their buffers are no part of the model: a tiny one of its family is read first.
     tiny = resolve(str(checkpoint.with_name(f"{checkpoint.name}-tiny")))
-    measure(tiny, dataset, settings, Loader(tiny, settings), quiet)
+    measure(ModelOnDemand(tiny, settings), dataset, quiet)
     spec = resolve(str(checkpoint))
     before = resident("VmRSS")
-    loader = Loader(spec, settings)
-    loaded = loader.load()
+    on_demand = ModelOnDemand(spec, settings)
+    loaded = on_demand.load()
     # Weights are mapped files: a picture must pass before they are all in memory.
-    measure(spec, replace(dataset, images=dataset.images[-1:]), settings, loader, quiet)
+    measure(on_demand, replace(dataset, images=dataset.images[-1:]), quiet)
     ready = resident("VmRSS")
     Path("/proc/self/clear_refs").write_text("5", "ascii")
-    found = measure(spec, dataset, settings, loader, quiet)
+    found = measure(on_demand, dataset, quiet)
     peak = resident("VmHWM")
     turns = [inputs(loaded, [open_image(image)], dataset.prompt) for image in dataset.images]
     mark = loaded.anatomy.image_token_id

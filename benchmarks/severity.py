@@ -64,8 +64,11 @@ def features(spec: Any, lesson: Any) -> dict[str, Floats]:
     from medprobe.diagnostics.extraction.batches import Limit, read_all
     from medprobe.diagnostics.extraction.extractor import Extractor
     from medprobe.fixtures.models.loading import load
+    from medprobe.fixtures.phantoms.faults import plant
 
-    loaded = load(spec)
+    loaded = load(replace(spec, fault=None))
+    if spec.fault:
+        plant(loaded, spec.fault)
     with Extractor(loaded, lesson.prompt, lesson.answers, max_new_tokens=1).hooked() as extractor:
         batches = list(read_all(extractor.prepare, extractor.read, lesson.images, Limit(64)))
     known = batches[0].features

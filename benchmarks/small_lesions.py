@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.study import Rows, Study, images, quiet
+from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 
 RADIUS = (3.66, 6.2)
 """Pixels of a 64 x 64 picture: discs of 1.03 to 2.95 percent of the area."""
@@ -44,7 +45,7 @@ def row(spec: Any, seed: int, work: Path) -> dict[str, Any]:
     from medprobe.fixtures.datasets.dataset import open_dataset
 
     manifest = images(work / f"small-lesions-{seed}", N_PATIENTS, 4, seed, radius=RADIUS)
-    found = gather(spec, open_dataset(manifest, None), Settings(work / "store"), quiet)
+    found = gather(ModelOnDemand(spec, Settings(work / "store")), open_dataset(manifest, None), quiet)
     exits = own_loci(name for name in found.readings if name != REFERENCE_LOCUS)["vision"]
     p = null.of_reference(found).p
     thresholds = found.settings.thresholds.resolve(spec.name, "phantom")

@@ -20,6 +20,7 @@ import numpy as np
 
 from benchmarks.detection import DESTROYS, SHIFTS, image_set
 from benchmarks.study import Rows, Study, model, quiet
+from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 
 BASES = ("phantom", "llava-2", "gemma3-2", "internvl-1", "qwen2_5_vl-1")
 IMAGE_SEED = 8101
@@ -78,7 +79,9 @@ def run(cell: Mapping[str, Any], bases: Path, work: Path) -> dict[str, Any]:
     spec = model(cell["base"], bases, cell["fault"])
     started = time.perf_counter()
     try:
-        evidence = gather(spec, open_dataset(image_set(work, IMAGE_SEED), None), Settings(store=work / "store"), quiet)
+        evidence = gather(
+            ModelOnDemand(spec, Settings(store=work / "store")), open_dataset(image_set(work, IMAGE_SEED), None), quiet
+        )
         treated = treat(evidence)
     except FaultError as error:
         return {**cell, "cannot": str(error)}

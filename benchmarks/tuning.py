@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.study import GUIDES, Rows, Study, filled, quiet
+from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
+from medprobe.fixtures.models.load_options import LoadOptions
 
 BASES = ("llava-2", "gemma3-1")
 """Folders of FAMILY-SEED, as `python -m medprobe.fixtures.phantoms.train --family FAMILY --seed SEED` trains them."""
@@ -51,9 +53,13 @@ def studied(
     found, predictions = {}, {}
     for when, adapter, against in (("before", None, merged), ("after", str(out), spec)):
         settings = Settings(
-            store=work / "store", data_root=data_root, max_images=n_images, adapter=adapter, against=against
+            store=work / "store",
+            data_root=data_root,
+            max_images=n_images,
+            load=LoadOptions(adapter=adapter),
+            against=against,
         )
-        diagnosis, predicted = diagnose(spec, dataset, lambda: tuned.held_out, settings, quiet)
+        diagnosis, predicted = diagnose(ModelOnDemand(spec, settings), dataset, lambda: tuned.held_out, quiet)
         if diagnosis.error is not None or predicted is None:
             raise RuntimeError(diagnosis.error)
         found[when], predictions[when] = diagnosis, predicted
@@ -90,7 +96,7 @@ def own_head(spec: Any, out: Path, held_out: Path, data_root: Path | None, n_ima
     from medprobe.fixtures.models.loading import load
 
     dataset = open_dataset(held_out, data_root, n_images, SEED)
-    loaded, weights = load(spec, adapter=str(out)), load_file(out / HEAD)
+    loaded, weights = load(spec, LoadOptions(adapter=str(out))), load_file(out / HEAD)
     k, width = weights["1.weight"].shape
     head = head_for(width, k)
     head.load_state_dict(weights)
@@ -130,7 +136,7 @@ def _merged(spec: Any, adapter: Path, folder: Path) -> Any:
     from medprobe.fixtures.models.registry import resolve
 
     if not (folder / "config.json").exists():
-        loaded = load(spec, adapter=str(adapter))
+        loaded = load(spec, LoadOptions(adapter=str(adapter)))
         loaded.processor.save_pretrained(folder)
         loaded.model.save_pretrained(folder)
     return resolve(str(folder))

@@ -19,7 +19,7 @@ from medprobe.diagnostics.counterfactuals import ask_again
 from medprobe.diagnostics.counterfactuals.pixels import Moments, pixels
 from medprobe.diagnostics.evidence import Evidence
 from medprobe.diagnostics.extraction.measurement import Progress
-from medprobe.diagnostics.extraction.model_on_demand import Loader
+from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 from medprobe.diagnostics.grounding.hide_lesions import ground, shortcut
 from medprobe.diagnostics.judgement.record import Asked, Predicted, judge_chain, judged_record
 from medprobe.diagnostics.judgement.repeats import exits_by_fold_seed
@@ -33,21 +33,13 @@ from medprobe.diagnostics.records.report import Diagnosis, Excluded, Predictions
 from medprobe.diagnostics.settings import Settings
 from medprobe.diagnostics.subject import Subject, Unmeasured
 from medprobe.diagnostics.treatments.try_remedies import treat
-from medprobe.fixtures.models.registry import ModelSpec
 
 
 def diagnose(
-    spec: ModelSpec,
-    dataset_name: str,
-    manifest: Callable[[], Path],
-    settings: Settings,
-    progress: Progress,
-    loader: Loader | None = None,
+    model: ModelOnDemand, dataset_name: str, manifest: Callable[[], Path], progress: Progress
 ) -> tuple[Diagnosis, Predictions | None]:
-    """Diagnose `spec` on the data set of `manifest()`, with a loader that may hold the model already. What goes wrong
-    on the way is the diagnosis's `error`.
-    """
-    subject = Subject(spec, dataset_name, manifest, settings, loader, lambda: nullcontext(progress))
+    """Diagnose `model` on the data set of `manifest()`. What goes wrong on the way is the diagnosis's `error`."""
+    subject, spec = Subject(model, dataset_name, manifest, lambda: nullcontext(progress)), model.spec
     try:
         return diagnosis_of(subject), predictions_of(subject)
     except Unmeasured as error:
@@ -184,7 +176,7 @@ def _settings(evidence: Evidence) -> dict[str, Any]:
     return {
         "probe": settings.probe,
         "reference": settings.reference,
-        "adapter": None if settings.adapter is None else Path(os.path.abspath(settings.adapter)).name,
+        "adapter": None if settings.load.adapter is None else Path(os.path.abspath(settings.load.adapter)).name,
         "tuned_from": settings.tuned_from,
         "seed": settings.seed,
         "n_folds": settings.n_folds,

@@ -12,7 +12,7 @@ from medprobe.diagnostics.arrays import Ints
 from medprobe.diagnostics.extraction.answers import parse
 from medprobe.diagnostics.extraction.engine import engine
 from medprobe.diagnostics.extraction.measurement import OPTIONS, Measurement, Progress, measure
-from medprobe.diagnostics.extraction.model_on_demand import Loader
+from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 from medprobe.diagnostics.extraction.small_pictures import SmallPictures
 from medprobe.diagnostics.judgement import exits, scores
 from medprobe.diagnostics.judgement.exits import Choice
@@ -50,11 +50,9 @@ class Evidence:
     timing: seconds by step.
     """
 
-    spec: ModelSpec
+    model: ModelOnDemand
     dataset: Dataset
-    settings: Settings
     measured: Measurement
-    loader: Loader
     progress: Progress
     labels: Ints
     groups: Ints
@@ -67,6 +65,14 @@ class Evidence:
     chosen: dict[str, Choice]
     resamples: Resamples
     timing: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def spec(self) -> ModelSpec:
+        return self.model.spec
+
+    @property
+    def settings(self) -> Settings:
+        return self.model.settings
 
     @property
     def n_classes(self) -> int:
@@ -103,30 +109,19 @@ class Evidence:
         return rows if len(np.unique(self.labels[rows])) == self.n_classes else everything
 
 
-def measured_of(
-    spec: ModelSpec, dataset: Dataset, settings: Settings, progress: Progress, loader: Loader
-) -> Measurement:
-    """Features and answers of `spec` on `dataset`. Raises MissingClass, TooFewGroups and the errors of measuring: those
-    of the data before anything of the model is read.
+def measured_of(model: ModelOnDemand, dataset: Dataset, progress: Progress) -> Measurement:
+    """Features and answers of `model` on `dataset`. Raises MissingClass, TooFewGroups and the errors of measuring:
+    those of the data before anything of the model is read.
     """
     require_readable(np.array(dataset.labels()), np.array(dataset.groups()), dataset)
-    return measure(spec, dataset, settings, loader, progress, engine(settings))
+    return measure(model, dataset, progress, engine(model.settings))
 
 
-def gather(
-    spec: ModelSpec,
-    dataset: Dataset,
-    settings: Settings,
-    progress: Progress,
-    loader: Loader | None = None,
-    measured: Measurement | None = None,
-) -> Evidence:
-    """Read every locus of what was measured, or is measured now, with a loader that may hold the model already. Raises
-    what `measured_of` raises.
-    """
+def gather(model: ModelOnDemand, dataset: Dataset, progress: Progress, measured: Measurement | None = None) -> Evidence:
+    """Read every locus of what was measured, or is measured now. Raises what `measured_of` raises."""
+    settings = model.settings
     started = time.perf_counter()
-    loader = loader or Loader(spec, settings)
-    measured = measured or measured_of(spec, dataset, settings, progress, loader)
+    measured = measured or measured_of(model, dataset, progress)
     extracted = time.perf_counter()
     labels, groups = measured.labels, measured.groups
     require_readable(labels, groups, dataset)
@@ -141,11 +136,9 @@ def gather(
     said = said_classes(measured.texts(), dataset)
     answer = exits.untrained("answer.said", labels, said, fold, len(dataset.answers))
     return Evidence(
-        spec=spec,
+        model=model,
         dataset=dataset,
-        settings=settings,
         measured=measured,
-        loader=loader,
         progress=progress,
         labels=labels,
         groups=groups,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from medprobe.diagnostics.judgement.thresholds import Thresholds, load_thresholds
 from medprobe.diagnostics.references import presets
+from medprobe.fixtures.models.load_options import LoadOptions
 from medprobe.fixtures.models.registry import ModelSpec
 
 FOLD_SEEDS = 5
@@ -34,25 +35,19 @@ class Settings:
     n_folds: int = 5
     fold_seeds: int = 1
     """Under how many assignments of folds the probe exits are read."""
-    dtype: str | None = None
-    device_map: str | None = None
-    quantize: Literal["4bit", "8bit"] | None = None
+    load: LoadOptions = field(default_factory=LoadOptions)
+    """How the model is loaded."""
     batch_size: int | None = None
     """Images in a forward pass; None: what fits a GPU, BATCH_SIZE on a CPU."""
     max_images: int | None = None
     max_excluded: float = 0.01
     """Largest share of images that may be unreadable."""
-    processor: str | None = None
-    modules: dict[str, Any] | None = None
-    adapter: str | None = None
     against: ModelSpec | None = None
     """A second checkpoint, whose modules are swapped with the model's to find the cause of the difference."""
     against_adapter: str | None = None
     """The PEFT folder that the second checkpoint has."""
     tuned_from: str | None = None
     """Name of the checkpoint that the model was tuned from."""
-    trust_remote_code: bool = False
-    offline: bool = False
     max_new_tokens: int = 32
     engine: Literal["local", "ray"] = "local"
     """Where features are extracted and probed: in this process, or on the nodes of a Ray cluster."""

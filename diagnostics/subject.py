@@ -14,16 +14,15 @@ from medprobe.diagnostics import store
 from medprobe.diagnostics.arrays import Features, Ints
 from medprobe.diagnostics.evidence import Evidence, gather, measured_of, said_classes
 from medprobe.diagnostics.extraction.measurement import OPTIONS, Measurement, Progress
-from medprobe.diagnostics.extraction.model_on_demand import Loader
+from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 from medprobe.diagnostics.outside_text import one_line
 from medprobe.diagnostics.probes.loci import order
-from medprobe.diagnostics.settings import Settings
 from medprobe.fixtures.datasets.dataset import Dataset, open_dataset
 from medprobe.fixtures.errors import MedprobeError
 from medprobe.fixtures.models.registry import ModelSpec
 
 if TYPE_CHECKING:
-    from medprobe.fixtures.models.loading import LoadedModel
+    from medprobe.fixtures.models.loaded import LoadedModel
 
 Taken = TypeVar("Taken")
 
@@ -92,7 +91,7 @@ def silent(what: str, done: int, total: int) -> None:
 
 
 class Subject:
-    """`spec` on the data set of `manifest()`, with a loader that may hold the model already.
+    """`model` on the data set of `manifest()`.
 
     `around` is entered for each step that has to be taken; it gives what the step reports its progress to, and sees the
     Unmeasured that a step raises.
@@ -100,15 +99,12 @@ class Subject:
 
     def __init__(
         self,
-        spec: ModelSpec,
+        model: ModelOnDemand,
         dataset_name: str,
         manifest: Callable[[], Path],
-        settings: Settings,
-        loader: Loader | None = None,
         around: Callable[[], AbstractContextManager[Progress]] = lambda: nullcontext(silent),
     ) -> None:
-        self.spec, self.dataset_name, self.settings = spec, dataset_name, settings
-        self.loader = loader or Loader(spec, settings)
+        self.model, self.settings, self.dataset_name = model, model.settings, dataset_name
         self._manifest, self._around = manifest, around
         self._progress = _Passed()
         self._taken: dict[str, Any] = {}
@@ -124,16 +120,13 @@ class Subject:
 
     @property
     def loaded_model(self) -> LoadedModel:
-        # Held by the loader, which later subjects share.
-        loaded: LoadedModel = self._working(self.loader.load)
+        # Held by the model on demand, which later subjects share.
+        loaded: LoadedModel = self._working(self.model.load)
         return loaded
 
     @property
     def measurement(self) -> Measurement:
-        return self.once(
-            "measurement",
-            lambda: measured_of(self.spec, self.dataset, self.settings, self._progress, self.loader),
-        )
+        return self.once("measurement", lambda: measured_of(self.model, self.dataset, self._progress))
 
     @property
     def features(self) -> FeaturesByLocus:
@@ -160,7 +153,7 @@ class Subject:
         started = time.perf_counter()
         measured = self.measurement
         extracting = time.perf_counter() - started
-        found = gather(self.spec, self.dataset, self.settings, self._progress, self.loader, measured)
+        found = gather(self.model, self.dataset, self._progress, measured)
         found.timing["extraction"] += extracting
         return found
 
@@ -192,7 +185,7 @@ class Subject:
                     finally:
                         store.push(self.settings.store)
             except Exception as error:
-                self._error = sentence(error, self.spec, self.dataset_name)
+                self._error = sentence(error, self.model.spec, self.dataset_name)
                 raise Unmeasured(self._error) from error
             finally:
                 self._at_work = False

@@ -8,6 +8,7 @@ from typing import Any
 
 from medprobe.diagnostics.diagnosis import diagnosis_of
 from medprobe.diagnostics.extraction.measurement import Progress
+from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 from medprobe.diagnostics.outside_text import one_line
 from medprobe.diagnostics.records.report import Diagnosis
 from medprobe.diagnostics.subject import Subject, silent
@@ -37,11 +38,6 @@ def diagnose(model: str | Path, dataset: str | Path, *, progress: Progress = sil
     except project.CallError as error:
         raise MedprobeError(one_line(str(error))) from None
     (pair,) = call.pairs
-    subject = Subject(
-        pair.model,
-        pair.dataset.name,
-        pair.dataset.manifest,
-        call.settings_of(pair),
-        around=lambda: nullcontext(progress),
-    )
+    asked = ModelOnDemand(pair.model, call.settings_of(pair))
+    subject = Subject(asked, pair.dataset.name, pair.dataset.manifest, lambda: nullcontext(progress))
     return diagnosis_of(subject, call.baseline.get(pair))

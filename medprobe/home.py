@@ -16,21 +16,6 @@ HOME = (Path(__file__).parent / "conftest.py").resolve().parent
 """In the wheel the suite lies in this package, in a checkout this package lies in the suite and links to it."""
 
 SETTINGS = HOME / "pyproject.toml"
-PATH_OPTIONS = (
-    "--model",
-    "--dataset",
-    "--data-root",
-    "--report-dir",
-    "--store",
-    "--processor",
-    "--modules",
-    "--adapter",
-    "--against",
-    "--tuned-from",
-    "--thresholds",
-    "--baseline",
-    "--save-baseline",
-)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -38,6 +23,13 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     call = early_config.invocation_params
     settled = early_config.known_args_namespace.inifilename is not None  # a -c of the caller's own
     strayed = not settled and early_config.rootpath != HOME and call.dir.resolve() == HOME
-    if strayed and any(str(argument).split("=")[0] in PATH_OPTIONS for argument in call.args):
+    if strayed and not valued().isdisjoint(str(argument).split("=")[0] for argument in call.args):
         raise SystemExit(int(pytest.main(["-c", str(SETTINGS), *map(str, call.args)])))
     return (yield)
+
+
+def valued() -> set[str]:
+    """The suite's options that take a value, which pytest may take for a test path."""
+    from medprobe.plugins.options import OPTIONS
+
+    return {name for name, settings in OPTIONS if settings.get("action") != "store_true"}

@@ -6,7 +6,7 @@ import importlib.util
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,10 @@ from medprobe.diagnostics.settings import FOLD_SEEDS, Settings
 from medprobe.diagnostics.store import StoreError, located
 from medprobe.fixtures.datasets import catalog
 from medprobe.fixtures.datasets.dataset import check_dataset
-from medprobe.fixtures.datasets.manifest import DataError, load_manifest
+from medprobe.fixtures.datasets.errors import DataError
+from medprobe.fixtures.datasets.manifest import load_manifest
 from medprobe.fixtures.models.kinship import visible_difference
+from medprobe.fixtures.models.load_options import LoadOptions
 from medprobe.fixtures.models.registry import ModelError, ModelSpec, check_adapter, check_processor, read_modules
 from medprobe.fixtures.models.registry import resolve as resolve_model
 from medprobe.plugins.project import CONFIG, Accepted, Alias, CallError, Config
@@ -29,26 +31,6 @@ PUBLISHED = ("busi", "covid19-ct", "chest-xray")
 PHANTOM = "phantom"
 HANDOVER = ".handover"
 ADAPTER = "adapter_config.json"
-PASSED_ON = (
-    "probe",
-    "reference",
-    "controls",
-    "treat",
-    "ground",
-    "seed",
-    "dtype",
-    "device_map",
-    "quantize",
-    "batch_size",
-    "max_images",
-    "max_excluded",
-    "processor",
-    "trust_remote_code",
-    "offline",
-    "engine",
-    "shard",
-)
-"""Options that are settings of a diagnosis as they stand."""
 
 
 @dataclass(frozen=True)
@@ -99,8 +81,8 @@ class Call:
     """Names this run among others that write into the same report folder; its workers have the same."""
     include_images: bool = False
     """Whether the pages show images of the data set."""
-    own: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Settings that a model brings with its alias, by its name."""
+    own: Mapping[str, LoadOptions] = field(default_factory=dict)
+    """How the models are loaded that have an alias, by name."""
 
     @property
     def handover(self) -> Path:
@@ -109,7 +91,7 @@ class Call:
 
     def settings_of(self, pair: Pair) -> Settings:
         """The settings of one diagnosis."""
-        return replace(self.settings, **self.own.get(pair.model.name, {}))
+        return replace(self.settings, load=self.own.get(pair.model.name, self.settings.load))
 
     def accepts(self, model: str, dataset: str, mode: str) -> Accepted | None:
         """The entry that accepts this failure today."""
@@ -144,7 +126,7 @@ def resolve(options: Mapping[str, Any], folder: Path, config: Config) -> Call:
     _once("model", [model.name for model in models])
     _once("data set", [pair.dataset.name for pair in pairs if pair.model is models[0]])
     _refuse_contradictions(options, len(models))
-    _processor(options["processor"])
+    load = load_options(options)
     baseline = given("baseline", "MEDPROBE_BASELINE")
     if options["gate"] in ("regression", "both") and baseline is None:
         raise CallError(
@@ -153,20 +135,20 @@ def resolve(options: Mapping[str, Any], folder: Path, config: Config) -> Call:
     gate: Gate = options["gate"] or ("absolute" if baseline is None else "both")
     compared = {} if baseline is None or gate == "absolute" else _baseline(baseline.absolute(), pairs, options)
     against, against_adapter = _against(options["against"], models[0], config.models)
+    found = {
+        "store": store,
+        "data_root": data_root,
+        "load": load,
+        "thresholds": thresholds,
+        "against": against,
+        "against_adapter": against_adapter,
+        "tuned_from": _tuned_from(options["tuned_from"], config.models),
+        "fold_seeds": FOLD_SEEDS if compared or options["save_baseline"] else 1,
+    }
+    as_typed = {setting.name: options[setting.name] for setting in fields(Settings) if setting.name in options}
     return Call(
         pairs=pairs,
-        settings=Settings(
-            store=store,
-            data_root=data_root,
-            modules=_modules(options["modules"]),
-            thresholds=thresholds,
-            adapter=adapter_folder(options["adapter"]),
-            against=against,
-            against_adapter=against_adapter,
-            tuned_from=_tuned_from(options["tuned_from"], config.models),
-            fold_seeds=FOLD_SEEDS if compared or options["save_baseline"] else 1,
-            **{name: options[name] for name in PASSED_ON},
-        ),
+        settings=Settings(**(as_typed | found)),
         report_dir=(given("report_dir") or Path("reports")).absolute(),
         fail_inconclusive=bool(options["fail_inconclusive"]),
         accepted=tuple(config.accepted),
@@ -174,7 +156,9 @@ def resolve(options: Mapping[str, Any], folder: Path, config: Config) -> Call:
         baseline=compared,
         save_baseline=Path(options["save_baseline"]).expanduser().absolute() if options["save_baseline"] else None,
         include_images=bool(options["include_images"]),
-        own={name: brought(config.models[name], options) for name in options["model"] or () if name in config.models},
+        own={
+            name: load_options(options, config.models[name]) for name in options["model"] or () if name in config.models
+        },
     )
 
 
@@ -230,15 +214,22 @@ def model_of(spec: str, alias: Alias | None) -> ModelSpec:
     return resolve_model(spec) if alias is None else replace(resolve_model(alias.checkpoint), name=spec)
 
 
-def brought(alias: Alias, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that an alias brings, where the command line does not give them. Raises CallError."""
-    values: dict[str, Any] = {
-        "processor": _processor(alias.processor),
-        "dtype": alias.dtype,
-        "modules": _modules(alias.modules),
-        "adapter": adapter_folder(alias.adapter),
+def load_options(options: Mapping[str, Any], alias: Alias | None = None) -> LoadOptions:
+    """What `options` and, where they say nothing, the model's alias ask for: files read, folders found to be there.
+    Raises CallError.
+    """
+    typed = {option.name: options.get(option.name) for option in fields(LoadOptions)}
+    given: dict[str, Any] = {
+        **({} if alias is None else alias.options),
+        **{name: value for name, value in typed.items() if value is not None},
     }
-    return {name: value for name, value in values.items() if value is not None and options[name] is None}
+    if "processor" in given:
+        _require_processor(given["processor"])
+    if "modules" in given:
+        given["modules"] = _modules(given["modules"])
+    if "adapter" in given:
+        given["adapter"] = adapter_folder(given["adapter"])
+    return LoadOptions(**given)
 
 
 def _datasets(asked: Iterable[str], data_root: Path | None, own: Mapping[str, str]) -> Iterator[DatasetSpec]:
@@ -260,18 +251,16 @@ def _once(what: str, names: list[str]) -> None:
         raise CallError(f"two {what}s are named {twice[0]!r}; rename one, since results are told apart by name")
 
 
-def _processor(given: str | None) -> str | None:
+def _require_processor(given: str) -> None:
     try:
-        if given is not None:
-            check_processor(given)
+        check_processor(given)
     except ModelError as error:
         raise CallError(str(error)) from None
-    return given
 
 
-def _modules(path: str | None) -> dict[str, Any] | None:
+def _modules(path: str) -> dict[str, Any]:
     try:
-        return None if path is None else read_modules(Path(path).expanduser())
+        return read_modules(Path(path).expanduser())
     except ModelError as error:
         raise CallError(str(error)) from None
 
@@ -293,7 +282,7 @@ def _against(spec: str | None, model: ModelSpec, own: Mapping[str, Alias]) -> tu
             f"--against {spec} is of another architecture than {model.name}, so their modules cannot be swapped: "
             f"{difference}"
         )
-    return against, adapter_folder(own[spec].adapter) if spec in own else None
+    return against, adapter_folder(own[spec].options.get("adapter")) if spec in own else None
 
 
 def _tuned_from(spec: str | None, own: Mapping[str, Alias]) -> str | None:

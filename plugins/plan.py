@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from medprobe.diagnostics.outside_text import one_line
-from medprobe.plugins.call import PHANTOM, PUBLISHED, brought, model_of
+from medprobe.plugins.call import PHANTOM, PUBLISHED, load_options, model_of
 from medprobe.plugins.project import CallError, Config, settled
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ def _plan(config: pytest.Config, written: Config) -> Plan:
     from medprobe.diagnostics.planning.gpus import GPUS
     from medprobe.diagnostics.planning.plan import Plan
     from medprobe.diagnostics.settings import Settings
-    from medprobe.fixtures.datasets.manifest import DataError
+    from medprobe.fixtures.datasets.errors import DataError
+    from medprobe.fixtures.models.load_options import LoadOptions
     from medprobe.fixtures.models.registry import ModelError
     from medprobe.fixtures.models.size.shapes import UnknownArchitecture
 
@@ -56,20 +57,18 @@ def _plan(config: pytest.Config, written: Config) -> Plan:
     settings = Settings(
         store=Path(),
         data_root=Path(root).expanduser() if root else None,
-        **{
-            name: option(f"medprobe_{name}")
-            for name in ("controls", "seed", "dtype", "quantize", "batch_size", "max_images", "processor")
-        },
+        **{name: option(f"medprobe_{name}") for name in ("controls", "seed", "batch_size", "max_images")},
     )
+    typed = {field.name: option(f"medprobe_{field.name}") for field in fields(LoadOptions)}
     gpu, costs, refused = GPUS[option("medprobe_plan")], [], []
     known: dict[str, Pictures] = {}
     try:
         for asked in option("medprobe_model") or [PHANTOM]:
             alias = written.models.get(asked)
             spec = model_of(asked, alias)
-            own = settings if alias is None else replace(settings, **brought(alias, vars(settings)))
+            own = replace(settings, load=load_options(typed, alias))
             try:
-                checkpoint = describe(spec, own.dtype, own.processor)
+                checkpoint = describe(spec, own.load.dtype, own.load.processor)
                 for name in option("medprobe_dataset") or ([PHANTOM] if spec.is_phantom else PUBLISHED):
                     known[name] = known.get(name) or _pictures(written.datasets.get(name, name), own)
                     costs.append(cost(spec, checkpoint, known[name], own, gpu))
@@ -89,7 +88,7 @@ def _pictures(name: str, settings: Settings) -> Pictures:
     """The pictures of a data set; of a built-in one that is not at hand as published. Raises DataError."""
     from medprobe.diagnostics.planning import pictures
     from medprobe.fixtures.datasets import catalog
-    from medprobe.fixtures.datasets.manifest import DataError
+    from medprobe.fixtures.datasets.errors import DataError
 
     manifest = catalog.resolve(name)
     try:

@@ -6,19 +6,24 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import pytest
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError, create_model
 
 from medprobe.diagnostics.outside_text import one_line
 from medprobe.diagnostics.records.chain import FailureMode
 from medprobe.fixtures.datasets import catalog
 from medprobe.fixtures.errors import MedprobeError
+from medprobe.fixtures.models.load_options import LoadOptions
 from medprobe.fixtures.models.registry import PHANTOMS, registry
 
 CONFIG = "medprobe.toml"
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
+
+
+TYPED_ONLY = ("trust_remote_code", "offline")
+"""Options of loading that no file decides: a repository that is checked out must not let a checkpoint run its code."""
 
 
 class CallError(MedprobeError):
@@ -37,17 +42,27 @@ class Accepted(BaseModel):
     until: date
 
 
-class Alias(BaseModel):
+class _Alias(BaseModel):
     """A model under a name of the project's own, with the options it needs; those of the command line win."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     checkpoint: str
     """What `--model` takes: a folder, a hub id, or a built-in alias."""
-    processor: str | None = None
-    modules: str | None = None
-    adapter: str | None = None
-    dtype: str | None = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options of loading that it brings, as they are written."""
+        return {name: value for name, value in self if name != "checkpoint" and value is not None}
+
+
+if TYPE_CHECKING:
+    Alias = _Alias
+else:
+    written = {**get_type_hints(LoadOptions), "modules": str | None}
+    Alias = create_model(
+        "Alias", __base__=_Alias, **{name: (kind, None) for name, kind in written.items() if name not in TYPED_ONLY}
+    )
 
 
 class Config(BaseModel):

@@ -11,8 +11,9 @@ from typing import Any
 from medprobe.diagnostics.tuning.plan import Plan
 from medprobe.fixtures.datasets import catalog
 from medprobe.fixtures.datasets.dataset import check_dataset
-from medprobe.fixtures.models.registry import ModelSpec, read_modules
-from medprobe.plugins.call import brought, data_folder, model_of
+from medprobe.fixtures.models.load_options import LoadOptions
+from medprobe.fixtures.models.registry import ModelSpec
+from medprobe.plugins.call import data_folder, load_options, model_of
 from medprobe.plugins.project import CallError, read
 
 
@@ -25,7 +26,7 @@ class TuningCall:
     data_root: Path | None
     out: Path
     plan: Plan
-    loading: dict[str, Any]
+    load: LoadOptions
 
 
 def resolve(options: Mapping[str, Any], folder: Path) -> TuningCall:
@@ -49,16 +50,11 @@ def resolve(options: Mapping[str, Any], folder: Path) -> TuningCall:
     out = Path(options["out"]).expanduser().absolute()
     if out.exists() and not out.is_dir():
         raise CallError(f"--out {out} is a file; name a folder")
-    brings = {} if alias is None else brought(alias, {**options, "adapter": None})
-    if "adapter" in brings:
+    load = load_options(options, alias)
+    if load.adapter is not None:
         raise CallError(f"{name} is a model with an adapter, and an adapter is not tuned upon another; merge it")
-    modules = read_modules(Path(options["modules"]).expanduser()) if options["modules"] else brings.get("modules")
-    loading = {
-        "processor": options["processor"] or brings.get("processor"),
-        "modules": modules,
-        "trust_remote_code": options["trust_remote_code"],
-        "offline": options["offline"],
-    }
+    if load.quantize is not None:
+        raise CallError(f"{name} is a model with quantised weights, which are not tuned")
     plan = Plan(
         parts=options["parts"],
         held_out=options["held_out"],
@@ -70,10 +66,10 @@ def resolve(options: Mapping[str, Any], folder: Path) -> TuningCall:
         seed=options["seed"],
         max_images=options["max_images"],
         max_excluded=options["max_excluded"],
-        dtype=options["dtype"] or brings.get("dtype"),
+        dtype=load.dtype,
         checkpointing=options["gradient_checkpointing"],
         save_every=options["save_every"],
     )
     if plan.dtype not in (None, "float32", "bfloat16"):
         raise CallError(f"--dtype {plan.dtype} cannot be tuned in; it is float32 or bfloat16")
-    return TuningCall(model, manifest, data_root, out, plan, loading)
+    return TuningCall(model, manifest, data_root, out, plan, load)

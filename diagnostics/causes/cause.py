@@ -31,7 +31,7 @@ def find_cause(evidence: Evidence) -> Cause | None:
         return None
     why: Unloadable | None = None
     # A second checkpoint has its own processor; one that was named for the model is the mend where it has none.
-    for processor in dict.fromkeys((None, evidence.settings.processor)):
+    for processor in dict.fromkeys((None, evidence.settings.load.processor)):
         try:
             return _found(evidence, against, Swapper(evidence, against, evidence.sample(), processor))
         except Unloadable as error:

@@ -31,7 +31,7 @@ from medprobe.diagnostics.extraction.batches import Limit, read_all
 from medprobe.diagnostics.extraction.inputs import Inputs, prepared, written
 from medprobe.diagnostics.extraction.options import options_of, prefill, score_options
 from medprobe.fixtures.models.anatomy import Anatomy
-from medprobe.fixtures.models.loading import LoadedModel
+from medprobe.fixtures.models.loaded import LoadedModel
 
 Call = tuple[tuple[int, ...], int]
 """The tokens after the prompt that a module was given, and how many calls it had with them before."""

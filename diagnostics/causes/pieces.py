@@ -10,7 +10,7 @@ from torch import nn
 
 from medprobe.diagnostics.records.chain import STAGES, Stage
 from medprobe.fixtures.models.anatomy import Anatomy
-from medprobe.fixtures.models.loading import LoadedModel
+from medprobe.fixtures.models.loaded import LoadedModel
 
 Choice = tuple[int, ...]
 """How many layers of each of the four modules come from the second model, in the order of STAGES."""

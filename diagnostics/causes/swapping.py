@@ -19,7 +19,7 @@ from medprobe.diagnostics.causes.games import Row
 from medprobe.diagnostics.causes.keys import Trial
 from medprobe.diagnostics.evidence import Evidence, said_classes
 from medprobe.diagnostics.extraction.measurement import OPTIONS, Measurement, answer_length, measure
-from medprobe.diagnostics.extraction.model_on_demand import Loader
+from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 from medprobe.diagnostics.outside_text import one_line
 from medprobe.diagnostics.records.chain import STAGES, Stage
 from medprobe.diagnostics.settings import Settings
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from medprobe.diagnostics.causes.pieces import Choice
     from medprobe.fixtures.models.input_settings import Difference
-    from medprobe.fixtures.models.loading import LoadedModel
+    from medprobe.fixtures.models.loaded import LoadedModel
 
 VERSION = "the input is a place"
 """Part of the name under which results are kept: another one for another way to read hybrids."""
@@ -65,7 +65,7 @@ class Comparison:
     why: str | None
 
 
-class _Second(Loader):
+class _Second(ModelOnDemand):
     def load(self) -> Any:
         try:
             return super().load()
@@ -94,8 +94,7 @@ class Swapper:
             unreadable=(),
             notes=(),
         )
-        settings = replace(self._settings, max_excluded=0.0)
-        return measure(self.against, asked, settings, self._loader, evidence.progress)
+        return measure(self._second, asked, evidence.progress, max_excluded=0.0)
 
     def comparison(self) -> Comparison:
         """Raises Unloadable."""
@@ -196,7 +195,7 @@ class Swapper:
         tokens = answer_length(evidence.spec, evidence.settings) if by_text else 1
         with Extractor(model, evidence.dataset.prompt, evidence.dataset.answers, tokens).hooked() as extractor:
             batches = list(
-                read_all(extractor.prepare, extractor.read, self._pictures, evidence.loader.limit, extractor.length)
+                read_all(extractor.prepare, extractor.read, self._pictures, evidence.model.limit, extractor.length)
             )
         if by_text:
             return said_classes([text for batch in batches for text in batch.texts], evidence.dataset)
@@ -210,7 +209,7 @@ class Swapper:
         evidence = self.evidence
         parts: list[Ints] = []
         with Hybrids(*host, evidence.dataset.prompt, evidence.dataset.answers).ready() as hybrids:
-            for scores in hybrids.read(self._pictures, choices, evidence.loader.limit):
+            for scores in hybrids.read(self._pictures, choices, evidence.model.limit):
                 parts.append(scores.argmax(axis=2))
                 evidence.progress("swapping modules", sum(part.shape[1] for part in parts), len(self.rows))
         return np.concatenate(parts, axis=1)
@@ -222,7 +221,7 @@ class Swapper:
         evidence = self.evidence
         parts: list[Ints] = []
         with Hybrids(*host, evidence.dataset.prompt, evidence.dataset.answers).ready() as hybrids:
-            for texts in hybrids.write(self._pictures, choices, evidence.loader.limit, tokens):
+            for texts in hybrids.write(self._pictures, choices, evidence.model.limit, tokens):
                 parts.append(np.array([said_classes(own, evidence.dataset) for own in texts]))
                 evidence.progress("writing under hybrids", sum(part.shape[1] for part in parts), len(self.rows))
         return np.concatenate(parts, axis=1)
@@ -233,7 +232,7 @@ class Swapper:
             return False
         from medprobe.fixtures.models.chat import inputs
 
-        n = self.evidence.loader.limit.images
+        n = self.evidence.model.limit.images
         pictures, prompt = self._pictures, self.evidence.dataset.prompt
         for start in range(0, len(pictures), n):
             ours, theirs = (inputs(loaded, pictures[start : start + n], prompt) for loaded in self._loaded)
@@ -257,13 +256,13 @@ class Swapper:
     def _remembered(self, what: str, compute: Callable[[], Arrays]) -> Arrays:
         evidence = self.evidence
         if not self.against.local:
-            self._loader.fetch()
+            self._second.fetch()
         name = store.key(
             cause=what,
             version=VERSION,
             features=evidence.measured.key,
-            against=self._loader.fingerprint(),
-            dtype=self._settings.dtype,
+            against=self._second.fingerprint(),
+            dtype=self._settings.load.dtype,
             rows=hashlib.sha256(
                 " ".join(evidence.measured.images[row].digest for row in self.rows).encode()
             ).hexdigest(),
@@ -271,8 +270,8 @@ class Swapper:
 
         def checked() -> Arrays:
             found = compute()
-            for loader in (evidence.loader, self._loader):
-                loader.require_unchanged()
+            for model in (evidence.model, self._second):
+                model.require_unchanged()
             return found
 
         return store.remembered(evidence.settings.store, name, checked)
@@ -282,17 +281,18 @@ class Swapper:
         """Those of the second checkpoint: its own adapter or none, the model's dtype."""
         evidence = self.evidence
         settings = evidence.settings
-        dtype = settings.dtype or evidence.measured.folder.about().get("dtype")
-        return replace(settings, adapter=settings.against_adapter, processor=self.processor, dtype=dtype)
+        dtype = settings.load.dtype or evidence.measured.folder.about().get("dtype")
+        own = replace(settings.load, adapter=settings.against_adapter, processor=self.processor, dtype=dtype)
+        return replace(settings, load=own)
 
     @functools.cached_property
-    def _loader(self) -> Loader:
+    def _second(self) -> ModelOnDemand:
         return _Second(self.against, self._settings)
 
     @property
     def _loaded(self) -> tuple[LoadedModel, LoadedModel]:
         """Both models. Raises Unloadable."""
-        return self.evidence.loader.load(), self._loader.load()
+        return self.evidence.model.load(), self._second.load()
 
     @functools.cached_property
     def _kept(self) -> str | None:

@@ -24,14 +24,14 @@ from medprobe.diagnostics.probes.loci import exit_loci
 from medprobe.diagnostics.probes.reading import Reading
 from medprobe.diagnostics.probes.ridge import read
 from medprobe.diagnostics.records.controls import Twin, TwinExit
-from medprobe.fixtures.datasets.dataset import ImageFile
+from medprobe.fixtures.datasets.image_file import ImageFile
 from medprobe.fixtures.datasets.images import open_image
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
     from medprobe.diagnostics.extraction.inputs import Inputs
-    from medprobe.fixtures.models.loading import LoadedModel
+    from medprobe.fixtures.models.loaded import LoadedModel
 
 Opened = tuple[ImageFile, "Image"]
 Seen = Callable[[ImageFile, "Image"], None]
@@ -53,7 +53,7 @@ def run(evidence: Evidence, see: Seen = unseen) -> Twin:
     rows = e.sample()
     labels, groups = e.labels[rows], e.groups[rows]
     names = [name for name in exit_loci(e.measured.loci()) if name.startswith(("vision.", "connector."))]
-    if e.settings.quantize is not None:
+    if e.settings.load.quantize is not None:
         return _unread(rows, "weights that are quantised cannot be drawn anew")
     try:
         fold = folds.assign(labels, groups, e.settings.n_folds, e.settings.seed)
@@ -133,7 +133,7 @@ def _twin_features(evidence: Evidence, rows: Ints, see: Seen) -> dict[str, Featu
     from medprobe.diagnostics.extraction.batches import read_all
     from medprobe.diagnostics.extraction.extractor import Extractor
 
-    loaded, dataset = evidence.loader.load(), evidence.dataset
+    loaded, dataset = evidence.model.load(), evidence.dataset
     pictures = ((image, open_image(image)) for image in images_at(evidence, rows))
     extractor = Extractor(loaded, dataset.prompt, dataset.answers)
 
@@ -146,7 +146,7 @@ def _twin_features(evidence: Evidence, rows: Ints, see: Seen) -> dict[str, Featu
         return extractor.length(opened[1])
 
     with extractor.hooked(), drawn_anew(loaded, evidence.settings.seed):
-        limit = evidence.loader.limit
+        limit = evidence.model.limit
         batches = list(read_all(prepare, extractor.read_before_decoder, pictures, limit, length))
     return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 

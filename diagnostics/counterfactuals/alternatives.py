@@ -25,7 +25,7 @@ from medprobe.fixtures.models.input_settings import settings
 from medprobe.fixtures.models.size.image_tokens import MAX_PIXELS, PUBLISHED
 
 if TYPE_CHECKING:
-    from medprobe.fixtures.models.loading import LoadedModel
+    from medprobe.fixtures.models.loaded import LoadedModel
     from medprobe.fixtures.models.registry import ModelSpec
 
 PICTURES = (Inverted(), ChannelsSwapped(), Padded(), Cropped(), Turned(), Turned(left=False), Brightened())

@@ -17,10 +17,10 @@ from medprobe.diagnostics.extraction.batches import Limit, read_all
 from medprobe.diagnostics.extraction.extractor import Extractor
 from medprobe.diagnostics.extraction.inputs import Inputs, prepared
 from medprobe.diagnostics.extraction.options import options_of, prefill, score_options
-from medprobe.fixtures.datasets.dataset import ImageFile
+from medprobe.fixtures.datasets.image_file import ImageFile
 from medprobe.fixtures.datasets.images import open_image
 from medprobe.fixtures.models.input_settings import CannotAlter, altered
-from medprobe.fixtures.models.loading import LoadedModel
+from medprobe.fixtures.models.loaded import LoadedModel
 
 Asked = TypeVar("Asked")
 

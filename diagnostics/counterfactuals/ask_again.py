@@ -177,9 +177,9 @@ def _asked(evidence: Evidence, rows: Ints, cut: rule.Split, lost: Lost) -> Array
     from medprobe.diagnostics.counterfactuals.answers import Asker, CannotAsk
 
     dataset, n, likeliest = evidence.dataset, evidence.n_classes, lost.judged_on == "likeliest"
-    loaded = evidence.loader.load()
+    loaded = evidence.model.load()
     length = answer_length(evidence.spec, evidence.settings)
-    asker = Asker(loaded, dataset.prompt, dataset.answers, evidence.loader.limit, length)
+    asker = Asker(loaded, dataset.prompt, dataset.answers, evidence.model.limit, length)
     images, labels = images_at(evidence, rows), evidence.labels[rows]
     own = evidence.measured.array(OPTIONS)[rows] if likeliest else _certain(lost.own, n)
     inputs = alternatives(loaded, evidence.spec)

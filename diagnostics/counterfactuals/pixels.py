@@ -16,7 +16,7 @@ from medprobe.diagnostics.evidence import Evidence
 from medprobe.diagnostics.extraction.ask_again import images_at
 from medprobe.diagnostics.records.cause import Key, Pixels
 from medprobe.fixtures.datasets import selection
-from medprobe.fixtures.datasets.dataset import ImageFile
+from medprobe.fixtures.datasets.image_file import ImageFile
 from medprobe.fixtures.datasets.images import open_image
 from medprobe.fixtures.models.conventions import published
 from medprobe.fixtures.models.size.image_tokens import MAX_PIXELS
@@ -47,7 +47,7 @@ class Moments:
         from medprobe.fixtures.models.chat import inputs
 
         if image.digest in self._wanted - self._found.keys():
-            loaded, prompt = self._evidence.loader.load(), self._evidence.dataset.prompt
+            loaded, prompt = self._evidence.model.load(), self._evidence.dataset.prompt
             values = inputs(loaded, [picture], prompt)["pixel_values"].double()
             self._found[image.digest] = values.numel(), float(values.sum()), float((values**2).sum())
 
@@ -140,7 +140,7 @@ def _remembered(evidence: Evidence, moments: Moments) -> dict[str, Any]:
     """moments: mean and standard deviation. told: JSON of the processor's numbers and the model types."""
 
     def compute() -> dict[str, Any]:
-        loaded = evidence.loader.load()
+        loaded = evidence.model.load()
         n, first, second = moments.total()
         mean = first / n
         config = loaded.model.config

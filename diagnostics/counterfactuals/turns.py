@@ -22,7 +22,7 @@ from medprobe.fixtures.models.conventions import (
 from medprobe.fixtures.models.refusals import LoadError
 
 if TYPE_CHECKING:
-    from medprobe.fixtures.models.loading import LoadedModel
+    from medprobe.fixtures.models.loaded import LoadedModel
 
 SYSTEM = "@system@"
 _ASKED = "{{ (messages[-1]['content'] | selectattr('type', 'equalto', 'text') | first)['text'] }}"

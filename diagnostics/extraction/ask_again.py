@@ -11,7 +11,7 @@ from medprobe.diagnostics.arrays import Ints
 from medprobe.diagnostics.evidence import Evidence
 from medprobe.diagnostics.extraction.measurement import OPTIONS, Measurement, measure
 from medprobe.diagnostics.extraction.small_pictures import SmallPictures
-from medprobe.fixtures.datasets.dataset import ImageFile
+from medprobe.fixtures.datasets.image_file import ImageFile
 from medprobe.fixtures.datasets.lesions.alterations import Blank
 
 
@@ -20,7 +20,7 @@ def ask(evidence: Evidence, images: Sequence[ImageFile], prompt: str | None = No
     asked = replace(
         evidence.dataset, prompt=prompt or evidence.dataset.prompt, images=tuple(images), unreadable=(), notes=()
     )
-    return measure(evidence.spec, asked, evidence.settings, evidence.loader, evidence.progress)
+    return measure(evidence.model, asked, evidence.progress)
 
 
 def images_at(evidence: Evidence, rows: Ints) -> list[ImageFile]:

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from medprobe.diagnostics.extraction.measurement import Chunks, Extracted, Progress, extract_here
-from medprobe.diagnostics.extraction.model_on_demand import Loader
+from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 from medprobe.diagnostics.settings import Settings
-from medprobe.fixtures.datasets.dataset import Dataset, ImageFile
+from medprobe.fixtures.datasets.dataset import Dataset
+from medprobe.fixtures.datasets.image_file import ImageFile
 from medprobe.fixtures.models.registry import ModelSpec
 
 HOME = Path(__file__).resolve().parents[2]
@@ -46,9 +47,9 @@ class Read:
 class Reader:
     """The actor: a model, loaded when the first chunk needs it."""
 
-    def __init__(self, spec: ModelSpec, settings: Settings, question: Dataset, max_new_tokens: int) -> None:
-        self._loader = Loader(spec, settings)
-        self._question, self._max_new_tokens = question, max_new_tokens
+    def __init__(self, spec: ModelSpec, settings: Settings, question: Dataset) -> None:
+        self._model = ModelOnDemand(spec, settings)
+        self._question = question
 
     def ready(self) -> None:
         """Returns once the actor has a place."""
@@ -58,14 +59,9 @@ class Reader:
         excluded: dict[str, str] = {}
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
-            settings = self._loader.settings
-            chunks = list(
-                extract_here(
-                    self._loader, self._question, [chunk], excluded, settings, self._max_new_tokens, lambda *_: None
-                )
-            )
+            chunks = list(extract_here(self._model, self._question, [chunk], excluded, lambda *_: None))
         texts = [str(warning.message) for warning in said if issubclass(warning.category, UserWarning)]
-        return Read(chunks, excluded, texts, self._loader.about if chunks else None)
+        return Read(chunks, excluded, texts, self._model.about if chunks else None)
 
 
 def connect() -> Any:
@@ -100,21 +96,19 @@ def places(nodes: Sequence[dict[str, float]], several: bool) -> tuple[int, dict[
 
 
 def extract(
-    loader: Loader,
+    model: ModelOnDemand,
     dataset: Dataset,
     chunks: Chunks,
     excluded: dict[str, str],
-    settings: Settings,
-    max_new_tokens: int,
     progress: Progress,
 ) -> Iterator[Extracted]:
     """`chunks`, in the order in which actors finish them. Raises ClusterError and what actors raise."""
     ray = connect()
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    n_actors, reserved = places(nodes, settings.device_map is not None)
+    n_actors, reserved = places(nodes, model.settings.load.device_map is not None)
     actor = ray.remote(Reader).options(max_restarts=RESTARTS, scheduling_strategy="SPREAD", **reserved)
     question = replace(dataset, images=(), unreadable=())
-    readers = [actor.remote(loader.spec, settings, question, max_new_tokens) for _ in range(min(n_actors, len(chunks)))]
+    readers = [actor.remote(model.spec, model.settings, question) for _ in range(min(n_actors, len(chunks)))]
     done, n_images = 0, sum(map(len, chunks))
     try:
         for chunk, read in _results(ray, readers, chunks):
@@ -123,7 +117,7 @@ def extract(
             for text in read.said:
                 warnings.warn(text, stacklevel=2)
             if read.about is not None:
-                loader.tell(read.about)
+                model.tell(read.about)
             yield from read.chunks
             progress("extracting", done, n_images)
     finally:

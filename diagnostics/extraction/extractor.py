@@ -27,7 +27,7 @@ from medprobe.diagnostics.extraction.pooling import (
     RowCountError,
 )
 from medprobe.diagnostics.extraction.rows import NumericalFault, _array, _first, _Recorder, _tensor, on_host
-from medprobe.fixtures.models.loading import LoadedModel
+from medprobe.fixtures.models.loaded import LoadedModel
 
 PICTURE = 64
 """Pixels a side of the picture on which the tower's way is tried."""

@@ -12,7 +12,7 @@ from PIL.Image import Image
 from torch import Tensor
 
 from medprobe.fixtures.models.chat import inputs
-from medprobe.fixtures.models.loading import LoadedModel
+from medprobe.fixtures.models.loaded import LoadedModel
 
 
 @dataclass(frozen=True)

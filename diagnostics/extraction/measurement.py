@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 from medprobe.diagnostics import store
 from medprobe.diagnostics.extraction.ahead import ahead
 from medprobe.diagnostics.extraction.answers import OPTION_SCORE, REASONING_TOKENS
-from medprobe.diagnostics.extraction.model_on_demand import Loader
+from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 from medprobe.diagnostics.extraction.small_pictures import DECODED, SmallPictures
 from medprobe.diagnostics.outside_text import one_line
 from medprobe.diagnostics.settings import Settings
-from medprobe.fixtures.datasets.dataset import Dataset, ImageFile
-from medprobe.fixtures.datasets.images import UnreadableImage, open_image
+from medprobe.fixtures.datasets.dataset import Dataset
+from medprobe.fixtures.datasets.errors import UnreadableImage
+from medprobe.fixtures.datasets.image_file import ImageFile
+from medprobe.fixtures.datasets.images import open_image
 from medprobe.fixtures.datasets.small_pictures import SmallPicture, open_both
 from medprobe.fixtures.models.registry import ModelSpec
 
@@ -38,10 +40,16 @@ OPTIONS, RANDOM_TOKENS = "options", "random_tokens"
 """Arrays that are no loci: log-likelihoods of the options, and of random tokens where an answer would start."""
 Progress = Callable[[str, int, int], None]
 Chunks = Sequence[Sequence[ImageFile]]
-Extract = Callable[[Loader, Dataset, Chunks, dict[str, str], Settings, int, Progress], Iterator["Extracted"]]
-"""Reads chunks of images under a loader's model, with so many tokens an answer at most; adds why an image was left out,
-by digest.
-"""
+
+
+class Extract(Protocol):
+    """Reads chunks of images under a model."""
+
+    def __call__(
+        self, model: ModelOnDemand, dataset: Dataset, chunks: Chunks, excluded: dict[str, str], progress: Progress
+    ) -> Iterator[Extracted]:
+        """`dataset` holds the question. Adds to `excluded` why an image was left out, by digest."""
+        ...
 
 
 class TooManyExcluded(RuntimeError):
@@ -85,27 +93,27 @@ class Measurement:
 
 
 def measure(
-    spec: ModelSpec,
+    model: ModelOnDemand,
     dataset: Dataset,
-    settings: Settings,
-    loader: Loader,
     progress: Progress,
     extract: Extract | None = None,
+    max_excluded: float | None = None,
 ) -> Measurement:
-    """Fill the store with what is missing, in this process unless `extract` does it elsewhere, and describe it. Raises
-    TooManyExcluded and the errors of loading and reading.
+    """Fill the store with what is missing, in this process unless `extract` does it elsewhere, and describe it. Up to
+    `max_excluded` of the images, by default the settings' share, may be unreadable. Raises TooManyExcluded and the
+    errors of loading and reading.
     """
-    _allow(len(dataset.unreadable), len(dataset.images) + len(dataset.unreadable), (), settings)
+    spec, settings = model.spec, model.settings
+    share = settings.max_excluded if max_excluded is None else max_excluded
+    _allow(len(dataset.unreadable), len(dataset.images) + len(dataset.unreadable), (), share)
     if not spec.local:
-        loader.fetch()
+        model.fetch()
     key = store.key(
-        model=loader.fingerprint(),
+        model=model.fingerprint(),
         prompt=dataset.prompt,
         options=dataset.answers,
         option_score=OPTION_SCORE,
-        dtype=settings.dtype,
-        quantize=settings.quantize,
-        modules=settings.modules,
+        **settings.load.keyed(),
         max_new_tokens=answer_length(spec, settings),
     )
     folder = store.Folder(settings.store, key)
@@ -114,18 +122,17 @@ def measure(
         # Parts of one extraction run side by side.
         with folder.lock("" if settings.shard is None else "-{}-of-{}".format(*settings.shard)):
             missing = _missing(folder, dataset)
-            length = answer_length(spec, settings)
-            loader.worked = folder.about().get("batch_size")
+            model.worked = folder.about().get("batch_size")
             small = SmallPictures(settings.store)
-            for read in (extract or extract_here)(loader, dataset, missing, excluded, settings, length, progress):
+            for read in (extract or extract_here)(model, dataset, missing, excluded, progress):
                 # Weights may be mapped rather than read, so they can change after loading too.
-                loader.require_unchanged()
-                folder.describe(**loader.about)
+                model.require_unchanged()
+                folder.describe(**model.about)
                 small.keep(read.small)
                 folder.add(read.shard)
     folder.used(spec.name, dataset.name)
     left_out = tuple((image, excluded[image.digest]) for image in dataset.images if image.digest in excluded)
-    _allow(len(left_out) + len(dataset.unreadable), len(dataset.images) + len(dataset.unreadable), left_out, settings)
+    _allow(len(left_out) + len(dataset.unreadable), len(dataset.images) + len(dataset.unreadable), left_out, share)
     kept = tuple(image for image in dataset.images if image.digest not in excluded)
     return Measurement(kept, left_out, key, folder)
 
@@ -157,22 +164,19 @@ def answer_length(spec: ModelSpec, settings: Settings) -> int:
     return max(settings.max_new_tokens, REASONING_TOKENS) if reasons else settings.max_new_tokens
 
 
-def _allow(n_excluded: int, n_images: int, left_out: Sequence[tuple[ImageFile, str]], settings: Settings) -> None:
-    if n_excluded > settings.max_excluded * n_images:
+def _allow(n_excluded: int, n_images: int, left_out: Sequence[tuple[ImageFile, str]], share: float) -> None:
+    if n_excluded > share * n_images:
         first = f", the first, {left_out[0][0].id[:12]}: {left_out[0][1]}" if left_out else ""
         raise TooManyExcluded(
-            f"{n_excluded} of {n_images} images cannot be read, more than --max-excluded {settings.max_excluded:g} "
-            f"allows{first}"
+            f"{n_excluded} of {n_images} images cannot be read, more than --max-excluded {share:g} allows{first}"
         )
 
 
 def extract_here(
-    loader: Loader,
+    model: ModelOnDemand,
     dataset: Dataset,
     chunks: Chunks,
     excluded: dict[str, str],
-    settings: Settings,
-    max_new_tokens: int,
     progress: Progress,
 ) -> Iterator[Extracted]:
     """`chunks`, read in this process. Raises the errors of loading and reading."""
@@ -199,9 +203,11 @@ def extract_here(
         from medprobe.diagnostics.extraction.extractor import Extractor
         from medprobe.diagnostics.extraction.inputs import Inputs
 
-        extractor = extractor or Extractor(loader.load(), dataset.prompt, dataset.answers, max_new_tokens)
+        extractor = extractor or Extractor(
+            model.load(), dataset.prompt, dataset.answers, answer_length(model.spec, model.settings)
+        )
         with extractor.hooked():
-            limit = _limit(loader, extractor, pictures[0])
+            limit = _limit(model, extractor, pictures[0])
             read = Guard[Inputs](extractor.read, lambda given: given.n_images)
             batches = []
             for batch in read_all(extractor.prepare, read, pictures, limit, extractor.length):
@@ -211,13 +217,13 @@ def extract_here(
         yield Extracted(_shard(images, batches), kept)
 
 
-def _limit(loader: Loader, extractor: Extractor, picture: Image) -> Limit:
+def _limit(model: ModelOnDemand, extractor: Extractor, picture: Image) -> Limit:
     """As asked for, as it worked before, or what fits the memory of the GPU."""
-    if loader.unlimited and loader.load().device.type == "cuda":
+    if model.unlimited and model.load().device.type == "cuda":
         from medprobe.diagnostics.extraction.batches import measured
 
-        loader.limit = measured(lambda: extractor.read([picture]), extractor.length(picture))
-    return loader.limit
+        model.limit = measured(lambda: extractor.read([picture]), extractor.length(picture))
+    return model.limit
 
 
 def _shard(images: Sequence[ImageFile], batches: Sequence[Batch]) -> store.Shard:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from medprobe.diagnostics.settings import BATCH_SIZE, Settings
@@ -16,7 +17,7 @@ class ChangedWeights(RuntimeError):
     """The checkpoint is no longer what was hashed."""
 
 
-class Loader:
+class ModelOnDemand:
     """The model of `spec`, loaded once."""
 
     def __init__(self, spec: ModelSpec, settings: Settings) -> None:
@@ -72,15 +73,13 @@ class Loader:
     def fingerprint(self) -> str:
         """Of the checkpoint (`medprobe.fixtures.models.fingerprint`), hashed once, before its weights are read."""
         if self._fingerprint is None:
-            s = self.settings
-            self._marks = marks(self.spec, s.adapter, s.processor)
-            self._fingerprint = fingerprint(self.spec, s.adapter, s.processor)
+            self._marks = marks(self.spec, self.settings.load)
+            self._fingerprint = fingerprint(self.spec, self.settings.load)
         return self._fingerprint
 
     def require_unchanged(self) -> None:
         """Raises ChangedWeights where a file was touched since it was hashed: what was read may be other bytes."""
-        s = self.settings
-        if self._fingerprint is not None and marks(self.spec, s.adapter, s.processor) != self._marks:
+        if self._fingerprint is not None and marks(self.spec, self.settings.load) != self._marks:
             raise ChangedWeights(
                 f"files of {self.spec.name} were changed while the run read them, so nothing read of them is kept; "
                 "run again once nothing writes to the checkpoint"
@@ -90,19 +89,13 @@ class Loader:
         if self._loaded is None:
             from medprobe.fixtures.models.loading import load
 
-            s = self.settings
             if self.spec.local:
                 self.fingerprint()
-            self._loaded = load(
-                self.spec,
-                dtype=s.dtype,
-                device_map=s.device_map,
-                quantize=s.quantize,
-                processor=s.processor,
-                modules=s.modules,
-                trust_remote_code=s.trust_remote_code,
-                offline=s.offline,
-                adapter=s.adapter,
-            )
+            loaded = load(replace(self.spec, fault=None), self.settings.load)
+            if self.spec.fault:
+                from medprobe.fixtures.phantoms.faults import plant
+
+                plant(loaded, self.spec.fault)
+            self._loaded = loaded
             self.require_unchanged()
         return self._loaded

@@ -19,7 +19,7 @@ from medprobe.diagnostics.extraction.pooling import (
     RowCountError,
 )
 from medprobe.fixtures.models.answer_tokens import writings
-from medprobe.fixtures.models.loading import LoadedModel
+from medprobe.fixtures.models.loaded import LoadedModel
 
 RANDOM_DRAWS = 5
 """Sets of as many random tokens as the options have writings, whose likelihoods are the control of the options'."""

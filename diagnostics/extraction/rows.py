@@ -21,7 +21,7 @@ from medprobe.diagnostics.extraction.pooling import (
     raster_regions,
     sequence_regions,
 )
-from medprobe.fixtures.models.loading import LoadedModel
+from medprobe.fixtures.models.loaded import LoadedModel
 
 Name = TypeVar("Name", bound=Hashable)
 

@@ -15,8 +15,8 @@ import numpy as np
 
 from medprobe.diagnostics import store
 from medprobe.diagnostics.extraction.ahead import ahead
-from medprobe.fixtures.datasets.dataset import ImageFile
 from medprobe.fixtures.datasets.facts import FileFacts
+from medprobe.fixtures.datasets.image_file import ImageFile
 from medprobe.fixtures.datasets.small_pictures import SmallPicture, open_both
 
 NAME = store.PICTURES + store.key(small_pictures=1)

@@ -27,7 +27,7 @@ from medprobe.diagnostics.grounding.places import Places
 from medprobe.fixtures.datasets.images import open_image
 from medprobe.fixtures.datasets.lesions.places import Mask
 from medprobe.fixtures.models.chat import inputs
-from medprobe.fixtures.models.loading import LoadedModel
+from medprobe.fixtures.models.loaded import LoadedModel
 
 LEAST_COVER = 0.1
 """Of a token's pixels: a token that sees less of the lesion is not replaced."""
@@ -57,7 +57,7 @@ class Shown:
 
 def read_patched(evidence: Evidence, found: Places, loci: Sequence[str]) -> dict[str, Features]:
     """`STATE LOCUS` [n, width], `STATE options` [n, K] and `STATE said` [n], STATE being lesion or elsewhere."""
-    loaded, dataset = evidence.loader.load(), evidence.dataset
+    loaded, dataset = evidence.model.load(), evidence.dataset
     length = answer_length(evidence.spec, evidence.settings)
     with _patching(loaded) as use, Extractor(loaded, dataset.prompt, dataset.answers, length).hooked() as extractor:
 
@@ -83,7 +83,7 @@ def read_patched(evidence: Evidence, found: Places, loci: Sequence[str]) -> dict
             return arrays
 
         batches, done = [], 0
-        limit = evidence.loader.limit
+        limit = evidence.model.limit
         for arrays in read_all(prepare, read, shown(), limit, lambda item: extractor.length(item.picture)):
             batches.append(arrays)
             done += len(arrays["lesion options"])

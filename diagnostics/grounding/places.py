@@ -9,8 +9,8 @@ import numpy as np
 
 from medprobe.diagnostics.arrays import Bools, Ints
 from medprobe.diagnostics.evidence import Evidence
-from medprobe.fixtures.datasets.dataset import ImageFile
-from medprobe.fixtures.datasets.images import UnreadableImage
+from medprobe.fixtures.datasets.errors import UnreadableImage
+from medprobe.fixtures.datasets.image_file import ImageFile
 from medprobe.fixtures.datasets.lesions.occlusion import Occluded, elsewhere, hull
 from medprobe.fixtures.datasets.lesions.places import read_masks
 

@@ -13,7 +13,8 @@ from PIL import Image
 
 from medprobe.fixtures.models.anatomy import discover
 from medprobe.fixtures.models.chat import inputs
-from medprobe.fixtures.models.loading import LoadedModel, read_config
+from medprobe.fixtures.models.loaded import LoadedModel
+from medprobe.fixtures.models.loading import read_config
 from medprobe.fixtures.models.plausible import require_depth
 from medprobe.fixtures.models.processors import read_processor
 from medprobe.fixtures.models.refusals import LoadError, explain

@@ -64,7 +64,7 @@ def cost(spec: ModelSpec, checkpoint: Checkpoint, pictures: Pictures, settings: 
     passes = [n, *[again] * wordings, min(again, len(pictures.sizes))]
     reads = sum(passes)
 
-    weights = memory.weights(shape, dtype, settings.quantize)
+    weights = memory.weights(shape, dtype, settings.load.quantize)
     usable = gpu.memory - RUNTIME
     n_gpus = math.ceil((weights + needed(shape, views, text, written, dtype, 1)) / usable)
     batch = settings.batch_size or BATCH_SIZE
@@ -73,7 +73,9 @@ def cost(spec: ModelSpec, checkpoint: Checkpoint, pictures: Pictures, settings: 
     working = needed(shape, views, text, written, dtype, batch)
 
     one = sum(flops(shape, view, text, written, options) * count for view, count in views) / n
-    twin = 0.0 if settings.quantize else sum(before_decoder(shape, view) * count for view, count in views) / n * again
+    twin = (
+        0.0 if settings.load.quantize else sum(before_decoder(shape, view) * count for view, count in views) / n * again
+    )
     work = one * reads + twin
     steps = written + len(options)
     decoding = math.ceil(reads / batch) * steps * decoded_bytes(shape, image_tokens / n + text, batch, weights, dtype)

@@ -16,7 +16,7 @@ from PIL.Image import Image, Resampling
 from torch import Tensor
 
 from medprobe.diagnostics.references.presets import UnknownReference
-from medprobe.fixtures.datasets.dataset import ImageFile
+from medprobe.fixtures.datasets.image_file import ImageFile
 from medprobe.fixtures.datasets.images import open_image
 
 WEIGHTS = "model.safetensors"

@@ -23,7 +23,7 @@ from medprobe.diagnostics.probes.ridge import read
 from medprobe.diagnostics.records.chain import Reference
 from medprobe.diagnostics.references import presets
 from medprobe.diagnostics.settings import Settings
-from medprobe.fixtures.datasets.dataset import ImageFile
+from medprobe.fixtures.datasets.image_file import ImageFile
 
 Found = tuple[Reading, Reference]
 
@@ -95,7 +95,7 @@ def _timm(network: str, rows: Rows, settings: Settings, progress: Progress) -> F
     from medprobe.diagnostics.references import networks, training
 
     try:
-        weights = networks.weights_at_hand(network, settings.offline)
+        weights = networks.weights_at_hand(network, settings.load.offline)
     except networks.NotAtHand as reason:
         recipe = training.RECIPE
         # A network with a head of its own does not depend on the probe.

@@ -19,7 +19,7 @@ from medprobe.diagnostics.probes.loci import OPTIONS_LOCUS
 from medprobe.diagnostics.records.answer import RemedyName, Treatment, Treatments
 from medprobe.diagnostics.records.chain import Difference
 from medprobe.diagnostics.treatments import remedies
-from medprobe.fixtures.datasets.dataset import ImageFile
+from medprobe.fixtures.datasets.image_file import ImageFile
 from medprobe.fixtures.datasets.lesions.alterations import Noised
 
 

@@ -14,7 +14,7 @@ from medprobe.fixtures.models.chat import words
 @torch.inference_mode()
 def score_unseen(evidence: Evidence) -> NDArray[np.float32]:
     """Log-likelihood of each answer, [1, n_options]."""
-    loaded, dataset = evidence.loader.load(), evidence.dataset
+    loaded, dataset = evidence.model.load(), evidence.dataset
     batch = words(loaded, dataset.prompt).to(loaded.device)
     options = options_of(loaded, dataset.prompt, dataset.answers)
     return score_options(loaded.model, options, batch, *prefill(loaded.model, batch))

@@ -15,7 +15,7 @@ from medprobe.diagnostics.extraction.inputs import Inputs
 from medprobe.diagnostics.extraction.options import end_tokens
 from medprobe.fixtures.models.answer_tokens import writings
 from medprobe.fixtures.models.chat import conversation
-from medprobe.fixtures.models.loading import LoadedModel
+from medprobe.fixtures.models.loaded import LoadedModel
 
 NO_TARGET = -100
 GROWING = ("attention_mask", "token_type_ids", "mm_token_type_ids")

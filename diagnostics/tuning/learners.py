@@ -15,7 +15,7 @@ from medprobe.diagnostics.extraction.extractor import tower_exits
 from medprobe.diagnostics.extraction.inputs import Inputs, prepared
 from medprobe.diagnostics.tuning.answered import answered, answers_of, negative_log_likelihood
 from medprobe.diagnostics.tuning.plan import Plan, TuneError
-from medprobe.fixtures.models.loading import LoadedModel
+from medprobe.fixtures.models.loaded import LoadedModel
 
 
 class Learner(nn.Module):

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medprobe.fixtures.datasets import catalog
-from medprobe.fixtures.datasets.dataset import Dataset, ImageFile
-from medprobe.fixtures.datasets.manifest import DataError, load_manifest
+from medprobe.fixtures.datasets.dataset import Dataset
+from medprobe.fixtures.datasets.errors import DataError
+from medprobe.fixtures.datasets.image_file import ImageFile
+from medprobe.fixtures.datasets.manifest import load_manifest
 from medprobe.fixtures.datasets.selection import draw, sample
 
 LEAST = 3

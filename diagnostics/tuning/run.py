@@ -19,9 +19,11 @@ from medprobe.diagnostics.tuning import loss_curve, schedule
 from medprobe.diagnostics.tuning.patients import Images, Sides, held_out_manifest, split
 from medprobe.diagnostics.tuning.plan import Plan, TuneError
 from medprobe.fixtures.datasets.dataset import Dataset, open_dataset
-from medprobe.fixtures.datasets.images import UnreadableImage, open_image
+from medprobe.fixtures.datasets.errors import UnreadableImage
+from medprobe.fixtures.datasets.images import open_image
 from medprobe.fixtures.datasets.manifest import load_manifest
 from medprobe.fixtures.models.fingerprint import fingerprint
+from medprobe.fixtures.models.load_options import LoadOptions
 from medprobe.fixtures.models.registry import ModelSpec
 from medprobe.fixtures.whole import settle, write_text
 
@@ -57,10 +59,11 @@ def tune(
     out: Path,
     plan: Plan,
     data_root: Path | None = None,
-    loading: Mapping[str, Any] | None = None,
+    options: LoadOptions | None = None,
     say: Say = print,
 ) -> Tuned:
-    """Tune `spec` on the data set of `manifest` into the folder `out`; `loading` are further arguments of `load`.
+    """Tune `spec` on the data set of `manifest` into the folder `out`; `options` say how it is loaded, but for
+    dtype and device, which are the plan's and this process's.
 
     A run that is finished is left as it is, one that was stopped goes on. Raises TuneError, Refused where `out` is
     another run's, DataError, and the errors of loading.
@@ -85,7 +88,7 @@ def tune(
     with _alone(out) if main else nullcontext():
         dataset = open_dataset(manifest, data_root)
         sides = split(dataset, plan.held_out, plan.max_images, plan.seed)
-        asked = _asked(spec, dataset, plan, loading or {})
+        asked = _asked(spec, dataset, plan, options or LoadOptions())
         known = _facts(out)
         if known is not None and known["asked"] != asked:
             other = _differing(known["asked"], asked)
@@ -102,7 +105,7 @@ def tune(
             write_text(out / FACTS, json.dumps(tuned.facts, indent=1) + "\n")
         accelerator.wait_for_everyone()
         try:
-            _train(accelerator, spec, dataset, readable, out, plan, loading or {}, say)
+            _train(accelerator, spec, dataset, readable, out, plan, options or LoadOptions(), say)
         except torch.OutOfMemoryError:
             raise TuneError(
                 f"{spec.name} does not fit the GPU's memory while it is tuned; give a smaller --micro-batch than "
@@ -118,7 +121,7 @@ def _train(
     images: Images,
     out: Path,
     plan: Plan,
-    loading: Mapping[str, Any],
+    options: LoadOptions,
     say: Say,
 ) -> None:
     import torch
@@ -130,7 +133,7 @@ def _train(
 
     # Weights are read where this process computes; on the CPU `load` looks whether they fit.
     device = None if accelerator.device.type == "cpu" else str(accelerator.device)
-    loaded = load(spec, dtype=plan.dtype, device_map=device, **loading)
+    loaded = load(spec, replace(options, dtype=plan.dtype, device_map=device))
     set_seed(plan.seed)
     learner = learner_of(loaded, plan, dataset.prompt, dataset.answers, open_image(images[0]))
     trained = list(learner.trained().values())
@@ -249,11 +252,11 @@ def _readable(images: Images, lost: Sequence[str], most: float, say: Say) -> tup
     return tuple(image for image, error in zip(images, errors, strict=True) if error is None), excluded
 
 
-def _asked(spec: ModelSpec, dataset: Dataset, plan: Plan, loading: Mapping[str, Any]) -> dict[str, Any]:
+def _asked(spec: ModelSpec, dataset: Dataset, plan: Plan, options: LoadOptions) -> dict[str, Any]:
     """What makes a run the one it is; where it runs, and how often it is saved, do not."""
     revision = fingerprint(spec) if spec.local else spec.revision
     settings = {name: value for name, value in asdict(plan).items() if name not in ("save_every", "micro_batch")}
-    used = {name: value for name, value in loading.items() if value}
+    used = {name: value for name, value in vars(options).items() if value and name not in ("dtype", "device_map")}
     images = {"dataset": dataset.name, "data_fingerprint": dataset.fingerprint, "prompt": dataset.prompt}
     return {"model": spec.name, "revision": revision, **images, **settings, **used}
 

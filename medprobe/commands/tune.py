@@ -20,7 +20,7 @@ from typing import NoReturn
 from medprobe.diagnostics.outside_text import say
 from medprobe.diagnostics.tuning.plan import PARTS, Plan, TuneError
 from medprobe.diagnostics.typed import above_zero, count, seed, share
-from medprobe.fixtures.datasets.manifest import DataError
+from medprobe.fixtures.datasets.errors import DataError
 from medprobe.fixtures.models.registry import ModelError
 from medprobe.plugins.project import CallError
 from medprobe.plugins.tuning import resolve
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from medprobe.fixtures.models.refusals import LoadError
 
     try:
-        tuned = tune(call.model, call.manifest, call.out, call.plan, call.data_root, call.loading, _say)
+        tuned = tune(call.model, call.manifest, call.out, call.plan, call.data_root, call.load, _say)
     except (Refused, DataError) as error:
         return _refused(error, 4)
     except (TuneError, LoadError, AnatomyError) as error:

@@ -13,7 +13,7 @@ import pytest
 from medprobe.diagnostics.records.report import Diagnosis
 from medprobe.plugins.allure import content
 from medprobe.plugins.options import CALL
-from medprobe.plugins.run.diagnosing import LOADER, PAIR, pair_of
+from medprobe.plugins.run.diagnosing import MODEL, PAIR, pair_of
 from medprobe.plugins.run.reporting import REPORT
 
 
@@ -51,7 +51,7 @@ class AllureReport:
         if pair_of(item) is not None:
             import allure
 
-            for name in (LOADER, PAIR):
+            for name in (MODEL, PAIR):
                 allure.dynamic.parameter(name, None, excluded=True, mode=allure.parameter_mode.HIDDEN)
 
     @pytest.hookimpl(tryfirst=True)

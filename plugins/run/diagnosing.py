@@ -1,7 +1,7 @@
 """Every check is run for each model and data set, and what it takes is measured once.
 
 The fixtures stand on `medprobe_subject`, the model and data set at work (`medprobe.diagnostics.subject`). Its model is
-kept for the next data set (`medprobe_loader`). The `diagnosis`, or why nothing could be measured, is handed to the
+kept for the next data set (`medprobe_model`). The `diagnosis`, or why nothing could be measured, is handed to the
 process that reports as a file.
 """
 
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NoReturn
 import pytest
 
 from medprobe.diagnostics.extraction.measurement import Progress
-from medprobe.diagnostics.extraction.model_on_demand import Loader
+from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 from medprobe.diagnostics.records.report import Diagnosis
 from medprobe.fixtures.models.registry import ModelSpec
 from medprobe.plugins.call import Pair
@@ -28,7 +28,7 @@ from medprobe.plugins.run.progress import reported
 if TYPE_CHECKING:
     from medprobe.diagnostics.subject import Subject
 
-LOADER, PAIR = "medprobe_loader", "medprobe_pair"
+MODEL, PAIR = "medprobe_model", "medprobe_pair"
 
 
 @pytest.hookimpl(trylast=True)
@@ -37,7 +37,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if PAIR in metafunc.fixturenames:
         pairs = metafunc.config.stash[CALL].pairs
         values, ids = [(pair.model, pair) for pair in pairs], [pair.id for pair in pairs]
-        metafunc.parametrize((LOADER, PAIR), values, ids=ids, indirect=True, scope="session")
+        metafunc.parametrize((MODEL, PAIR), values, ids=ids, indirect=True, scope="session")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -65,8 +65,8 @@ def pair_of(item: pytest.Item) -> Pair | None:
 
 
 @pytest.fixture(scope="session")
-def medprobe_loader(request: pytest.FixtureRequest) -> Loader:
-    """What loads the model at work, once for all its data sets. The model before it is gone by then."""
+def medprobe_model(request: pytest.FixtureRequest) -> ModelOnDemand:
+    """The model at work, loaded when it is needed, for all its data sets. The model before it is gone by then."""
     call, spec = request.config.stash[CALL], request.param
     assert isinstance(spec, ModelSpec)
     # Python keeps the frames of the last failure, with the model that the check had taken; and what transformers loads
@@ -75,7 +75,7 @@ def medprobe_loader(request: pytest.FixtureRequest) -> Loader:
         with suppress(AttributeError):
             delattr(sys, name)
     gc.collect()
-    return Loader(spec, call.settings_of(next(pair for pair in call.pairs if pair.model == spec)))
+    return ModelOnDemand(spec, call.settings_of(next(pair for pair in call.pairs if pair.model == spec)))
 
 
 @pytest.fixture(scope="session")
@@ -86,17 +86,16 @@ def medprobe_pair(request: pytest.FixtureRequest) -> Pair:
 
 
 @pytest.fixture(scope="session")
-def medprobe_subject(request: pytest.FixtureRequest, medprobe_pair: Pair, medprobe_loader: Loader) -> Subject:
+def medprobe_subject(request: pytest.FixtureRequest, medprobe_pair: Pair, medprobe_model: ModelOnDemand) -> Subject:
     """The model on the data set at work: the fixtures that checks take are parts of it."""
     from medprobe.diagnostics.subject import Subject
 
     pair, call = medprobe_pair, request.config.stash[CALL]
-    handover, settings = Handover(call), call.settings_of(pair)
+    handover = Handover(call)
     handover.begin(to_judge=any("diagnosis" in getattr(item, "fixturenames", ()) for item in request.session.items))
-    if settings.shard is not None:
-        _extract_part(pair, medprobe_loader, handover)
-    around = partial(_told, handover, pair)
-    return Subject(pair.model, pair.dataset.name, pair.dataset.manifest, settings, medprobe_loader, around)
+    if call.settings.shard is not None:
+        _extract_part(pair, medprobe_model, handover)
+    return Subject(medprobe_model, pair.dataset.name, pair.dataset.manifest, partial(_told, handover, pair))
 
 
 @contextmanager
@@ -125,7 +124,7 @@ def diagnosis(request: pytest.FixtureRequest, medprobe_pair: Pair, medprobe_subj
     return found
 
 
-def _extract_part(pair: Pair, loader: Loader, handover: Handover) -> NoReturn:
+def _extract_part(pair: Pair, model: ModelOnDemand, handover: Handover) -> NoReturn:
     """Skip what would judge, once the store holds the part that `--shard` names."""
     from medprobe.diagnostics.extraction.shard import extract_part
     from medprobe.diagnostics.subject import sentence
@@ -133,10 +132,10 @@ def _extract_part(pair: Pair, loader: Loader, handover: Handover) -> NoReturn:
     name = f"{pair.model.name} on {pair.dataset.name}"
     with reported(handover.folder, pair.id) as progress:
         try:
-            n_part, n_images = extract_part(loader, pair.dataset.manifest(), progress)
+            n_part, n_images = extract_part(model, pair.dataset.manifest(), progress)
         except Exception as error:
             pytest.fail(f"{name}: {sentence(error, pair.model, pair.dataset.name)}", pytrace=False)
-    told = "{}/{}".format(*loader.settings.shard or (1, 1))
+    told = "{}/{}".format(*model.settings.shard or (1, 1))
     handover.leave_part(pair, f"shard {told} of {name}: {n_part} of {n_images} images are in the store")
     pytest.skip(f"[shard {told}] a run without --shard judges {name}")
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from medprobe.diagnostics.records.report import Diagnosis
-from medprobe.fixtures.datasets.dataset import ImageFile, open_dataset
-from medprobe.fixtures.datasets.manifest import DataError
+from medprobe.fixtures.datasets.dataset import open_dataset
+from medprobe.fixtures.datasets.errors import DataError
+from medprobe.fixtures.datasets.image_file import ImageFile
 from medprobe.plugins.call import Call
 
 

@@ -21,7 +21,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     notes = [line for text in s.thresholds.unmatched(asked) for line in wrap(one_line(text), _width(config), "")]
     lines = wrap(
         f"medprobe: {models} on {data}; probe {s.probe}, reference {s.reference}, seed {s.seed}, "
-        f"dtype {s.dtype or 'as saved'}, device {s.device_map or 'auto'}",
+        f"dtype {s.load.dtype or 'as saved'}, device {s.load.device_map or 'auto'}",
         _width(config),
         "",
     )

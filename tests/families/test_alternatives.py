@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from medprobe.fixtures.models.load_options import LoadOptions
 from tests.conftest import SMALL
 
 PROMPT = "Does this scan show a lesion? Answer normal, benign or malignant."
@@ -21,13 +22,13 @@ def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     from medprobe.fixtures.phantoms.families.checkpoints import build_family
 
     folder = build_family(request.param, tmp_path_factory.mktemp("alternatives") / request.param, seed=1, **SMALL)
-    return load(resolve(str(folder)), dtype="float32")
+    return load(resolve(str(folder)), LoadOptions(dtype="float32"))
 
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Two coloured pictures that are not square."""
-    from medprobe.fixtures.datasets.dataset import ImageFile
+    from medprobe.fixtures.datasets.image_file import ImageFile
 
     folder = tmp_path_factory.mktemp("pictures")
     rng = np.random.default_rng(0)

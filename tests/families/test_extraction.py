@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from medprobe.fixtures.models.load_options import LoadOptions
 from tests.family_names import FAMILIES
 
 PROMPT = "Does this chest radiograph show pneumonia? Answer normal or pneumonia."
@@ -42,7 +43,7 @@ def loaded(request: pytest.FixtureRequest, checkpoints: dict[str, Path]) -> Any:
     from medprobe.fixtures.models.loading import load
     from medprobe.fixtures.models.registry import resolve
 
-    return load(resolve(str(checkpoints[request.param])), dtype="float32")
+    return load(resolve(str(checkpoints[request.param])), LoadOptions(dtype="float32"))
 
 
 @pytest.fixture(scope="module")
@@ -274,7 +275,7 @@ def test_a_model_that_reasons_unannounced_is_asked_again_with_room(
     from medprobe.fixtures.models.loading import load
     from medprobe.fixtures.models.registry import resolve
 
-    loaded = load(resolve(str(checkpoints["llava"])), dtype="float32")
+    loaded = load(resolve(str(checkpoints["llava"])), LoadOptions(dtype="float32"))
     loaded.model.generation_config.eos_token_id = None
     asked: list[int] = []
 
@@ -314,7 +315,7 @@ def test_a_nan_names_its_layer(checkpoints: dict[str, Path], part: str, complain
     from medprobe.fixtures.models.loading import load
     from medprobe.fixtures.models.registry import resolve
 
-    loaded = load(resolve(str(checkpoints["gemma3"])), dtype="float32")
+    loaded = load(resolve(str(checkpoints["gemma3"])), LoadOptions(dtype="float32"))
     with torch.no_grad():
         for parameter in loaded.model.get_submodule(getattr(loaded.anatomy, part)[1]).parameters():
             parameter.fill_(float("nan"))

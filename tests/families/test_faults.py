@@ -4,6 +4,7 @@ import copy
 import functools
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
+from medprobe.diagnostics.settings import Settings
 from medprobe.fixtures.models.answer_tokens import writings
 from medprobe.fixtures.models.fingerprint import fingerprint
 from medprobe.fixtures.models.loading import load
@@ -264,15 +267,20 @@ def test_answers_of_several_tokens_are_refused(tmp_path):
         plant(loaded, "answer.swapped_words")
 
 
+def asked_for(spec):
+    """The model that a diagnosis of `spec` measures."""
+    return ModelOnDemand(spec, Settings(store=Path())).load()
+
+
 def test_shipped_phantom_with_each_fault(lesson):
     assert min(spreads(exits(load(resolve("phantom")), lesson)).values()) > 0.01
     for fault in PLACES:
-        spread = spreads(exits(load(resolve(f"phantom-{fault}")), lesson))
+        spread = spreads(exits(asked_for(resolve(f"phantom-{fault}")), lesson))
         assert [spread[place] <= SAME for place in PLACES] == [i >= PLACES.index(fault) for i in range(4)]
 
 
 def test_answer_fault_always_says_normal(lesson):
-    loaded = load(resolve("phantom-answer"))
+    loaded = asked_for(resolve("phantom-answer"))
     tokenizer = loaded.processor.tokenizer
     batch = join(process(loaded, lesson.images, lesson.prompt), tokenizer.pad_token_id)
     made = loaded.model.generate(**batch, max_new_tokens=4, do_sample=False)[:, batch["input_ids"].shape[1] :]
@@ -285,9 +293,14 @@ def test_a_planted_checkpoint_has_a_print_of_its_own():
     assert len({fingerprint(replace(spec, fault=fault)) for fault in faults}) == len(faults)
 
 
-def test_loading_plants_as_written():
+def test_the_loader_takes_no_faulty_model_for_a_sound_one():
+    with pytest.raises(ValueError, match="phantom-llm has a fault: load the sound model and plant it"):
+        load(resolve("phantom-llm"))
+
+
+def test_a_diagnosis_measures_the_fault_as_written():
     spec = replace(resolve("phantom"), fault="vision.dropped_filters@0.25#4")
-    one, again, other = (load(x).model.state_dict() for x in (spec, spec, replace(spec, fault=f"{spec.fault}2")))
+    one, again, other = (asked_for(x).model.state_dict() for x in (spec, spec, replace(spec, fault=f"{spec.fault}2")))
     name = "model.vision_tower.embeddings.patch_embedding.weight"
     lost = (one[name].flatten(1) == 0).all(1)
     assert lost.sum() == round(0.25 * len(lost))

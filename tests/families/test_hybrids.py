@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from medprobe.diagnostics.records.chain import STAGES
+from medprobe.fixtures.models.load_options import LoadOptions
 from tests.conftest import SMALL
 from tests.family_names import FAMILIES
 
@@ -30,7 +31,7 @@ def opened(folder: Path) -> Any:
     from medprobe.fixtures.models.loading import load
     from medprobe.fixtures.models.registry import resolve
 
-    return load(resolve(str(folder)), dtype="float32")
+    return load(resolve(str(folder)), LoadOptions(dtype="float32"))
 
 
 def plain_scores(loaded: Any) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from medprobe.fixtures.models.load_options import LoadOptions
 from tests.family_names import FAMILIES
 
 PROMPT = "Does this chest radiograph show pneumonia? Answer normal or pneumonia."
@@ -30,7 +31,7 @@ def load(folder: Path) -> Any:
     from medprobe.fixtures.models import loading
     from medprobe.fixtures.models.registry import resolve
 
-    return loading.load(resolve(str(folder)), dtype="float32")
+    return loading.load(resolve(str(folder)), LoadOptions(dtype="float32"))
 
 
 @pytest.fixture(scope="module", params=FAMILIES)

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from medprobe.fixtures.models.load_options import LoadOptions
+
 PROMPT = "Does this chest radiograph show pneumonia? Answer normal or pneumonia."
 N_BLOCKS = 3
 
@@ -19,7 +21,7 @@ def opened(folder: Path, layer: int | list[int] | None = None) -> Any:
     from medprobe.fixtures.models.loading import load
     from medprobe.fixtures.models.registry import resolve
 
-    loaded = load(resolve(str(folder)), dtype="float32")
+    loaded = load(resolve(str(folder)), LoadOptions(dtype="float32"))
     if layer is not None:
         loaded.model.config.vision_feature_layer = layer
     if isinstance(layer, list):

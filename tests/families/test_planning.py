@@ -78,14 +78,14 @@ def test_parameters_are_those_of_the_loaded_model(family: str, checkpoints: dict
 @pytest.mark.parametrize("family", FAMILIES)
 def test_bytes_are_those_of_the_store(family: str, checkpoints: dict[str, Path], tmp_path: Path) -> None:
     from medprobe.diagnostics.extraction.measurement import measure
-    from medprobe.diagnostics.extraction.model_on_demand import Loader
+    from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
     from medprobe.fixtures.datasets.dataset import open_dataset
     from medprobe.fixtures.phantoms.images import draw_dataset
 
     draw_dataset(tmp_path, 12, 2, 3)
     manifest = tmp_path / "manifest.toml"
     spec, settings = resolve(str(checkpoints[family])), Settings(tmp_path / "store", max_new_tokens=2)
-    found = measure(spec, open_dataset(manifest, None), settings, Loader(spec, settings), lambda *_: None)
+    found = measure(ModelOnDemand(spec, settings), open_dataset(manifest, None), lambda *_: None)
     pictures = count(manifest, None, None, 0)
     held = sum(path.stat().st_size for path in found.folder.path.glob("*.safetensors"))
     planned = stored(describe(spec, None, None).shape, len(pictures.answers), pictures.n)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from medprobe.fixtures.models.load_options import LoadOptions
 from medprobe.fixtures.models.registry import resolve
 from tests.runs.calling import medprobe
 from tests.runs.conftest import drawn
@@ -30,7 +31,7 @@ def read(images: list[Any], device_map: str | None) -> Any:
     from medprobe.fixtures.models.loading import load
     from medprobe.fixtures.phantoms.images import ANSWERS, PROMPT
 
-    loaded = load(resolve("phantom"), device_map=device_map)
+    loaded = load(resolve("phantom"), LoadOptions(device_map=device_map))
     assert loaded.device.type == (device_map or "cuda")
     with Extractor(loaded, PROMPT, list(ANSWERS), 8).hooked() as extractor:
         return extractor.read(images)

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from medprobe.commands.pair import calls, main
+from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
+from medprobe.diagnostics.settings import Settings
 from medprobe.fixtures.models.registry import resolve
 from medprobe.plugins.report.comparison import load
 from tests.runs.calling import medprobe
@@ -19,7 +21,7 @@ def broken_and_mended(folder: Path) -> tuple[Path, Path]:
 
     from medprobe.fixtures.models.loading import load as load_model
 
-    broken = load_model(resolve("phantom-connector"))
+    broken = ModelOnDemand(resolve("phantom-connector"), Settings(folder / "store")).load()
     broken.model.save_pretrained(folder / "broken")
     broken.processor.save_pretrained(folder / "broken")
     lora = peft.LoraConfig(r=1, target_modules=["q_proj"], modules_to_save=["multi_modal_projector"])

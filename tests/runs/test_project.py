@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import shutil
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from medprobe.fixtures.models.load_options import LoadOptions
 from medprobe.fixtures.phantoms import phantom_path
 from medprobe.plugins import call, project
 from medprobe.plugins.options import OPTIONS
@@ -115,9 +117,24 @@ def test_names_of_the_project_are_planned(repository: Path) -> None:
 def test_every_setting_is_explained() -> None:
     table = TEXT.partition("| key |")[2].partition("\n\n")[0]
     assert set(re.findall(r"`([a-z_]+)`", table)) == set(Config.model_fields)
-    for setting in ("processor", "modules", "adapter", "dtype", "checkpoint"):
+    for setting in project.Alias.model_fields:
         assert re.search(rf"\b{setting}\b", TOML[0])
-    assert set(project.Alias.model_fields) == {"processor", "modules", "adapter", "dtype", "checkpoint"}
+
+
+def test_an_alias_brings_every_option_of_loading_but_those_that_are_typed_each_time(tmp_path: Path) -> None:
+    loading = {option.name for option in fields(LoadOptions)}
+    assert set(project.Alias.model_fields) == {"checkpoint"} | loading - {"trust_remote_code", "offline"}
+    for setting, value, why in (
+        ("trust_remote_code", "true", "is no setting"),
+        ("quantize", "'3bit'", "should be '4bit' or '8bit'"),
+    ):
+        (tmp_path / "medprobe.toml").write_text(f"[models.mine]\ncheckpoint = 'phantom'\n{setting} = {value}\n")
+        with pytest.raises(project.CallError, match=rf"models\.mine\.{setting}\b.* {why}"):
+            project.read(tmp_path)
+
+
+def test_every_option_of_loading_is_typed_under_its_name() -> None:
+    assert {option.name for option in fields(LoadOptions)} <= UNSET.keys()
 
 
 def test_an_option_wins_over_what_an_alias_brings(tmp_path: Path) -> None:
@@ -126,8 +143,8 @@ def test_an_option_wins_over_what_an_alias_brings(tmp_path: Path) -> None:
         asked = call.resolve({**UNSET, "model": ["mine", "phantom"], "dtype": given}, tmp_path, config)
         mine, other = asked.pairs
         assert (mine.id, mine.model.fault) == ("mine-phantom", "llm")
-        assert asked.settings_of(mine).dtype == used
-        assert asked.settings_of(other).dtype == given
+        assert asked.settings_of(mine).load.dtype == used
+        assert asked.settings_of(other).load.dtype == given
 
 
 def test_a_second_checkpoint_may_be_an_alias_or_an_adapter_of_the_model(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from medprobe.plugins.report.pictures.waterfall import waterfall_svg
 from medprobe.plugins.report.sections import page
 
 if TYPE_CHECKING:
-    from medprobe.fixtures.datasets.dataset import ImageFile
+    from medprobe.fixtures.datasets.image_file import ImageFile
 
 LARGEST = 2_000_000
 """Bytes up to which a page takes thumbnails."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from medprobe.fixtures.datasets.dataset import ImageFile
+    from medprobe.fixtures.datasets.image_file import ImageFile
 
 LONGEST = 96
 """Pixels of the longest side."""
@@ -32,8 +32,7 @@ def data_uri(image: ImageFile) -> str:
 def fitting(images: Iterable[ImageFile], room: int) -> dict[str, str]:
     """By id the first of the images that fit into `room` bytes of a page; one that can no longer be read is left
     out."""
-    from medprobe.fixtures.datasets.dataset import ChangedImage
-    from medprobe.fixtures.datasets.images import UnreadableImage
+    from medprobe.fixtures.datasets.errors import ChangedImage, UnreadableImage
 
     found: dict[str, str] = {}
     for image in images:

@@ -15,6 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
+from medprobe.fixtures.models.load_options import LoadOptions
 from medprobe.fixtures.models.registry import ModelError, check_folder, resolve
 from tests.places import ROOT
 
@@ -35,7 +37,7 @@ def edit(path: Path, **changes: Any) -> None:
 def load(folder: Path, **options: Any) -> Any:
     from medprobe.fixtures.models.loading import load
 
-    return load(resolve(str(folder)), **options)
+    return load(resolve(str(folder)), LoadOptions(**options))
 
 
 def refused(folder: Path, match: str, **options: Any) -> None:
@@ -298,7 +300,9 @@ def test_what_nobody_foresaw_is_one_sentence(copy: Copy, tmp_path: Path, monkeyp
 
     monkeypatch.setattr(subject, "open_dataset", fail)
     spec = resolve(str(copy("llava")))
-    found, predictions = diagnosis.diagnose(spec, "set", lambda: tmp_path, Settings(store=tmp_path), lambda *_: None)
+    found, predictions = diagnosis.diagnose(
+        ModelOnDemand(spec, Settings(store=tmp_path)), "set", lambda: tmp_path, lambda *_: None
+    )
     assert predictions is None
     assert found.error.startswith(f"{spec.source} could not be measured on set: IndexError: index out of range x x")
     assert len(found.error) < len(spec.source) + 400

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from medprobe.fixtures.datasets.dataset import ImageFile
 from medprobe.fixtures.datasets.dicom import pictures as reading_dicom
-from medprobe.fixtures.datasets.images import FORMATS, UnreadableImage, open_image
+from medprobe.fixtures.datasets.errors import UnreadableImage
+from medprobe.fixtures.datasets.image_file import ImageFile
+from medprobe.fixtures.datasets.images import FORMATS, open_image
 from tests.promises.faults.corpus import COLOUR, FILES, GREY, dicom, saved, written
 
 

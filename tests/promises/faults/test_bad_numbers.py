@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from medprobe.fixtures.models.load_options import LoadOptions
 from medprobe.fixtures.models.registry import resolve
 
 Family = Callable[[str], Path]
@@ -24,7 +25,7 @@ def pictures() -> list[Image.Image]:
 def loaded(folder: Path, **options: Any) -> Any:
     from medprobe.fixtures.models.loading import load
 
-    return load(resolve(str(folder)), **{"dtype": "float32", **options})
+    return load(resolve(str(folder)), LoadOptions(**{"dtype": "float32", **options}))
 
 
 def fault(model: Any) -> str:

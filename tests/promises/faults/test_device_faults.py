@@ -137,10 +137,10 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 def test_finished_shards_stay_and_a_rerun_goes_on(
     error: Exception, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from medprobe.diagnostics.extraction.model_on_demand import Loader
+    from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 
     spec, settings = resolve("phantom"), Settings(store=tmp_path / "store", batch_size=4)
-    loader = Loader(spec, settings)
+    model = ModelOnDemand(spec, settings)
     monkeypatch.setattr(measurement, "SHARD", 8)
     honest = Extractor.read
     seen: list[int] = []
@@ -156,7 +156,7 @@ def test_finished_shards_stay_and_a_rerun_goes_on(
         return read
 
     def measured() -> measurement.Measurement:
-        return measurement.measure(spec, dataset, settings, loader, lambda *_: None)
+        return measurement.measure(model, dataset, lambda *_: None)
 
     monkeypatch.setattr(Extractor, "read", failing(12))
     with pytest.raises((DeviceFault, MemoryError)):
@@ -167,7 +167,7 @@ def test_finished_shards_stay_and_a_rerun_goes_on(
     found = measured()
     assert len(seen) == 24 - 8, "the finished shard of 8 is not read again"
     whole = Settings(store=tmp_path / "other", batch_size=4)
-    undisturbed = measurement.measure(spec, dataset, whole, loader, lambda *_: None)
+    undisturbed = measurement.measure(ModelOnDemand(spec, whole), dataset, lambda *_: None)
     for name in undisturbed.loci():
         np.testing.assert_allclose(found.array(name), undisturbed.array(name), rtol=1e-4, atol=1e-5)
     assert found.texts() == undisturbed.texts()

@@ -13,10 +13,11 @@ import pytest
 from PIL import Image
 
 from medprobe.diagnostics.extraction.measurement import OPTIONS, RANDOM_TOKENS, Extracted, measure
-from medprobe.diagnostics.extraction.model_on_demand import ChangedWeights, Loader
+from medprobe.diagnostics.extraction.model_on_demand import ChangedWeights, ModelOnDemand
 from medprobe.diagnostics.settings import Settings
 from medprobe.diagnostics.store import Folder, Shard
-from medprobe.fixtures.datasets.dataset import ChangedImage, open_dataset
+from medprobe.fixtures.datasets.dataset import open_dataset
+from medprobe.fixtures.datasets.errors import ChangedImage
 from medprobe.fixtures.datasets.images import open_image
 from medprobe.fixtures.models import fingerprint as known
 from medprobe.fixtures.models.registry import resolve
@@ -107,23 +108,23 @@ def test_without_a_place_to_remember_in_files_are_hashed(tmp_path: Path, monkeyp
 
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
 def test_a_checkpoint_rewritten_and_put_back_is_refused(checkpoint: Path, name: str) -> None:
-    loader = Loader(resolve(str(checkpoint)), Settings(checkpoint / "store"))
-    loader.fingerprint()
-    loader.require_unchanged()
+    model = ModelOnDemand(resolve(str(checkpoint)), Settings(checkpoint / "store"))
+    model.fingerprint()
+    model.require_unchanged()
     held = (checkpoint / name).read_bytes()
     for data in (b"[]", held[:2]):
         rewritten(checkpoint / name, data)
     assert (checkpoint / name).read_bytes() == held
     with pytest.raises(ChangedWeights, match="changed while the run read them"):
-        loader.require_unchanged()
+        model.require_unchanged()
 
 
 def test_features_of_a_changed_checkpoint_are_not_stored(checkpoint: Path, manifest: Path, tmp_path: Path) -> None:
     spec, settings = resolve(str(checkpoint)), Settings(tmp_path / "store")
 
     def extract(touch: bool) -> Callable[..., Iterator[Extracted]]:
-        def read(loader: Loader, dataset: Any, chunks: Any, *_: Any) -> Iterator[Extracted]:
-            loader.tell({"device": "cpu", "dtype": "float32", "batch_size": "1"})
+        def read(model: ModelOnDemand, dataset: Any, chunks: Any, *_: Any) -> Iterator[Extracted]:
+            model.tell({"device": "cpu", "dtype": "float32", "batch_size": "1"})
             if touch:
                 rewritten(checkpoint / "model.safetensors", b"\0")
             for chunk in chunks:
@@ -134,8 +135,8 @@ def test_features_of_a_changed_checkpoint_are_not_stored(checkpoint: Path, manif
         return read
 
     def run(touch: bool) -> Folder:
-        loader = Loader(spec, settings)
-        return measure(spec, open_dataset(manifest, None), settings, loader, lambda *_: None, extract(touch)).folder
+        model = ModelOnDemand(spec, settings)
+        return measure(model, open_dataset(manifest, None), lambda *_: None, extract(touch)).folder
 
     with pytest.raises(ChangedWeights):
         run(touch=True)

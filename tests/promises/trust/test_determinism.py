@@ -11,6 +11,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
+from medprobe.fixtures.models.load_options import LoadOptions
 from medprobe.fixtures.phantoms.images import draw_dataset
 from tests.conftest import SMALL
 from tests.runs.calling import Run, medprobe
@@ -77,7 +79,7 @@ def test_the_batch_size_decides_nothing(model: str, small: Path, tmp_path: Path)
 
     dataset = open_dataset(small, None)
     found = [
-        gather(resolve(model), dataset, Settings(tmp_path / str(size), batch_size=size), lambda *_: None)
+        gather(ModelOnDemand(resolve(model), Settings(tmp_path / str(size), batch_size=size)), dataset, lambda *_: None)
         for size in BATCHES
     ]
     first, *rest = found
@@ -115,7 +117,7 @@ def test_neither_does_it_where_images_of_many_sizes_are_padded_packed_or_tiled(f
         Image.fromarray(rng.integers(0, 120 + 130 * int(labels[i]), (h, w, 3), dtype=np.uint8))
         for i, (h, w) in enumerate(rng.integers(24, 90, (n, 2)))
     ]
-    loaded = load(resolve(str(build_family(family, tmp_path / family, seed=1, **SMALL))), dtype="float32")
+    loaded = load(resolve(str(build_family(family, tmp_path / family, seed=1, **SMALL))), LoadOptions(dtype="float32"))
     readings = []
     for size in BATCHES:
         with Extractor(loaded, "Is it dark? Answer dark or bright.", ("dark", "bright"), 3).hooked() as extractor:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from medprobe.diagnostics.evidence import Evidence, gather
+from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 from medprobe.diagnostics.last_link.agreement import LEAST, disagreement
 from medprobe.diagnostics.settings import Settings
 from medprobe.fixtures.datasets.dataset import open_dataset
@@ -30,7 +31,7 @@ def healthy(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> Evidenc
 
 
 def evidence(model: str, manifest: Path, store: Path) -> Evidence:
-    return gather(resolve(model), open_dataset(manifest, None), Settings(store), lambda *_: None)
+    return gather(ModelOnDemand(resolve(model), Settings(store)), open_dataset(manifest, None), lambda *_: None)
 
 
 def test_a_healthy_model_says_what_is_likeliest(healthy: Evidence) -> None:

@@ -10,6 +10,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from medprobe.diagnostics.diagnosis import diagnose
+from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 from medprobe.diagnostics.records.chain import STAGES
 from medprobe.diagnostics.records.report import Diagnosis
 from medprobe.diagnostics.settings import Settings
@@ -31,7 +32,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def diagnosed(model: str | Path, against: str | Path, drawn: Path, store: Path) -> Diagnosis:
     settings = Settings(store=store, against=resolve(str(against)), batch_size=48)
-    found, _ = diagnose(resolve(str(model)), "phantom", lambda: drawn, settings, lambda *_: None)
+    found, _ = diagnose(ModelOnDemand(resolve(str(model)), settings), "phantom", lambda: drawn, lambda *_: None)
     assert found.error is None
     return found
 
@@ -67,14 +68,12 @@ def test_identical_checkpoints_name_nothing(drawn, store):
 
 
 def test_a_second_run_reads_no_weights(drawn, store, monkeypatch):
-    from medprobe.diagnostics.extraction.model_on_demand import Loader
-
     first = diagnosed("phantom-llm", "phantom", drawn, store)
 
     def load(self: Any) -> None:
         raise AssertionError("weights were read")
 
-    monkeypatch.setattr(Loader, "load", load)
+    monkeypatch.setattr(ModelOnDemand, "load", load)
     assert diagnosed("phantom-llm", "phantom", drawn, store).cause == first.cause
 
 
@@ -246,5 +245,7 @@ def test_a_second_checkpoint_that_cannot_be_loaded_leaves_the_diagnosis(drawn, s
 
 
 def test_without_a_second_checkpoint_no_cause_is_sought(drawn, store):
-    found, _ = diagnose(resolve("phantom"), "phantom", lambda: drawn, Settings(store=store), lambda *_: None)
+    found, _ = diagnose(
+        ModelOnDemand(resolve("phantom"), Settings(store=store)), "phantom", lambda: drawn, lambda *_: None
+    )
     assert found.cause is None

@@ -11,6 +11,7 @@ import pytest
 
 from medprobe.diagnostics.counterfactuals import rule
 from medprobe.diagnostics.diagnosis import diagnose
+from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 from medprobe.diagnostics.records.report import Diagnosis
 from medprobe.diagnostics.settings import Settings
 from medprobe.fixtures.models.registry import resolve
@@ -57,7 +58,7 @@ def silenced(root: Path) -> Path:
 
 def diagnosed(model: str | Path, drawn: Path, root: Path, **more: Any) -> Diagnosis:
     settings = Settings(store=root / "store", batch_size=48, **more)
-    found, _ = diagnose(resolve(str(model)), "phantom", lambda: drawn, settings, lambda *_: None)
+    found, _ = diagnose(ModelOnDemand(resolve(str(model)), settings), "phantom", lambda: drawn, lambda *_: None)
     assert found.error is None
     return found
 
@@ -100,7 +101,7 @@ def test_what_only_the_text_loses_is_judged_on_the_text(silenced, drawn, root):
 def test_a_second_run_asks_nothing(wrong_mean, drawn, root, monkeypatch):
     first = diagnosed(wrong_mean, drawn, root)
     monkeypatch.setattr(
-        "medprobe.diagnostics.extraction.model_on_demand.Loader.load",
+        "medprobe.diagnostics.extraction.model_on_demand.ModelOnDemand.load",
         lambda self: pytest.fail("the model was loaded again"),
     )
     again = diagnosed(wrong_mean, drawn, root)

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from medprobe.diagnostics.diagnosis import diagnose
+from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 from medprobe.diagnostics.settings import Settings
 from medprobe.fixtures.datasets import images as decoding
-from medprobe.fixtures.datasets.dataset import ImageFile
+from medprobe.fixtures.datasets.image_file import ImageFile
 from medprobe.fixtures.models.registry import ModelSpec, resolve
 from medprobe.fixtures.phantoms.images import draw_dataset
 
@@ -48,10 +49,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Counter[st
         decoded.clear()
         settings = Settings(store=Path(root) / "store")
         found, _ = diagnose(
-            ModelSpec(source, name="phantom", source=source, fault=fault),
+            ModelOnDemand(ModelSpec(source, name="phantom", source=source, fault=fault), settings),
             "phantom",
             lambda: manifest,
-            settings,
             lambda *_: None,
         )
         assert found.error is None

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from medprobe.diagnostics.evidence import Evidence, gather
+from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 from medprobe.diagnostics.grounding.hide_lesions import ground, shortcut
 from medprobe.diagnostics.grounding.places import places
 from medprobe.diagnostics.settings import Settings
@@ -24,7 +25,9 @@ def shown(tmp_path_factory: pytest.TempPathFactory):
     def evidence(fault: str | None) -> Evidence:
         source = resolve("phantom").source
         spec = ModelSpec(source, name="phantom", source=source, fault=fault)
-        return gather(spec, open_dataset(manifest, None), Settings(store=root / "store"), lambda *_: None)
+        return gather(
+            ModelOnDemand(spec, Settings(store=root / "store")), open_dataset(manifest, None), lambda *_: None
+        )
 
     return evidence
 
@@ -45,7 +48,7 @@ def test_the_phantom_depends_on_the_lesion_at_every_exit(shown, monkeypatch):
     assert found.pixels.right_without_lesion < 0.2 * found.pixels.right
     assert set(found.tokens.places) == {"llm", "answer"}
     monkeypatch.setattr(
-        "medprobe.diagnostics.extraction.model_on_demand.Loader.load",
+        "medprobe.diagnostics.extraction.model_on_demand.ModelOnDemand.load",
         lambda self: pytest.fail("the model was loaded again"),
     )
     assert ground(shown(None)) == found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from medprobe.diagnostics.evidence import Evidence, gather
+from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 from medprobe.diagnostics.last_link.reading import read_answer
 from medprobe.diagnostics.settings import Settings
 from medprobe.fixtures.datasets.dataset import open_dataset
@@ -26,7 +27,7 @@ def store(tmp_path_factory):
 
 
 def evidence(model: str, manifest, store) -> Evidence:
-    return gather(resolve(model), open_dataset(manifest, None), Settings(store), lambda *_: None)
+    return gather(ModelOnDemand(resolve(model), Settings(store)), open_dataset(manifest, None), lambda *_: None)
 
 
 def test_a_healthy_answer_rests_on_the_picture(manifest, store):
@@ -55,7 +56,7 @@ def test_a_constant_answer_rests_on_nothing(manifest, store):
 def test_a_second_reading_asks_no_model(manifest, store, monkeypatch):
     first = read_answer(evidence("phantom", manifest, store))
     monkeypatch.setattr(
-        "medprobe.diagnostics.extraction.model_on_demand.Loader.load",
+        "medprobe.diagnostics.extraction.model_on_demand.ModelOnDemand.load",
         lambda self: pytest.fail("the model was loaded again"),
     )
     assert read_answer(evidence("phantom", manifest, store)) == first

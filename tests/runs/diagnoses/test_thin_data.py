@@ -13,7 +13,7 @@ from PIL import Image
 from medprobe.diagnostics import diagnosis, evidence, store, subject
 from medprobe.diagnostics.controls import null
 from medprobe.diagnostics.extraction.measurement import OPTIONS, RANDOM_TOKENS, Measurement
-from medprobe.diagnostics.extraction.model_on_demand import Loader
+from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 from medprobe.diagnostics.judgement.verdicts import Judgement
 from medprobe.diagnostics.settings import Settings
 from medprobe.fixtures.datasets.dataset import Dataset, open_dataset
@@ -77,7 +77,7 @@ def judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Judg
         folder.add(store.Shard([image.digest for image in dataset.images], arrays, said))
         monkeypatch.setattr(evidence, "measure", lambda *_: Measurement(dataset.images, (), "features", folder))
         settings = Settings(store=tmp_path / "store")
-        found = evidence.gather(resolve("phantom"), dataset, settings, lambda *_: None)
+        found = evidence.gather(ModelOnDemand(resolve("phantom"), settings), dataset, lambda *_: None)
         of_reference = null.of_reference(found)
         return diagnosis.judgement_of(found, of_reference.p)
 
@@ -130,7 +130,9 @@ def refusal(dataset_of: Callable[[], Dataset], tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(subject, "open_dataset", lambda *_: dataset)
     monkeypatch.setattr(evidence, "measure", lambda *_: measured)
     settings = Settings(store=tmp_path / "store")
-    found, predictions = diagnosis.diagnose(resolve("phantom"), "thin", lambda: tmp_path, settings, lambda *_: None)
+    found, predictions = diagnosis.diagnose(
+        ModelOnDemand(resolve("phantom"), settings), "thin", lambda: tmp_path, lambda *_: None
+    )
     assert (found.verdict, predictions) == (None, None)
     return str(found.error)
 
@@ -160,15 +162,17 @@ def test_what_cannot_be_held_out_is_said_before_a_weight_is_read(
     class Refused(RuntimeError):
         pass
 
-    def load(loader: Loader) -> None:
-        loaded.append(loader)
+    def load(model: ModelOnDemand) -> None:
+        loaded.append(model)
         raise Refused("no weights here")
 
-    monkeypatch.setattr(Loader, "load", load)
+    monkeypatch.setattr(ModelOnDemand, "load", load)
     dataset = drawn(tmp_path, 8, n_bright)
     monkeypatch.setattr(subject, "open_dataset", lambda *_: dataset)
     settings = Settings(store=tmp_path / "store")
-    found, _ = diagnosis.diagnose(resolve("phantom"), "thin", lambda: tmp_path, settings, lambda *_: None)
+    found, _ = diagnosis.diagnose(
+        ModelOnDemand(resolve("phantom"), settings), "thin", lambda: tmp_path, lambda *_: None
+    )
     assert len(loaded) == loads
     assert ("at least 3 are needed to hold one out" in str(found.error)) is (loads == 0)
 
@@ -182,7 +186,9 @@ def test_groups_that_exclusion_has_taken_are_missed_afterwards(tmp_path: Path, m
     monkeypatch.setattr(subject, "open_dataset", lambda *_: dataset)
     monkeypatch.setattr(evidence, "measure", lambda *_: measured)
     settings = Settings(store=tmp_path / "store")
-    found, _ = diagnosis.diagnose(resolve("phantom"), "thin", lambda: tmp_path, settings, lambda *_: None)
+    found, _ = diagnosis.diagnose(
+        ModelOnDemand(resolve("phantom"), settings), "thin", lambda: tmp_path, lambda *_: None
+    )
     assert found.error == "a class comes from 2 patient groups; at least 3 are needed to hold one out"
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from medprobe.diagnostics.evidence import Evidence, gather
 from medprobe.diagnostics.extraction.ask_again import ask, blanks_at
+from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 from medprobe.diagnostics.settings import Settings
 from medprobe.diagnostics.treatments.try_remedies import treat
 from medprobe.fixtures.datasets.dataset import open_dataset
@@ -27,7 +28,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory):
         source = resolve("phantom").source
         spec = ModelSpec(source, name="phantom", source=source, fault=fault)
         settings = Settings(store=Path(root) / "store")
-        return gather(spec, open_dataset(manifest, None), settings, lambda *_: None)
+        return gather(ModelOnDemand(spec, settings), open_dataset(manifest, None), lambda *_: None)
 
     return evidence
 
@@ -63,7 +64,7 @@ def test_what_the_llm_drops_is_read_before_it(shown):
 def test_a_second_trial_asks_no_model(shown, monkeypatch):
     first = treat(shown("answer.biased"))
     monkeypatch.setattr(
-        "medprobe.diagnostics.extraction.model_on_demand.Loader.load",
+        "medprobe.diagnostics.extraction.model_on_demand.ModelOnDemand.load",
         lambda self: pytest.fail("the model was loaded again"),
     )
     assert treat(shown("answer.biased")) == first

@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 
 from medprobe.diagnostics.extraction import measurement
-from medprobe.diagnostics.extraction.model_on_demand import Loader
+from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 from medprobe.diagnostics.extraction.shard import extract_part
 from medprobe.diagnostics.records.chain import FAILURE_MODES
 from medprobe.diagnostics.settings import Settings
@@ -70,7 +70,7 @@ def test_parts_fill_the_store_and_the_run_without_them_judges(watched, alone, sm
     asked = set(alone.extracted("phantom"))
     for part, n_held in ((2, 32), (3, 48)):
         settings = Settings(store=first.store, shard=(part, 3), batch_size=8)
-        extract_part(Loader(resolve("phantom"), settings), small, lambda *_: None)
+        extract_part(ModelOnDemand(resolve("phantom"), settings), small, lambda *_: None)
         assert max(len(asked & Folder(first.store, path.name).images()) for path in first.store.iterdir()) == n_held
     whole = watched("-n", "0", store=first.store)
     assert not whole.extracted("phantom")

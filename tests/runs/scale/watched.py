@@ -19,17 +19,17 @@ def pytest_configure(config: pytest.Config) -> None:
 
     measurement.SHARD = 8
     told = Path(os.environ["WATCHED"])
-    extract, load, whole = engine.extract_here, model_on_demand.Loader.load, ray_tasks.spread
+    extract, load, whole = engine.extract_here, model_on_demand.ModelOnDemand.load, ray_tasks.spread
 
     def tell(line: str) -> None:
         with told.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
 
-    def extract_here(loader, dataset, chunks, *rest):
-        for number, read in enumerate(extract(loader, dataset, chunks, *rest)):
-            tell(f"{loader.spec.name} {dataset.name}: {' '.join(read.shard.images)}")
+    def extract_here(model, dataset, chunks, *rest):
+        for number, read in enumerate(extract(model, dataset, chunks, *rest)):
+            tell(f"{model.spec.name} {dataset.name}: {' '.join(read.shard.images)}")
             killed = told.with_suffix(".killed")
-            if number == 1 and os.environ.get("KILL") == loader.spec.name and not killed.exists():
+            if number == 1 and os.environ.get("KILL") == model.spec.name and not killed.exists():
                 killed.touch()
                 os.kill(os.getpid(), signal.SIGKILL)
             yield read
@@ -46,4 +46,4 @@ def pytest_configure(config: pytest.Config) -> None:
 
     ray_tasks.spread = told_of
     engine.extract_here = extract_here
-    model_on_demand.Loader.load = first_load
+    model_on_demand.ModelOnDemand.load = first_load

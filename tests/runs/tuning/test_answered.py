@@ -16,7 +16,8 @@ from medprobe.diagnostics.extraction.options import Options, end_tokens, prefill
 from medprobe.diagnostics.tuning.answered import NO_TARGET, answered, answers_of, negative_log_likelihood
 from medprobe.diagnostics.tuning.learners import learner_of
 from medprobe.diagnostics.tuning.plan import Plan
-from medprobe.fixtures.models.loading import LoadedModel, load
+from medprobe.fixtures.models.loaded import LoadedModel
+from medprobe.fixtures.models.loading import load
 from medprobe.fixtures.models.registry import resolve
 from tests.runs.tuning.conftest import TEXTS
 

@@ -13,11 +13,13 @@ import torch
 from safetensors.torch import load_file
 
 from medprobe.diagnostics.diagnosis import diagnose
+from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 from medprobe.diagnostics.settings import Settings
 from medprobe.diagnostics.tuning.plan import Plan, TuneError
 from medprobe.diagnostics.tuning.run import FACTS, HELD_OUT, STATES, Refused, Tuned, tune
 from medprobe.diagnostics.tuning.schedule import passes, rows_of
-from medprobe.fixtures.datasets.manifest import DataError
+from medprobe.fixtures.datasets.errors import DataError
+from medprobe.fixtures.models.load_options import LoadOptions
 from medprobe.fixtures.models.loading import load
 from medprobe.fixtures.models.registry import resolve
 
@@ -35,7 +37,7 @@ def losses(out: Path) -> list[float]:
 
 def weights(folder: Path, adapter: Path | None = None) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     """The weights, and to which part each belongs."""
-    loaded = load(resolve(str(folder)), adapter=None if adapter is None else str(adapter))
+    loaded = load(resolve(str(folder)), LoadOptions(adapter=None if adapter is None else str(adapter)))
     a = loaded.anatomy
     # The connector may lie in the tower.
     parts = {"connector": a.connector, "tower": a.tower, "head": a.head, "llm": a.decoder}
@@ -84,8 +86,8 @@ def test_embeddings_and_norms_of_the_llm_stay(tiny: Tiny, drawn: Path, tmp_path:
 def test_adapter_and_manifest_go_through_a_diagnosis(drawn: Path, tmp_path: Path) -> None:
     spec = resolve("phantom")
     tuned = tune(spec, drawn, tmp_path / "out", replace(PLAN, epochs=0.5))
-    settings = Settings(store=tmp_path / "store", adapter=str(tuned.adapter))
-    found, predictions = diagnose(spec, "drawn", lambda: tuned.held_out, settings, lambda *_: None)
+    settings = Settings(store=tmp_path / "store", load=LoadOptions(adapter=str(tuned.adapter)))
+    found, predictions = diagnose(ModelOnDemand(spec, settings), "drawn", lambda: tuned.held_out, lambda *_: None)
     assert found.error is None
     assert found.n_images == tuned.facts["held_out"]["images"]
     assert found.n_groups == tuned.facts["held_out"]["patients"]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from medprobe.diagnostics import evidence
+from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 from medprobe.diagnostics.settings import Settings
 from medprobe.fixtures.datasets.dataset import open_dataset
 from medprobe.fixtures.models.registry import resolve
@@ -16,7 +17,9 @@ from medprobe.fixtures.phantoms.images import draw_dataset
 def found(tmp_path_factory):
     folder = tmp_path_factory.mktemp("evidence")
     dataset = open_dataset(draw_dataset(folder / "set", 24, 2, seed=3), None)
-    return evidence.gather(resolve("phantom"), dataset, Settings(store=folder / "store"), lambda *_: None)
+    return evidence.gather(
+        ModelOnDemand(resolve("phantom"), Settings(store=folder / "store")), dataset, lambda *_: None
+    )
 
 
 def test_large_sets_are_sampled_by_whole_groups(found, monkeypatch):

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from medprobe.diagnostics.evidence import Evidence, gather
+from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 from medprobe.diagnostics.settings import Settings
 from medprobe.fixtures.datasets.dataset import open_dataset
 from medprobe.fixtures.models.registry import resolve
@@ -24,7 +25,9 @@ def evidence_of(store: Path) -> Callable[[Path], Evidence]:
     """What the phantom shows on the data set of a manifest."""
 
     def measure(manifest: Path) -> Evidence:
-        return gather(resolve("phantom"), open_dataset(manifest, None), Settings(store=store), lambda *_: None)
+        return gather(
+            ModelOnDemand(resolve("phantom"), Settings(store=store)), open_dataset(manifest, None), lambda *_: None
+        )
 
     return measure
 

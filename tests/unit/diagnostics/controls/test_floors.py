@@ -99,7 +99,7 @@ def test_a_second_run_computes_nothing(
     monkeypatch.setattr("medprobe.diagnostics.probes.permutations.read_label_sets", refuse)
     for module in ("floors", "control_task", "twin"):
         monkeypatch.setattr(f"medprobe.diagnostics.controls.{module}.read", refuse)
-    monkeypatch.setattr(type(evidence.loader), "load", refuse)
+    monkeypatch.setattr(type(evidence.model), "load", refuse)
     assert run.run(evidence) == first
 
 

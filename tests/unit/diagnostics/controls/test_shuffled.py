@@ -8,6 +8,7 @@ import pytest
 
 from medprobe.diagnostics import diagnosis
 from medprobe.diagnostics.evidence import gather
+from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 from medprobe.diagnostics.settings import Settings
 from medprobe.fixtures.datasets.dataset import open_dataset
 from medprobe.fixtures.models.registry import resolve
@@ -22,7 +23,7 @@ def test_shuffled_labels_are_inconclusive(unit: str, phantoms: Path, store: Path
     drawn = rng.permutation(labels) if unit == "image" else labels[[of_group[g] for g in groups]]
     images = tuple(replace(image, label=int(label)) for image, label in zip(dataset.images, drawn, strict=True))
     shuffled = replace(dataset, images=images, fingerprint=f"shuffled by {unit}")
-    evidence = gather(resolve("phantom"), shuffled, Settings(store=store), lambda *_: None)
+    evidence = gather(ModelOnDemand(resolve("phantom"), Settings(store=store)), shuffled, lambda *_: None)
     found = diagnosis._conclude(evidence)
     assert found.verdict == "inconclusive"
     assert found.primary_failure_mode is None

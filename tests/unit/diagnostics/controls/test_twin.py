@@ -11,7 +11,8 @@ from medprobe.diagnostics.controls import twin
 from medprobe.diagnostics.evidence import Evidence
 from medprobe.diagnostics.extraction.extractor import Extractor
 from medprobe.fixtures.datasets.images import open_image
-from medprobe.fixtures.models.loading import LoadedModel, load
+from medprobe.fixtures.models.loaded import LoadedModel
+from medprobe.fixtures.models.loading import load
 from medprobe.fixtures.models.registry import resolve
 
 

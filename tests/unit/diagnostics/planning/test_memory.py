@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 from medprobe.fixtures.models import loading
+from medprobe.fixtures.models.load_options import LoadOptions
 from medprobe.fixtures.models.registry import resolve
 from medprobe.fixtures.models.size import memory
 from medprobe.fixtures.models.size.shapes import architectures
@@ -37,7 +39,7 @@ def test_too_little_memory_ends_the_model_before_its_weights(
 
 def test_a_device_map_is_not_checked(checkpoints: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loading, "free_memory", lambda: BYTES_FREE)
-    assert loading.load(resolve(str(checkpoints["qwen2_vl"])), device_map="cpu").model is not None
+    assert loading.load(resolve(str(checkpoints["qwen2_vl"])), LoadOptions(device_map="cpu")).model is not None
 
 
 def test_the_sentence_names_what_would_help() -> None:
@@ -64,7 +66,7 @@ def test_it_is_an_error_of_that_diagnosis(
     monkeypatch.setattr(loading, "free_memory", lambda: BYTES_FREE)
     spec = resolve(str(checkpoints["gemma3"]))
     settings = Settings(tmp_path / "store")
-    found, _ = diagnose(spec, "x", lambda: tmp_path / "manifest.toml", settings, lambda *_: None)
+    found, _ = diagnose(ModelOnDemand(spec, settings), "x", lambda: tmp_path / "manifest.toml", lambda *_: None)
     assert found.error is not None
     assert found.error.startswith(f"{spec.source} needs")
 

@@ -21,6 +21,7 @@ from safetensors.torch import save_file
 
 from medprobe.diagnostics import evidence
 from medprobe.diagnostics.extraction.measurement import Measurement
+from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 from medprobe.diagnostics.probes import folds
 from medprobe.diagnostics.probes.ridge import read_ridge
 from medprobe.diagnostics.references import kmeans, networks, presets, training
@@ -28,6 +29,7 @@ from medprobe.diagnostics.references.reading import Rows, read_reference
 from medprobe.diagnostics.settings import Settings
 from medprobe.diagnostics.store import Folder, Shard
 from medprobe.fixtures.datasets.dataset import open_dataset
+from medprobe.fixtures.models.load_options import LoadOptions
 from medprobe.fixtures.models.registry import ModelSpec, resolve
 from medprobe.fixtures.phantoms.images import draw_dataset
 
@@ -56,7 +58,7 @@ def rows(tmp_path: Path) -> Rows:
 
 @pytest.fixture
 def asked(tmp_path: Path) -> Settings:
-    return Settings(store=tmp_path / "store", reference=TINY, offline=True)
+    return Settings(store=tmp_path / "store", reference=TINY, load=LoadOptions(offline=True))
 
 
 @pytest.fixture
@@ -270,7 +272,10 @@ def test_a_second_model_trains_nothing(
         return Measurement(dataset.images, (), spec.name, folder)
 
     monkeypatch.setattr(evidence, "measure", measure)
-    found = [evidence.gather(resolve(name), dataset, asked, silent) for name in ("phantom", "phantom-connector")]
+    found = [
+        evidence.gather(ModelOnDemand(resolve(name), asked), dataset, silent)
+        for name in ("phantom", "phantom-connector")
+    ]
     assert len(trained) == 6
     assert found[0].reference == found[1].reference
     first, second = (one.readings for one in found)

@@ -9,7 +9,7 @@ import pytest
 
 from medprobe.diagnostics.tuning.patients import held_out_manifest, split
 from medprobe.fixtures.datasets.dataset import Dataset, open_dataset
-from medprobe.fixtures.datasets.manifest import DataError
+from medprobe.fixtures.datasets.errors import DataError
 from tests.unit.fixtures.datasets.samples import MANIFEST, png
 
 PATIENTS = [f"{kind}/p{number:02d}" for kind in ("dark", "bright") for number in range(20)]

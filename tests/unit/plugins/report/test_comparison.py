@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import csv
-import html
 import io
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +21,6 @@ from medprobe.plugins.report.outputs.files import write_report
 from medprobe.plugins.report.outputs.matrix import view
 from medprobe.plugins.report.outputs.pages import write_pages
 from medprobe.plugins.report.outputs.table import csv_text, rows_of
-from tests.places import ROOT
 from tests.unit.plugins.report import samples
 from tests.unit.plugins.report.test_report import Page
 
@@ -274,41 +270,3 @@ def test_rows_are_in_the_order_of_checkpoints_and_data_sets() -> None:
     entries = [Entry(named(m, d)) for m, d in (("a", "x"), ("b", "y"), ("b", "x"), ("a", "y"))]
     found = [(line.entry.diagnosis.model, line.entry.dataset) for line in rows_of(entries, lineage(entries))]
     assert found == [("a", "x"), ("a", "y"), ("b", "x"), ("b", "y")]
-
-
-def test_it_loads_no_model_library(tmp_path: Path) -> None:
-    path = saved(tmp_path, named("m"))
-    code = (
-        "import sys; from medprobe.commands.report import main\n"
-        f"assert main([{path!r}, '--out', {str(tmp_path)!r}]) == 0\n"
-        "heavy = {'torch', 'transformers', 'sklearn', 'scipy', 'matplotlib', 'numpy'} & set(sys.modules)\n"
-        "assert not heavy, heavy"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium to run the script in")
-def test_columns_sort_in_a_browser(tmp_path: Path) -> None:
-    path = saved(tmp_path, named("good"), named("none", like=samples.failed), named("bad", like=samples.vision_fail))
-    main([path, "--out", str(tmp_path)])
-    text = (tmp_path / "comparison.html").read_text("utf-8")
-
-    def names(page: Path) -> list[str]:
-        assert CHROMIUM is not None
-        dom = subprocess.run(
-            [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}",
-             "--dump-dom", page.as_uri()],
-            check=True, capture_output=True, text=True, timeout=60,
-        ).stdout  # fmt: skip
-        assert dom.count('<button type="button">') == 2 + 17
-        matrix = dom.split("<tbody>")[1].split("</tbody>")[0]
-        return [html.unescape(name) for name in re.findall(r'class="kin">([^<]+)<', matrix)]
-
-    # The page as it is: its policy lets its own script run.
-    assert names(tmp_path / "comparison.html") == ["good", "none", "bad"]
-    # A copy whose policy lets the test click.
-    for clicks, expected in ((1, ["bad", "good", "none"]), (2, ["good", "bad", "none"])):
-        click = f"<script>for (let i = 0; i < {clicks}; i++) document.querySelectorAll('button')[1].click()</script>"
-        copy = tmp_path / f"clicked-{clicks}.html"
-        copy.write_text(re.sub(r"<meta http-equiv[^>]*>", "", text).replace("</body>", f"{click}</body>"), "utf-8")
-        assert names(copy) == expected

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from medprobe.diagnostics.records.report import Predictions
-from medprobe.fixtures.datasets.dataset import ImageFile
+from medprobe.fixtures.datasets.image_file import ImageFile
 from medprobe.plugins.report.outputs.pages import LARGEST, write_pages
 from tests.unit.plugins.report import samples
 

@@ -17,10 +17,12 @@ from typing import Any
 
 import pytest
 
+from medprobe.commands.report import main
 from medprobe.plugins.report.outputs.pages import write_pages
 from medprobe.plugins.report.outputs.rendering import TEMPLATES
 from medprobe.plugins.report.pictures.svg import ROLES
 from tests.unit.plugins.report import samples
+from tests.unit.plugins.report.test_comparison import named, saved
 from tests.unit.plugins.report.test_thumbnails import files
 
 AXE, CHROMIUM = os.environ.get("AXE"), shutil.which("chromium")
@@ -114,3 +116,30 @@ def test_axe_finds_nothing_serious(said: dict[str, dict[str, Any]], page: str, w
     assert (frame["width"], frame["dark"]) == (width, scheme == "dark")
     serious = [found for found in frame["found"] if found[0] in ("serious", "critical")]
     assert [found[1] for found in serious] == (["color-contrast"] if page == "faint" else []), serious
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium to run the script in")
+def test_columns_sort_in_a_browser(tmp_path: Path) -> None:
+    path = saved(tmp_path, named("good"), named("none", like=samples.failed), named("bad", like=samples.vision_fail))
+    main([path, "--out", str(tmp_path)])
+    text = (tmp_path / "comparison.html").read_text("utf-8")
+
+    def names(page: Path) -> list[str]:
+        assert CHROMIUM is not None
+        dom = subprocess.run(
+            [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}",
+             "--dump-dom", page.as_uri()],
+            check=True, capture_output=True, text=True, timeout=60,
+        ).stdout  # fmt: skip
+        assert dom.count('<button type="button">') == 2 + 17
+        matrix = dom.split("<tbody>")[1].split("</tbody>")[0]
+        return [html.unescape(name) for name in re.findall(r'class="kin">([^<]+)<', matrix)]
+
+    # The page as it is: its policy lets its own script run.
+    assert names(tmp_path / "comparison.html") == ["good", "none", "bad"]
+    # A copy whose policy lets the test click.
+    for clicks, expected in ((1, ["bad", "good", "none"]), (2, ["good", "bad", "none"])):
+        click = f"<script>for (let i = 0; i < {clicks}; i++) document.querySelectorAll('button')[1].click()</script>"
+        copy = tmp_path / f"clicked-{clicks}.html"
+        copy.write_text(re.sub(r"<meta http-equiv[^>]*>", "", text).replace("</body>", f"{click}</body>"), "utf-8")
+        assert names(copy) == expected
