@@ -1,6 +1,9 @@
-"""Wiring only: which plugins are loaded. `medprobe.plugins.options` comes before them, from pyproject.toml."""
+"""Wiring only: which plugins and fixtures are loaded. `medprobe.plugins.options` is loaded first, by pyproject.toml."""
 
 pytest_plugins = [
+    "medprobe.fixtures.models.fixture",
+    "medprobe.fixtures.datasets.fixture",
+    "medprobe.diagnostics.fixture",
     "medprobe.plugins.plan",
     "medprobe.plugins.run.gate",
     "medprobe.plugins.run.inert",

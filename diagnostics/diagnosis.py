@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
-import textwrap
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from medprobe.diagnostics import store
+from medprobe.diagnostics.baselines.baseline import Match
+from medprobe.diagnostics.baselines.regression import record
 from medprobe.diagnostics.causes.cause import find_cause
 from medprobe.diagnostics.causes.joined import joined
 from medprobe.diagnostics.controls.run import run as run_controls
 from medprobe.diagnostics.counterfactuals import ask_again
 from medprobe.diagnostics.counterfactuals.pixels import Moments, pixels
-from medprobe.diagnostics.evidence import Evidence, gather
+from medprobe.diagnostics.evidence import Evidence
 from medprobe.diagnostics.extraction.measurement import Progress
 from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 from medprobe.diagnostics.grounding.hide_lesions import ground, shortcut
@@ -26,51 +27,46 @@ from medprobe.diagnostics.judgement.scores import auroc
 from medprobe.diagnostics.judgement.verdicts import Judgement
 from medprobe.diagnostics.last_link.agreement import disagreement
 from medprobe.diagnostics.last_link.reading import read_answer
-from medprobe.diagnostics.outside_text import one_line
 from medprobe.diagnostics.probes.loci import REFERENCE_LOCUS
 from medprobe.diagnostics.records.chain import Reference
 from medprobe.diagnostics.records.report import Diagnosis, Excluded, Predictions
+from medprobe.diagnostics.settings import Settings
+from medprobe.diagnostics.subject import Subject, Unmeasured
 from medprobe.diagnostics.treatments.try_remedies import treat
-from medprobe.fixtures.datasets.dataset import Dataset, open_dataset
-from medprobe.fixtures.models.registry import ModelSpec
 
 
 def diagnose(
     model: ModelOnDemand, dataset_name: str, manifest: Callable[[], Path], progress: Progress
 ) -> tuple[Diagnosis, Predictions | None]:
     """Diagnose `model` on the data set of `manifest()`. What goes wrong on the way is the diagnosis's `error`."""
-    spec, settings = model.spec, model.settings
+    subject, spec = Subject(model, dataset_name, manifest, lambda: nullcontext(progress)), model.spec
     try:
-        with store.in_use(settings.store):
-            dataset = open_dataset(manifest(), settings.data_root, settings.max_images, settings.seed)
-            try:
-                return _judged(model, dataset, progress)
-            except store.BrokenFile:  # set aside, so that its images are read again
-                return _judged(model, dataset, progress)
-            finally:
-                store.push(settings.store)
-    except Exception as error:
-        text = sentence(error, spec, dataset_name)
-        return Diagnosis(model=spec.name, revision=spec.revision, dataset=dataset_name, error=text), None
+        return diagnosis_of(subject), predictions_of(subject)
+    except Unmeasured as error:
+        return Diagnosis(model=spec.name, revision=spec.revision, dataset=dataset_name, error=str(error)), None
 
 
-def sentence(error: Exception, spec: ModelSpec, dataset_name: str) -> str:
-    """What went wrong, on one line: the suite's own errors are sentences, others get a beginning."""
-    # Before it is cut, since half a secret is not known as one.
-    message = one_line(str(error)) or type(error).__name__
-    known = isinstance(error, ValueError | RuntimeError | OSError) and type(error).__module__.startswith("medprobe.")
-    about = f"{one_line(spec.source)} could not be measured on {dataset_name}"
-    return message if known else f"{about}: {_shortened(error, message)}"
+def predictions_of(subject: Subject) -> Predictions:
+    """What is read of every image, out of fold. Raises Unmeasured."""
+    return subject.once("predictions", lambda: _predictions(subject.evidence))
 
 
-def _shortened(error: Exception, message: str) -> str:
-    return f"{type(error).__name__}: {textwrap.shorten(message, 300, placeholder=' ...')}"
+def diagnosis_of(subject: Subject, baseline: Match | None = None) -> Diagnosis:
+    """The diagnosis, compared with its baseline where there is one; it holds its predictions. Raises Unmeasured."""
+
+    def judged() -> Diagnosis:
+        predictions = predictions_of(subject)
+        found = _conclude(subject.evidence).with_predictions(predictions)
+        return found if baseline is None else _compared(found, predictions, baseline, subject.settings)
+
+    return subject.once("diagnosis", judged)
 
 
-def _judged(model: ModelOnDemand, dataset: Dataset, progress: Progress) -> tuple[Diagnosis, Predictions]:
-    evidence = gather(model, dataset, progress)
-    predictions = _predictions(evidence)
-    return _conclude(evidence), predictions
+def _compared(found: Diagnosis, predictions: Predictions, baseline: Match, settings: Settings) -> Diagnosis:
+    """The diagnosis with what the comparison with its baseline adds. Raises BaselineError."""
+    names = (found.model, found.dataset)
+    margins, drop = settings.thresholds.margins(*names), settings.thresholds.health_limits(*names).largest_drop
+    return found.model_copy(update={"regression": record(baseline, predictions, margins, drop, settings.seed)})
 
 
 def _conclude(evidence: Evidence) -> Diagnosis:

@@ -109,14 +109,19 @@ class Evidence:
         return rows if len(np.unique(self.labels[rows])) == self.n_classes else everything
 
 
-def gather(model: ModelOnDemand, dataset: Dataset, progress: Progress) -> Evidence:
-    """Measure `model` on `dataset` and read every locus. Raises MissingClass, TooFewGroups and the errors of measuring:
+def measured_of(model: ModelOnDemand, dataset: Dataset, progress: Progress) -> Measurement:
+    """Features and answers of `model` on `dataset`. Raises MissingClass, TooFewGroups and the errors of measuring:
     those of the data before anything of the model is read.
     """
+    require_readable(np.array(dataset.labels()), np.array(dataset.groups()), dataset)
+    return measure(model, dataset, progress, engine(model.settings))
+
+
+def gather(model: ModelOnDemand, dataset: Dataset, progress: Progress, measured: Measurement | None = None) -> Evidence:
+    """Read every locus of what was measured, or is measured now. Raises what `measured_of` raises."""
     settings = model.settings
     started = time.perf_counter()
-    require_readable(np.array(dataset.labels()), np.array(dataset.groups()), dataset)
-    measured = measure(model, dataset, progress, engine(settings))
+    measured = measured or measured_of(model, dataset, progress)
     extracted = time.perf_counter()
     labels, groups = measured.labels, measured.groups
     require_readable(labels, groups, dataset)

@@ -8,20 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
 
 from medprobe.diagnostics.judgement.curves import recorded_auroc
 from medprobe.diagnostics.judgement.record import Asked, Predicted, judged_record
 from medprobe.diagnostics.judgement.resamples import Resamples
 from medprobe.diagnostics.records.chain import CHAIN, FAILURE_MODES, STAGES
-from medprobe.diagnostics.records.report import Diagnosis, Predictions, Report
+from medprobe.diagnostics.records.report import Diagnosis, Predictions
+from medprobe.diagnostics.records.saved import load_report
 
 TOLERANCE = 1e-9
 """Between sums of one machine's arithmetic and another's."""
-
-
-class NoReport(ValueError):
-    """There is no report in the folder, or it cannot be read; one sentence."""
 
 
 def rejudge(diagnosis: Diagnosis, predictions: Predictions) -> Diagnosis:
@@ -75,13 +71,12 @@ def _differing(recorded: Any, repeated: Any, place: str) -> Iterator[str]:
 
 
 def repeated(folder: Path) -> tuple[bool, list[str]]:
-    """Whether every diagnosis of a report's folder is repeated, and what is to be said of each. Raises NoReport."""
-    report, found = _read(folder)
-    stored = {(predictions.model, predictions.dataset): predictions for predictions in found}
+    """Whether every diagnosis of a report's folder is repeated, and what to say of each. Raises MedprobeError."""
+    report = load_report(folder)
     equal, said = True, []
     for diagnosis in report.diagnoses:
         about = f"{diagnosis.model} on {diagnosis.dataset}"
-        predictions = stored.get((diagnosis.model, diagnosis.dataset))
+        predictions = diagnosis.predictions
         if diagnosis.error is not None:
             said.append(f"{about}: an error, nothing to repeat")
             continue
@@ -90,19 +85,3 @@ def repeated(folder: Path) -> tuple[bool, list[str]]:
         said.append(f"{about}: {'differs' if differing else f'{diagnosis.verdict}, repeated'}")
         said += [f"  {line}" for line in differing]
     return equal, said
-
-
-def _read(folder: Path) -> tuple[Report, list[Predictions]]:
-    path = folder / "report.json"
-    found = []
-    try:
-        report = Report.model_validate_json(path.read_bytes())
-        for path in sorted(folder.glob("*/predictions.json")):
-            found.append(Predictions.model_validate_json(path.read_bytes()))
-    except OSError as error:
-        raise NoReport(f"no report in {folder}: {error.strerror} ({error.filename})") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "its start"
-        raise NoReport(f"{path} cannot be read: wrong at {where}: {first['msg']}; run the diagnosis again") from None
-    return report, found

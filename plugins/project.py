@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, V
 from medprobe.diagnostics.outside_text import one_line
 from medprobe.diagnostics.records.chain import FailureMode
 from medprobe.fixtures.datasets import catalog
+from medprobe.fixtures.errors import MedprobeError
 from medprobe.fixtures.models.load_options import LoadOptions
 from medprobe.fixtures.models.registry import PHANTOMS, registry
 
@@ -25,7 +26,7 @@ TYPED_ONLY = ("trust_remote_code", "offline")
 """Options of loading that no file decides: a repository that is checked out must not let a checkpoint run its code."""
 
 
-class CallError(ValueError):
+class CallError(MedprobeError):
     """The call is wrong; one sentence with what was looked for and where."""
 
 

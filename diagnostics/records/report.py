@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, PrivateAttr
 
 from medprobe.diagnostics.records.answer import AnswerReading, Treatments
 from medprobe.diagnostics.records.cause import Cause, Counterfactuals, Pixels
@@ -24,8 +24,22 @@ from medprobe.diagnostics.records.chain import (
     VerdictValue,
 )
 from medprobe.diagnostics.records.controls import Controls
+from medprobe.diagnostics.records.frames import flat, frame
 from medprobe.diagnostics.records.grounding import Grounding
 from medprobe.diagnostics.records.regression import Gate, Regression
+from medprobe.fixtures.errors import MedprobeError
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+CURVE_COLUMNS = ("model", "dataset", "curve", "layer", "accuracy", "ci.low", "ci.high", "auroc")
+PREDICTION_COLUMNS = ("image", "group", "label")
+PLAIN_COLUMNS = (
+    *("model", "revision", "dataset", "n_images", "n_excluded", "n_groups", "error", "verdict"),
+    *("primary_failure_mode", "cause.module", "regression.verdict"),
+)
+RECORD_COLUMNS = ("signal.", "accuracy.", "failure_modes.", "health.")
+"""How the keys of further columns of `Report.to_frame` begin."""
 
 
 class Excluded(Record):
@@ -34,7 +48,33 @@ class Excluded(Record):
     reason: str
 
 
+class Predictions(Record):
+    """What was read of every image, out of fold: enough to repeat every verdict and to pair two runs image by image."""
+
+    model: str
+    dataset: str
+    data_fingerprint: str
+    prompt: str
+    probe: str
+    classes: list[str]
+    images: list[str]
+    """Keyed hashes."""
+    labels: list[int]
+    groups: list[int]
+    places: dict[str, list[int]]
+    """The class read at each place of the chain; -1 where the answer names none."""
+    exits: dict[Stage, list[list[int]]]
+    """The class read at each probe exit from its own readouts, one list a fold seed; the first is the diagnosis's own
+    folds, further ones are there where a baseline was compared or saved."""
+    loci: dict[str, list[int]]
+    """The class read at each locus, of which the curves are made."""
+    made: dict[str, str]
+    """Device, dtype and batch size of the forward passes."""
+
+
 class Diagnosis(Record):
+    """One model on one data set: the verdict on every link of the chain, and all that was measured."""
+
     model: str
     revision: str | None
     dataset: str
@@ -81,32 +121,54 @@ class Diagnosis(Record):
     """What a repetition needs: probe, seed, folds, dtype, device, batch size, prompt, fingerprints."""
     timing: dict[str, float] = Field(default_factory=dict)
 
+    _predictions: Predictions | None = PrivateAttr(default=None)
 
-class Predictions(Record):
-    """What was read of every image, out of fold: enough to repeat every verdict and to pair two runs image by image."""
+    @property
+    def predictions(self) -> Predictions | None:
+        """What was read of every image. No part of `report.json`, which keeps it in a file of its own; None where that
+        is missing and where the diagnosis ended in an error.
+        """
+        return self._predictions
 
-    model: str
-    dataset: str
-    data_fingerprint: str
-    prompt: str
-    probe: str
-    classes: list[str]
-    images: list[str]
-    """Keyed hashes."""
-    labels: list[int]
-    groups: list[int]
-    places: dict[str, list[int]]
-    """The class read at each place of the chain; -1 where the answer names none."""
-    exits: dict[Stage, list[list[int]]]
-    """The class read at each probe exit from its own readouts, one list a fold seed; the first is the diagnosis's own
-    folds, further ones are there where a baseline was compared or saved."""
-    loci: dict[str, list[int]]
-    """The class read at each locus, of which the curves are made."""
-    made: dict[str, str]
-    """Device, dtype and batch size of the forward passes."""
+    def with_predictions(self, predictions: Predictions) -> Diagnosis:
+        """This diagnosis, which holds its predictions."""
+        held = self.model_copy()
+        held._predictions = predictions
+        return held
+
+    def curves_frame(self) -> DataFrame:
+        """The curves as a table of pandas: a row a layer of a curve, accuracy raw with its 95 percent interval. Empty
+        where the diagnosis ended in an error. Raises MedprobeError without pandas.
+        """
+        rows = [
+            {"model": self.model, "dataset": self.dataset, "curve": name, **dict(flat(layer.model_dump()))}
+            for name, layers in self.curves or ()
+            for layer in layers
+        ]
+        return frame(rows, CURVE_COLUMNS)
+
+    def predictions_frame(self) -> DataFrame:
+        """The predictions as a table of pandas: a row an image, with its keyed hash, patient group and true class, and
+        a column for each place of the chain and each locus. Values are names of classes; None where the answer names
+        none. Raises MedprobeError without predictions and without pandas.
+        """
+        found = self._predictions
+        if found is None:
+            raise MedprobeError(
+                f"there are no predictions of {self.model} on {self.dataset}: "
+                + (self.error or "no predictions.json lies beside the page of the diagnosis")
+            )
+        read = {**found.places, **found.loci}
+        names = {-1: None, **dict(enumerate(found.classes))}
+        named = ([names[k] for k in classes] for classes in (found.labels, *read.values()))
+        rows = zip(found.images, found.groups, *named, strict=True)
+        columns = (*PREDICTION_COLUMNS, *read)
+        return frame([dict(zip(columns, row, strict=True)) for row in rows], columns)
 
 
 class Report(Record):
+    """What a run has found: `report.json`."""
+
     schema_version: Literal[1] = Field(default=1, alias="schema")
     suite: dict[str, Any]
     verdict: VerdictValue | None
@@ -117,3 +179,11 @@ class Report(Record):
     diagnoses: list[Diagnosis]
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True)
+
+    def to_frame(self) -> DataFrame:
+        """The report as a table of pandas: a row a diagnosis. Columns are keys of `report.json` joined by dots, as
+        `signal.connector` and `failure_modes.connector_fidelity_loss.ci.low`. Raises MedprobeError without pandas.
+        """
+        rows = [dict(flat(diagnosis.model_dump())) for diagnosis in self.diagnoses]
+        more = dict.fromkeys(key for row in rows for key in row if key.startswith(RECORD_COLUMNS))
+        return frame([{key: row.get(key) for key in (*PLAIN_COLUMNS, *more)} for row in rows], [*PLAIN_COLUMNS, *more])

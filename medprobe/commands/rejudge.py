@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from medprobe.diagnostics.outside_text import say
-from medprobe.diagnostics.rejudge import NoReport, repeated
+from medprobe.diagnostics.rejudge import repeated
+from medprobe.fixtures.errors import MedprobeError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("report_dir", type=Path, metavar="REPORT_DIR", help="folder of a run, with report.json")
     try:
         equal, said = repeated(parser.parse_args(arguments).report_dir)
-    except NoReport as error:
+    except MedprobeError as error:
         say(error, error=True)
         return 4
     say(*said)

@@ -13,7 +13,7 @@ import pytest
 from medprobe.diagnostics.records.report import Diagnosis
 from medprobe.plugins.allure import content
 from medprobe.plugins.options import CALL
-from medprobe.plugins.run.diagnosing import pair_of
+from medprobe.plugins.run.diagnosing import MODEL, PAIR, pair_of
 from medprobe.plugins.run.reporting import REPORT
 
 
@@ -47,11 +47,12 @@ class AllureReport:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """Take the fixture's parameter before allure-pytest, which would show the record and count its revision."""
+        """Take the fixtures' parameters before allure-pytest, which would show the records and count their revision."""
         if pair_of(item) is not None:
             import allure
 
-            allure.dynamic.parameter("diagnosis", None, excluded=True, mode=allure.parameter_mode.HIDDEN)
+            for name in (MODEL, PAIR):
+                allure.dynamic.parameter(name, None, excluded=True, mode=allure.parameter_mode.HIDDEN)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> None:

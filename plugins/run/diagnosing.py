@@ -1,28 +1,43 @@
-"""The `diagnosis` that every check judges: measured once a model and data set, handed to the controller as a file."""
+"""Every check is run for each model and data set, and what it takes is measured once.
+
+The fixtures stand on `medprobe_subject`, the model and data set at work (`medprobe.diagnostics.subject`). Its model is
+kept for the next data set (`medprobe_model`). The `diagnosis`, or why nothing could be measured, is handed to the
+process that reports as a file.
+"""
 
 from __future__ import annotations
 
-from typing import NoReturn
+import gc
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
-from medprobe.diagnostics.baselines.baseline import BaselineError
+from medprobe.diagnostics.extraction.measurement import Progress
 from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
-from medprobe.diagnostics.outside_text import one_line
-from medprobe.diagnostics.records.report import Diagnosis, Predictions
-from medprobe.plugins.call import Call, Pair
+from medprobe.diagnostics.records.report import Diagnosis
+from medprobe.fixtures.models.registry import ModelSpec
+from medprobe.plugins.call import Pair
 from medprobe.plugins.options import CALL
 from medprobe.plugins.run.handover import Handover
 from medprobe.plugins.run.progress import reported
 
-MODEL = pytest.StashKey[ModelOnDemand]()
-"""Of the model that this process looked at last, so that a model is loaded once for all its data sets."""
+if TYPE_CHECKING:
+    from medprobe.diagnostics.subject import Subject
+
+MODEL, PAIR = "medprobe_model", "medprobe_pair"
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "diagnosis" in metafunc.fixturenames:
+    """Last, so that the ids of a check with parameters of its own end in model and data set too."""
+    if PAIR in metafunc.fixturenames:
         pairs = metafunc.config.stash[CALL].pairs
-        metafunc.parametrize("diagnosis", pairs, ids=[pair.id for pair in pairs], indirect=True, scope="session")
+        values, ids = [(pair.model, pair) for pair in pairs], [pair.id for pair in pairs]
+        metafunc.parametrize((MODEL, PAIR), values, ids=ids, indirect=True, scope="session")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -45,47 +60,74 @@ def mode_of(item: pytest.Item) -> str:
 def pair_of(item: pytest.Item) -> Pair | None:
     """The model and data set a check is about; None for any other test."""
     callspec = getattr(item, "callspec", None)
-    value = None if callspec is None else callspec.params.get("diagnosis")
+    value = None if callspec is None else callspec.params.get(PAIR)
     return value if isinstance(value, Pair) else None
 
 
 @pytest.fixture(scope="session")
-def diagnosis(request: pytest.FixtureRequest) -> Diagnosis:
-    """The diagnosis of one model on one data set."""
+def medprobe_model(request: pytest.FixtureRequest) -> ModelOnDemand:
+    """The model at work, loaded when it is needed, for all its data sets. The model before it is gone by then."""
+    call, spec = request.config.stash[CALL], request.param
+    assert isinstance(spec, ModelSpec)
+    # Python keeps the frames of the last failure, with the model that the check had taken; and what transformers loads
+    # refers to itself.
+    for name in ("last_exc", "last_type", "last_value", "last_traceback"):
+        with suppress(AttributeError):
+            delattr(sys, name)
+    gc.collect()
+    return ModelOnDemand(spec, call.settings_of(next(pair for pair in call.pairs if pair.model == spec)))
+
+
+@pytest.fixture(scope="session")
+def medprobe_pair(request: pytest.FixtureRequest) -> Pair:
+    """Names of the model and the data set at work."""
     pair: Pair = request.param
-    config = request.config
-    call = config.stash[CALL]
+    return pair
+
+
+@pytest.fixture(scope="session")
+def medprobe_subject(request: pytest.FixtureRequest, medprobe_pair: Pair, medprobe_model: ModelOnDemand) -> Subject:
+    """The model on the data set at work: the fixtures that checks take are parts of it."""
+    from medprobe.diagnostics.subject import Subject
+
+    pair, call = medprobe_pair, request.config.stash[CALL]
     handover = Handover(call)
-    handover.folder.mkdir(parents=True, exist_ok=True)
-    settings = call.settings_of(pair)
-    kept = config.stash.get(MODEL, None)
-    if kept is None or (kept.spec, kept.settings) != (pair.model, settings):
-        config.stash[MODEL] = ModelOnDemand(pair.model, settings)
-    model = config.stash[MODEL]
-    if settings.shard is not None:
-        _extract_part(pair, model, handover)
-    from medprobe.diagnostics.diagnosis import diagnose
+    handover.begin(to_judge=any("diagnosis" in getattr(item, "fixturenames", ()) for item in request.session.items))
+    if call.settings.shard is not None:
+        _extract_part(pair, medprobe_model, handover)
+    return Subject(medprobe_model, pair.dataset.name, pair.dataset.manifest, partial(_told, handover, pair))
+
+
+@contextmanager
+def _told(handover: Handover, pair: Pair) -> Iterator[Progress]:
+    """Progress for the terminal; what cannot be measured is handed over and fails the check."""
+    from medprobe.diagnostics.subject import Unmeasured
 
     with reported(handover.folder, pair.id) as progress:
-        result, predictions = diagnose(model, pair.dataset.name, pair.dataset.manifest, progress)
-    if predictions is not None:
-        result = _compared(call, pair, result, predictions)
-    handover.leave(pair, result, predictions)
-    if result.error is not None:
-        pytest.fail(f"{pair.model.name} on {pair.dataset.name}: {result.error}", pytrace=False)
-    return result
+        try:
+            yield progress
+        except Unmeasured as error:
+            spec, name = pair.model, pair.dataset.name
+            failed = Diagnosis(model=spec.name, revision=spec.revision, dataset=name, error=str(error))
+            handover.leave(pair, failed, None)
+            raise pytest.fail.Exception(f"{spec.name} on {name}: {error}", pytrace=False) from None
 
 
-def pytest_unconfigure(config: pytest.Config) -> None:
-    """The model goes with its run: pytest keeps the config, and a second run in this process needs the memory."""
-    if MODEL in config.stash:
-        del config.stash[MODEL]
+@pytest.fixture(scope="session")
+def diagnosis(request: pytest.FixtureRequest, medprobe_pair: Pair, medprobe_subject: Subject) -> Diagnosis:
+    """The diagnosis of a model on a data set: what `report.json` holds of it, with its `predictions`."""
+    from medprobe.diagnostics.diagnosis import diagnosis_of
+
+    call = request.config.stash[CALL]
+    found = diagnosis_of(medprobe_subject, call.baseline.get(medprobe_pair))
+    Handover(call).leave(medprobe_pair, found, found.predictions)
+    return found
 
 
 def _extract_part(pair: Pair, model: ModelOnDemand, handover: Handover) -> NoReturn:
     """Skip what would judge, once the store holds the part that `--shard` names."""
-    from medprobe.diagnostics.diagnosis import sentence
     from medprobe.diagnostics.extraction.shard import extract_part
+    from medprobe.diagnostics.subject import sentence
 
     name = f"{pair.model.name} on {pair.dataset.name}"
     with reported(handover.folder, pair.id) as progress:
@@ -96,23 +138,6 @@ def _extract_part(pair: Pair, model: ModelOnDemand, handover: Handover) -> NoRet
     told = "{}/{}".format(*model.settings.shard or (1, 1))
     handover.leave_part(pair, f"shard {told} of {name}: {n_part} of {n_images} images are in the store")
     pytest.skip(f"[shard {told}] a run without --shard judges {name}")
-
-
-def _compared(call: Call, pair: Pair, result: Diagnosis, predictions: Predictions) -> Diagnosis:
-    """The diagnosis with what the comparison with its baseline adds."""
-    if pair not in call.baseline:
-        return result
-    from medprobe.diagnostics.baselines.regression import record
-
-    thresholds, names = call.settings.thresholds, (pair.model.name, pair.dataset.name)
-    margins, drop = thresholds.margins(*names), thresholds.health_limits(*names).largest_drop
-    try:
-        found = record(call.baseline[pair], predictions, margins, drop, call.settings.seed)
-    except BaselineError as error:
-        return Diagnosis(
-            model=result.model, revision=result.revision, dataset=result.dataset, error=one_line(str(error))
-        )
-    return result.model_copy(update={"regression": found})
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 N.json              the diagnosis of the N-th pair of model and data set
 N.predictions.json  its predictions, unless it ended in an error
 N.shard             under --shard, what was extracted of it, in a sentence
+judged              empty, where diagnoses are asked for: one that is missing was lost with its process
 PROCESS.progress    how far a process is, until its work ends
 """
 
@@ -19,6 +20,7 @@ from medprobe.fixtures.whole import write_text
 from medprobe.plugins.call import Call, Pair
 
 DAY = 86400
+JUDGED = "judged"
 
 
 class Handover:
@@ -28,6 +30,14 @@ class Handover:
         self.folder = call.handover
         self._pairs = call.pairs
 
+    def begin(self, to_judge: bool) -> None:
+        """Before anything is measured; `to_judge` says whether any check takes a diagnosis, so that none need be missed
+        where all take less.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if to_judge:
+            (self.folder / JUDGED).touch()
+
     def leave(self, pair: Pair, diagnosis: Diagnosis, predictions: Predictions | None) -> None:
         if predictions is not None:
             write_text(self._file(pair, ".predictions.json"), predictions.model_dump_json())
@@ -35,7 +45,7 @@ class Handover:
 
     def diagnoses(self, failed: bool) -> list[Diagnosis]:
         """The diagnoses left, and an error for each that a failed run should have left and did not."""
-        return list(self._diagnoses(failed)) if self.folder.exists() else []
+        return list(self._diagnoses(failed and (self.folder / JUDGED).exists()))
 
     def _diagnoses(self, failed: bool) -> Iterator[Diagnosis]:
         for pair in self._pairs:

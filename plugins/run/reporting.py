@@ -79,8 +79,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     config.stash[ASIDE] = folder != call.report_dir
     config.stash[CALL] = replace(call, report_dir=folder)
     config.stash[REPORT] = report
-    for diagnosis in diagnoses:
-        config.hook.pytest_medprobe_diagnosed(config=config, diagnosis=diagnosis)
+    for diagnosis, found in zip(diagnoses, predictions, strict=True):
+        held = diagnosis if found is None else diagnosis.with_predictions(found)
+        config.hook.pytest_medprobe_diagnosed(config=config, diagnosis=held)
 
 
 def _report(diagnoses: list[Diagnosis], call: Call) -> Report:

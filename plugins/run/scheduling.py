@@ -19,7 +19,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
         """One scope a model; every other test goes with its file, whose fixtures are then made once."""
 
         def _split_scope(self, nodeid: str) -> str:
-            parameters = nodeid.rpartition("[")[2].removesuffix("]")
-            return models.get(parameters, nodeid.partition("::")[0])
+            ours = [pair for pair in models if nodeid.endswith((f"[{pair}]", f"-{pair}]"))]
+            return models[max(ours, key=len)] if ours else nodeid.partition("::")[0]
 
     return ByModel(config, log)

@@ -115,6 +115,7 @@ def pytest_parser() -> Parser:
     parser.add_argument("--snapshot-update", action="store_true")
     parser.add_argument("--help", action="store_true")
     parser.add_argument("--version", action="store_true")
+    parser.add_argument("--fixtures", action="store_true")
     return parser
 
 

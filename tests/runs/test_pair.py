@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -13,7 +12,6 @@ from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 from medprobe.diagnostics.settings import Settings
 from medprobe.fixtures.models.registry import resolve
 from medprobe.plugins.report.comparison import load
-from medprobe.plugins.run.diagnosing import MODEL, pytest_unconfigure
 from tests.runs.calling import medprobe
 
 
@@ -55,14 +53,6 @@ def test_what_tuning_gained_is_named(store: Path, small: Path, tmp_path: Path) -
     assert links == {"before/broken-small/index.html", "after/broken-small/index.html"}
     assert all((tmp_path / "pair" / link).is_file() for link in links)
     assert "before and after: " in run.out
-
-
-def test_the_model_of_a_run_is_let_go() -> None:
-    config = SimpleNamespace(stash=pytest.Stash())
-    pytest_unconfigure(config)
-    config.stash[MODEL] = ModelOnDemand(resolve("phantom"), Settings(Path()))
-    pytest_unconfigure(config)
-    assert MODEL not in config.stash
 
 
 def test_each_run_is_given_the_other_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,13 +34,14 @@ def renamed(manifest: Path, folder: Path, name: str) -> None:
 def repository(tmp_path: Path, small: Path, store: Path) -> Path:
     """A team's repository, its settings and code those of the page."""
     settings, thresholds = TOML
-    check, *hooks = PYTHON
+    check, layers, *hooks = PYTHON
     (tmp_path / "medprobe.toml").write_text(settings, "utf-8")
     (tmp_path / "thresholds.toml").write_text(thresholds, "utf-8")
     (tmp_path / "features").symlink_to(store)
     (tmp_path / "images").mkdir()
     (tmp_path / "checks").mkdir()
     (tmp_path / "checks" / "test_release.py").write_text(check, "utf-8")
+    (tmp_path / "checks" / "test_layers.py").write_text(layers, "utf-8")
     (tmp_path / "checks" / "conftest.py").write_text("\n".join(hooks), "utf-8")
     for checkpoint in ("release", "step-9", "step-10"):
         shutil.copytree(phantom_path(), tmp_path / "checkpoints" / checkpoint)

@@ -292,13 +292,13 @@ def test_quantised_weights_that_cannot_be_read(copy: Copy) -> None:
 
 
 def test_what_nobody_foresaw_is_one_sentence(copy: Copy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from medprobe.diagnostics import diagnosis
+    from medprobe.diagnostics import diagnosis, subject
     from medprobe.diagnostics.settings import Settings
 
     def fail(*_: object) -> None:
         raise IndexError("index out of\n range" + " x" * 1000)
 
-    monkeypatch.setattr(diagnosis, "open_dataset", fail)
+    monkeypatch.setattr(subject, "open_dataset", fail)
     spec = resolve(str(copy("llava")))
     found, predictions = diagnosis.diagnose(
         ModelOnDemand(spec, Settings(store=tmp_path)), "set", lambda: tmp_path, lambda *_: None

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medprobe.diagnostics import diagnosis, evidence, store
+from medprobe.diagnostics import diagnosis, evidence, store, subject
 from medprobe.diagnostics.controls import null
 from medprobe.diagnostics.extraction.measurement import OPTIONS, RANDOM_TOKENS, Measurement
 from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
@@ -127,7 +127,7 @@ def refusal(dataset_of: Callable[[], Dataset], tmp_path: Path, monkeypatch: pyte
     dataset = dataset_of()
     folder = store.Folder(tmp_path / "store", "features")
     measured = Measurement(dataset.images, (), "features", folder)
-    monkeypatch.setattr(diagnosis, "open_dataset", lambda *_: dataset)
+    monkeypatch.setattr(subject, "open_dataset", lambda *_: dataset)
     monkeypatch.setattr(evidence, "measure", lambda *_: measured)
     settings = Settings(store=tmp_path / "store")
     found, predictions = diagnosis.diagnose(
@@ -168,7 +168,7 @@ def test_what_cannot_be_held_out_is_said_before_a_weight_is_read(
 
     monkeypatch.setattr(ModelOnDemand, "load", load)
     dataset = drawn(tmp_path, 8, n_bright)
-    monkeypatch.setattr(diagnosis, "open_dataset", lambda *_: dataset)
+    monkeypatch.setattr(subject, "open_dataset", lambda *_: dataset)
     settings = Settings(store=tmp_path / "store")
     found, _ = diagnosis.diagnose(
         ModelOnDemand(resolve("phantom"), settings), "thin", lambda: tmp_path, lambda *_: None
@@ -183,7 +183,7 @@ def test_groups_that_exclusion_has_taken_are_missed_afterwards(tmp_path: Path, m
     broken = next(image for image in dataset.images if image.label == 1)
     kept = tuple(image for image in dataset.images if image is not broken)
     measured = Measurement(kept, ((broken, "broken"),), "features", folder)
-    monkeypatch.setattr(diagnosis, "open_dataset", lambda *_: dataset)
+    monkeypatch.setattr(subject, "open_dataset", lambda *_: dataset)
     monkeypatch.setattr(evidence, "measure", lambda *_: measured)
     settings = Settings(store=tmp_path / "store")
     found, _ = diagnosis.diagnose(

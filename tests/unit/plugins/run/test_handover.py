@@ -54,6 +54,8 @@ def test_a_run_that_failed_says_of_each_that_is_missing(call: Call) -> None:
     taken = Handover(call)
     assert taken.diagnoses(failed=True) == []
     taken.leave(call.pairs[0], diagnosis("phantom", "it broke"), None)
+    assert [one.error for one in taken.diagnoses(failed=True)] == ["it broke"], "no check asks for a diagnosis"
+    taken.begin(to_judge=True)
     assert [one.error for one in taken.diagnoses(failed=False)] == ["it broke"]
     broke, missing = taken.diagnoses(failed=True)
     assert (broke.error, missing.model) == ("it broke", "phantom-vision")
