@@ -17,8 +17,12 @@ NUMERIC := \
 diagnose: .venv/ready  ## diagnose the embedded phantom
 	$(BIN)/pytest --model phantom
 
-test: .venv/ready  ## the suite's own tests but for the slow ones
-	OMP_NUM_THREADS=1 $(BIN)/pytest tests -m "not slow" -n 2
+unit: .venv/ready  ## the unit tests, which start no process, and what share of lines and branches they run
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests/unit -m "not slow" -n 2 --cov --cov-report=
+	@echo "coverage of the unit tests: $$($(BIN)/coverage report --format=total) %"
+
+test: unit  ## the suite's own tests but for the slow ones
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests --ignore tests/unit -m "not slow" -n 2
 
 slow: .venv/ready  ## the slow tests: whole runs of every family, on workers, on a cluster, killed, with the paper's probe
 	OMP_NUM_THREADS=1 $(BIN)/pytest tests -m slow -n 2
@@ -29,13 +33,12 @@ check: .venv/ready  ## format, lint, types
 	$(BIN)/mypy
 
 # The plainest kernels of torch and OpenBLAS, which every x86-64 processor has; others round otherwise.
-portable: export ATEN_CPU_CAPABILITY = default
-portable: export OPENBLAS_CORETYPE = Prescott
-portable: .venv/ready  ## the tests of the numbers as on another processor, with one thread and with two
-	OMP_NUM_THREADS=1 $(BIN)/pytest $(NUMERIC) -n 2
+portable lowest: export ATEN_CPU_CAPABILITY = default
+portable lowest: export OPENBLAS_CORETYPE = Prescott
+portable: .venv/ready  ## the tests of the numbers as on another processor, with two threads
 	OMP_NUM_THREADS=2 $(BIN)/pytest $(NUMERIC) -n 2
 
-lowest: $(LOWEST)/ready  ## the tests of the numbers and a diagnosis with the lowest versions that are allowed
+lowest: $(LOWEST)/ready  ## the same and a diagnosis with the lowest versions that are allowed, with one thread
 	OMP_NUM_THREADS=1 $(LOWEST)/bin/pytest $(NUMERIC) -n 2
 	rm -rf $(LOWEST)/store
 	$(LOWEST)/bin/pytest --model phantom --store $(LOWEST)/store --report-dir $(LOWEST)/reports
@@ -71,4 +74,4 @@ $(DOCS)/ready: pyproject.toml
 	$(DOCS)/bin/python -m pip install --quiet --group docs $(PIP_ARGUMENTS)
 	touch $@
 
-.PHONY: diagnose test slow check portable lowest lock docs
+.PHONY: diagnose unit test slow check portable lowest lock docs
