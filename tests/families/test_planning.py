@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 from dataclasses import replace
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medprobe.diagnostics.planning import cost as costs
-from medprobe.diagnostics.planning.checkpoint import describe
+from medprobe.diagnostics.planning.checkpoint import PlannedCheckpoint, describe
 from medprobe.diagnostics.planning.cost import cost, stored
 from medprobe.diagnostics.planning.gpus import GPUS, Gpu
 from medprobe.diagnostics.planning.makespan import Job, shards, whole_models
@@ -21,6 +22,7 @@ from medprobe.diagnostics.planning.pictures import Pictures, count, published
 from medprobe.diagnostics.planning.plan import CallPlan, table
 from medprobe.diagnostics.settings import Settings
 from medprobe.fixtures.datasets import catalog
+from medprobe.fixtures.models.load_options import LoadOptions
 from medprobe.fixtures.models.registry import registry, resolve
 from medprobe.fixtures.models.size.shapes import UnknownArchitecture
 from medprobe.plugins.call import PUBLISHED
@@ -100,10 +102,15 @@ def test_constants_are_those_of_the_extraction() -> None:
     assert costs.RANDOM_DRAWS == options.RANDOM_DRAWS
 
 
-def of(alias: str, gpu: Gpu, dataset: str = "busi", **settings: Any) -> costs.Cost:
-    spec = resolve(alias)
+@functools.cache
+def known(alias: str) -> PlannedCheckpoint:
+    """A registered model, built on the meta device once."""
+    return describe(resolve(alias), None, None)
+
+
+def of(alias: str, gpu: Gpu, dataset: str = "busi", **load: Any) -> costs.Cost:
     pictures = published(catalog.resolve(dataset), None)
-    return cost(spec, describe(spec, None, None), pictures, Settings(Path(), **settings), gpu)
+    return cost(resolve(alias), known(alias), pictures, Settings(Path(), load=LoadOptions(**load)), gpu)
 
 
 def test_a_model_takes_as_many_gpus_as_it_needs() -> None:
@@ -116,7 +123,7 @@ def test_a_model_takes_as_many_gpus_as_it_needs() -> None:
 
 def test_more_images_cost_in_proportion() -> None:
     spec = resolve("medgemma")
-    checkpoint, settings = describe(spec, None, None), Settings(Path(), controls="full")
+    checkpoint, settings = known("medgemma"), Settings(Path(), controls="full")
 
     def hours(n: int) -> float:
         pictures = Pictures("x", (((500, 500), n),), PROMPT, ("normal", "pneumonia"))

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from medprobe.commands.report import main as compare_reports
 from medprobe.diagnostics.outside_text import HIDDEN, inert, masked, one_line
 from medprobe.diagnostics.records.report import Diagnosis, Report
 from medprobe.plugins.allure.content import description
@@ -82,7 +83,7 @@ def test_the_tables_are_still(report: Report, tmp_path: Path) -> None:
 def test_another_s_report_is_compared_and_does_not_act(report: Report, tmp_path: Path, capsys: Any) -> None:
     path = tmp_path / "report.json"
     path.write_text(report.model_dump_json(by_alias=True), "utf-8")
-    assert comparison.main([str(path), str(path), "--out", str(tmp_path)]) == 0
+    assert compare_reports([str(path), str(path), "--out", str(tmp_path)]) == 0
     said = capsys.readouterr()
     assert "the one named last is kept" in said.err
     assert not shown.acts_in_terminal(said.err)

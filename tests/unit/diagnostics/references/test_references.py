@@ -30,7 +30,7 @@ from medprobe.diagnostics.settings import Settings
 from medprobe.diagnostics.store import Folder, Shard
 from medprobe.fixtures.datasets.dataset import open_dataset
 from medprobe.fixtures.models.load_options import LoadOptions
-from medprobe.fixtures.models.registry import ModelSpec, resolve
+from medprobe.fixtures.models.registry import resolve
 from medprobe.fixtures.phantoms.images import draw_dataset
 
 Ints = NDArray[np.int64]
@@ -266,7 +266,8 @@ def test_a_second_model_trains_nothing(
     dataset = open_dataset(draw_dataset(tmp_path / "drawn", 9, 2, seed=3), None, None, 0)
     digests = [image.digest for image in dataset.images]
 
-    def measure(spec: ModelSpec, *_: object) -> Measurement:
+    def measure(model: ModelOnDemand, *_: object) -> Measurement:
+        spec = model.spec
         folder = Folder(asked.store, spec.name)
         features = np.random.default_rng(len(spec.name)).normal(size=(18, 32)).astype(np.float32)
         loci = ("vision.0.mean", "vision.0.grid", "connector.0.mean", "connector.0.grid", "llm.0.last", "options")
