@@ -146,21 +146,21 @@ def page(found: Mapping[str, Any]) -> str:
     lines += ["", *(f"* {kind}: {says}." for kind, says in SAYS.items())]
     lines += ["", "## Planted against named", "", f"| planted | {' | '.join((*PLACES, NOTHING))} |"]
     lines += ["|---" * (len(PLACES) + 2) + "|"]
-    for planted in (*MODULES, NOTHING):
+    for module in (*MODULES, NOTHING):
         counts = [
-            sum(row["module"] == planted and row["named"] == named for row in done) for named in (*PLACES, NOTHING)
+            sum(row["module"] == module and row["named"] == named for row in done) for named in (*PLACES, NOTHING)
         ]
-        lines.append(f"| {planted} | {' | '.join(map(str, counts))} |")
+        lines.append(f"| {module} | {' | '.join(map(str, counts))} |")
     lines += ["", "## By mechanism", "", "| pairs | planted | second checkpoint | named | why nothing is named |"]
     lines += ["|---|---|---|---|---|"]
     by_mechanism: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
     for row in done:
         second = row["against"] or ("healthy" if row["base"] == row["against_base"] else "other seed")
         by_mechanism.setdefault((row["kind"], row["planted"] or "healthy", second), []).append(row)
-    for (kind, planted, second), own in by_mechanism.items():
+    for (kind, fault, second), own in by_mechanism.items():
         names = [f"{named} {n}" for named in (*PLACES, NOTHING) if (n := sum(row["named"] == named for row in own))]
         whys = sorted({row["reason"].split(":")[0] for row in own if row["named"] == NOTHING})
-        lines.append(f"| {kind} | {planted} | {second} | {', '.join(names)} | {'; '.join(whys)} |")
+        lines.append(f"| {kind} | {fault} | {second} | {', '.join(names)} | {'; '.join(whys)} |")
     return "\n".join(lines) + "\n"
 
 

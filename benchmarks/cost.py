@@ -35,11 +35,13 @@ PREFERENCE = 15.0
 NEW_TOKENS = 4
 """The answers asked for take one to three tokens and an end."""
 
-MODEL = {
+MODEL: dict[str, Any] = {
     "image_size": 224, "patch_size": 16, "vision_layers": 10, "vision_width": 512, "vision_heads": 8,
     "text_layers": 12, "text_width": 768, "text_heads": 12,
 }  # fmt: skip
-TINY = {"image_size": 32, "vision_layers": 3, "vision_width": 32, "text_layers": 3, "text_width": 32, "text_heads": 2}
+TINY: dict[str, Any] = {
+    "image_size": 32, "vision_layers": 3, "vision_width": 32, "text_layers": 3, "text_width": 32, "text_heads": 2,
+}  # fmt: skip
 Row = dict[str, Any]
 
 
@@ -411,7 +413,7 @@ def mlp(bench: Bench) -> Row:
                 batch = order[start : start + mlp.BATCH]
                 loss = torch.nn.functional.cross_entropy(head(x[batch]), y[batch])
                 optimizer.zero_grad()
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 schedule.step()
         head.eval()

@@ -164,7 +164,7 @@ def tune(source: Path, lesson: Any, seed: int, folder: Path) -> Path:
         asked = batch["input_ids"][:, -longest:].masked_fill(batch["attention_mask"][:, -longest:] == 0, -100)
         logits = model(**batch, use_cache=False).logits[:, -longest - 1 : -1].float()
         optimizer.zero_grad()
-        F.cross_entropy(logits.flatten(0, 1), asked.flatten(), ignore_index=-100).backward()
+        F.cross_entropy(logits.flatten(0, 1), asked.flatten(), ignore_index=-100).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     model.save_pretrained(folder)
     return folder

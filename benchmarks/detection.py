@@ -223,7 +223,7 @@ def rate(rows: Sequence[dict[str, Any]], hit: Any) -> dict[str, Any]:
 
 
 def named_right(row: dict[str, Any]) -> bool:
-    return row["primary"] == row["expected"]
+    return bool(row["primary"] == row["expected"])
 
 
 def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,9 @@ from benchmarks.study import Study
 
 FAMILIES = ("llava", "gemma3", "qwen2_vl", "qwen3_vl", "idefics3")
 FILES = ("config.json", "processor_config.json", "tokenizer_config.json", "generation_config.json")
-SMALL = {"image_size": 32, "vision_layers": 3, "vision_width": 32, "text_layers": 3, "text_width": 32, "text_heads": 2}
+SMALL: dict[str, Any] = {
+    "image_size": 32, "vision_layers": 3, "vision_width": 32, "text_layers": 3, "text_width": 32, "text_heads": 2,
+}  # fmt: skip
 VALUES: tuple[Any, ...] = (
     None, True, False, -1, 0, 1, 3, 7, 10**5, 10**9, 10**18, -(10**9), 0.5, 1e300, float("nan"), "", "x", "../../x",
     "/etc/passwd", "float8", "llama", [], [1], ["x"], {}, {"x": 1}, [[[]]], "{{ 1/0 }}", "\x00", "a" * 10_000,
@@ -166,7 +169,7 @@ def run(n: int, seed: int) -> dict[str, Any]:
         root = Path(name)
         bases = [build_family(family, root / "whole" / family, seed=1, **SMALL) for family in FAMILIES]
         (root / "scratch").mkdir()
-        whole = [apart(lambda base=base: read(base), root / "scratch")["numbers"] for base in bases]
+        whole = [apart(partial(read, base), root / "scratch")["numbers"] for base in bases]
         examples = [example(bases[i % len(bases)], whole[i % len(bases)], seed + i, root / "scratch") for i in range(n)]
     for one in examples:
         one["text"] = one.get("text", "").replace(name, "")

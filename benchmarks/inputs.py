@@ -20,6 +20,7 @@ import warnings
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -113,8 +114,12 @@ def flat() -> Iterator[Case]:
         "one colour": saved(np.full((64, 64, 3), (10, 90, 200), np.uint8)),
         "two faint colours": saved((noise[..., None] + np.array([10, 90, 200])).astype(np.uint8)),
     }
+
+    def left_out(folder: Path, data: bytes) -> bool:
+        return shown(folder, data) is None
+
     for name, data in pictures.items():
-        yield "flat pictures", name, lambda folder, data=data: shown(folder, data) is None
+        yield "flat pictures", name, partial(left_out, data=data)
     ramp = np.add.outer(np.arange(32), np.arange(32)).astype(np.uint8) // 4 + 100
     yield "flat pictures", "faint, not flat", lambda folder: shown(folder, saved(ramp)) is not None
 
@@ -288,7 +293,7 @@ def archives() -> Iterator[Case]:
         (".tar.bz2", "w:bz2"),
         (".tar.xz", "w:xz"),
     ):
-        yield "tar files", ending, lambda folder, ending=ending, mode=mode: tar(folder, ending, mode)
+        yield "tar files", ending, partial(tar, ending=ending, mode=mode)
 
     def pack(path: Path, members: Mapping[str, bytes]) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -331,7 +336,7 @@ def archives() -> Iterator[Case]:
 
     yield "archives that cannot be read", "Deflate64", deflate64
     for kind in ("zip", "rar", "7z"):
-        yield "archives that cannot be read", f"{kind} inside", lambda folder, kind=kind: nested(folder, kind)
+        yield "archives that cannot be read", f"{kind} inside", partial(nested, kind=kind)
     yield "archives that cannot be read", "names in GBK", gbk
     yield (
         "archives that cannot be read",

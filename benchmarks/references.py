@@ -62,7 +62,7 @@ def main() -> None:
         seconds: list[float] = []
 
         def remember(part: int, compute: Any, kept: Any = kept, seconds: list[float] = seconds) -> dict[str, Any]:
-            found = kept(f"{NETWORK}, fold {part}", compute)
+            found: dict[str, Any] = kept(f"{NETWORK}, fold {part}", compute)
             seconds.append(float(found["seconds"][0]))
             return found
 

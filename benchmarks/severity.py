@@ -12,7 +12,7 @@ import json
 import sys
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -104,7 +104,7 @@ def read(x: Floats, labels: Ints, train: Ints, test: Ints, seed: int = 0) -> tup
     x = x[:, varies]
     taught, held = train[len(train) // 3 :], train[: len(train) // 3]
     width = min(64, x.shape[1])
-    readers = (
+    readers: tuple[Callable[[], Any], ...] = (
         lambda: make_pipeline(StandardScaler(), SVC(C=10.0)),
         lambda: make_pipeline(StandardScaler(), MLPClassifier((64,), alpha=0.1, max_iter=60, random_state=seed)),
         lambda: make_pipeline(
@@ -134,7 +134,7 @@ def signals(correct: Floats, labels: Ints, draws: Sequence[Ints]) -> Floats:
     rows = [np.arange(len(labels)), *draws]
     recalls = np.array([[correct[row[labels[row] == k]].mean() for k in classes] for row in rows])
     chance = 1 / len(classes)
-    return (recalls.mean(1) - chance) / (1 - chance)
+    return np.asarray((recalls.mean(1) - chance) / (1 - chance))
 
 
 class Measured:

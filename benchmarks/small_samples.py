@@ -99,13 +99,13 @@ def inner_cross_validated(x: Floats, labels: Ints, groups: Ints, z: Floats, n_cl
     try:
         fold = folds.assign(labels, groups, N_INNER, seed)
     except folds.TooFewGroups:
-        return ridge_classifier(x, labels, z, penalties[4:5], n_classes)[0]
+        return ridge_classifier(x, labels, z, penalties[4:5], n_classes).ravel()
     read = np.empty((len(penalties), len(labels)), dtype=np.int64)
     for f in range(int(fold.max()) + 1):
         inside = fold != f
         read[:, ~inside] = ridge_classifier(x[inside], labels[inside], x[~inside], penalties, n_classes)
     chosen = int(np.argmax([balanced_accuracy(labels, one, n_classes) for one in read]))
-    return ridge_classifier(x, labels, z, penalties[chosen : chosen + 1], n_classes)[0]
+    return ridge_classifier(x, labels, z, penalties[chosen : chosen + 1], n_classes).ravel()
 
 
 def n_runs(cell: Cell) -> int:
