@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,9 @@ settings.register_profile("medprobe", deadline=None)
 settings.load_profile("medprobe")
 
 LONGEST = "test_docs_run.py"
-SMALL = {"image_size": 32, "vision_layers": 3, "vision_width": 32, "text_layers": 3, "text_width": 32, "text_heads": 2}
+SMALL: dict[str, Any] = {
+    "image_size": 32, "vision_layers": 3, "vision_width": 32, "text_layers": 3, "text_width": 32, "text_heads": 2,
+}  # fmt: skip
 NOT_OURS = (
     # numpy 2 asks PIL images and torch tensors for a `copy` argument that transformers' processors do not pass on.
     "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning",

@@ -95,7 +95,7 @@ def test_it_generates(loaded: Any, images: list[Image.Image]) -> None:
 def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
     from medprobe.fixtures.phantoms.families.checkpoints import build_family
 
-    sizes = {"image_size": 16, "vision_width": 16, "text_width": 16, "tied": True}
+    sizes: dict[str, Any] = {"image_size": 16, "vision_width": 16, "text_width": 16, "tied": True}
     folders = [build_family("gemma3", tmp_path / str(i), seed=3, **sizes) for i in range(2)]
     assert len({(folder / "model.safetensors").read_bytes() for folder in folders}) == 1
 

@@ -62,7 +62,7 @@ def test_a_batch_too_large_for_the_memory_is_halved() -> None:
         return len(chunk)
 
     try:
-        assert list(read_all(list, allocate, list(range(16)), Limit(16))) == [4] * 4  # type: ignore[arg-type]
+        assert list(read_all(list, allocate, list(range(16)), Limit(16))) == [4] * 4
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
 

@@ -135,7 +135,8 @@ def options_of(source: Path) -> set[str]:
     """The options that a file adds to its parser; it is not run, since not every file has one."""
     calls = (node for node in ast.walk(ast.parse(source.read_text("utf-8"))) if isinstance(node, ast.Call))
     added = (call for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr in ADDING)
-    return {arg.value for call in added for arg in call.args if isinstance(arg, ast.Constant)}
+    values = (arg.value for call in added for arg in call.args if isinstance(arg, ast.Constant))
+    return {value for value in values if isinstance(value, str)}
 
 
 def complaint(command: str) -> str | None:

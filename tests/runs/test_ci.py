@@ -18,8 +18,8 @@ import yaml
 
 from medprobe.diagnostics.judgement.thresholds import load_thresholds
 from medprobe.plugins.project import Config
-from tests.places import GUIDES
-from tests.runs.calling import ROOT, SETTLED, Run, medprobe
+from tests.places import GUIDES, ROOT
+from tests.runs.calling import SETTLED, Run, medprobe
 
 TEXT = (GUIDES / "ci.md").read_text("utf-8")
 

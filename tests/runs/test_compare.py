@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from medprobe.diagnostics.baselines.baseline import Baseline, Saved
-from tests.runs.calling import HEAVY, ROOT
+from tests.places import ROOT
+from tests.runs.calling import HEAVY
 from tests.unit.diagnostics.baselines.test_regression import patients, predictions
 
 LABELS, GROUPS = patients(300, 2)

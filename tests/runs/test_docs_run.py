@@ -17,8 +17,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.places import ROOT
 from tests.promises.test_docs import commands
-from tests.runs.calling import ROOT, SETTLED
+from tests.runs.calling import SETTLED
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from medprobe.fixtures.phantoms.families.checkpoints import FAMILIES, build_fami
 from medprobe.fixtures.phantoms.images import draw_dataset
 from tests.places import ROOT
 
-SMALL = {"image_size": 32, "vision_layers": 3, "vision_width": 32, "text_width": 32, "text_heads": 2}
+SMALL: dict[str, Any] = {"image_size": 32, "vision_layers": 3, "vision_width": 32, "text_width": 32, "text_heads": 2}
 
 
 @pytest.mark.slow

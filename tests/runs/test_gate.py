@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -129,9 +130,8 @@ def test_other_images_are_an_error_of_their_diagnosis(place, data, saved):
 @pytest.mark.parametrize("way", ["option", "variable", "file"])
 def test_a_missing_baseline_ends_the_call(place, data, workers, way, tmp_path):
     missing = tmp_path / "none.json"
-    arguments, variables = (["--baseline", missing], {}) if way == "option" else ([], {})
-    if way == "variable":
-        variables = {"MEDPROBE_BASELINE": str(missing)}
+    arguments = ["--baseline", missing] if way == "option" else []
+    variables: dict[str, Any] = {"MEDPROBE_BASELINE": str(missing)} if way == "variable" else {}
     if way == "file":
         broken = tmp_path / "broken.json"
         broken.write_text("{", "utf-8")

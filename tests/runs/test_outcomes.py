@@ -13,8 +13,9 @@ import pytest
 
 from medprobe.commands import rejudge
 from medprobe.diagnostics.records.chain import FAILURE_MODES
+from tests.places import ROOT
 from tests.places import SCHEMA as SCHEMA_FILE
-from tests.runs.calling import ROOT, medprobe
+from tests.runs.calling import medprobe
 
 MODES = set(FAILURE_MODES.values())
 SCHEMA = json.loads(SCHEMA_FILE.read_text("utf-8"))

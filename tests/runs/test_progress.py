@@ -12,16 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from medprobe.plugins.run import progress
 from medprobe.plugins.run.progress import Lines, lines, reported
-from tests.runs.calling import ROOT
+from tests.places import ROOT
 
 ROW = re.compile(r"\x1b\[B\r([^\x1b]+)")
 
 
 def test_the_line_has_the_time_left_and_goes_with_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([0, 10, 10.1, 20, 30, 1000, 1010, 1020, 1021])
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
     monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw3")
     seen = []
     with reported(tmp_path, "m-d") as report:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,7 +61,7 @@ def test_every_option_is_either_taken_or_of_a_run() -> None:
 def test_the_code_of_the_guide_runs(first: Run, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("pandas", reason="the guide shows tables")
     shutil.copytree(first.report_dir, folder / "reports")
-    shown: dict[str, object] = {}
+    shown: dict[str, Any] = {}
     for block in BLOCKS:
         exec(block, shown)
     said = capsys.readouterr().out
@@ -94,7 +95,7 @@ def test_the_diagnosis_is_that_of_the_command_line(first: Run, small: Path, fold
     ],
 )
 def test_a_wrong_call_is_refused_in_the_words_of_the_command_line(
-    model: str, options: dict[str, object], folder: Path
+    model: str, options: dict[str, Any], folder: Path
 ) -> None:
     with pytest.raises(medprobe.MedprobeError) as refused:
         medprobe.diagnose(model, "phantom", **options)
@@ -123,6 +124,6 @@ def test_what_shows_only_while_loading_is_refused_too(small: Path, folder: Path)
 @pytest.mark.parametrize(
     ("options", "says"), [({"report_dir": "r"}, "no option 'report_dir'"), ({"shard": "1/2"}, "no option 'shard'")]
 )
-def test_options_of_a_run_are_refused(options: dict[str, str], says: str) -> None:
+def test_options_of_a_run_are_refused(options: dict[str, Any], says: str) -> None:
     with pytest.raises(medprobe.MedprobeError, match=says):
         medprobe.diagnose("phantom", "phantom", **options)

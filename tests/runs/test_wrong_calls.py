@@ -6,11 +6,13 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from medprobe.fixtures.phantoms import phantom_path
-from tests.runs.calling import ROOT, medprobe
+from tests.places import ROOT
+from tests.runs.calling import Run, medprobe
 
 Call = Callable[[Path], list[str | Path]]
 MANIFEST = """name = "mine"
@@ -111,7 +113,7 @@ WRONG: dict[str, tuple[Call, str]] = {
 }
 
 
-def assert_refused(run_: object, says: str) -> None:
+def assert_refused(run_: Run, says: str) -> None:
     assert run_.code == pytest.ExitCode.USAGE_ERROR, run_.out + run_.err
     lines = [line for line in run_.err.splitlines() if line.strip()]
     assert len(lines) == 1, run_.err
@@ -147,7 +149,7 @@ def test_clash_of_options_names_the_plugin(load, tmp_path):
     (tmp_path / "precision_tool.py").write_text(
         "def pytest_addoption(parser):\n    parser.getgroup('precision').addoption('--dtype', dest='precision')\n"
     )
-    variables = {"PYTHONPATH": str(tmp_path)}
+    variables: dict[str, Any] = {"PYTHONPATH": str(tmp_path)}
     arguments = ["-p", "precision_tool"] if load == "-p" else []
     if load != "-p":
         variables[load] = "precision_tool"

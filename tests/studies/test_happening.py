@@ -139,7 +139,7 @@ def test_figures_count_what_they_say() -> None:
 
 
 def test_costs_are_told_in_points() -> None:
-    costs = [
+    costs: list[dict[str, Any]] = [
         {"base": "a", "fault": None, "said": 0.9, "likeliest": 0.8},
         {"base": "a", "fault": "input.dark", "said": 0.4, "likeliest": 0.7},
         {"base": "a", "fault": "input.turned", "cannot": "no"},

@@ -73,7 +73,12 @@ def test_rows_are_kept_and_those_with_an_error_are_made_again(tmp_path: Path) ->
     assert rows.of(cells) is None
     again = Rows(tmp_path / "work", "rows", Cell.__dataclass_fields__)
     made: list[str] = []
-    again.fill(cells, lambda cell: made.append(cell.base) or row(cell.base, error=None, second=True))
+
+    def make(cell: Cell) -> dict[str, Any]:
+        made.append(cell.base)
+        return row(cell.base, error=None, second=True)
+
+    again.fill(cells, make)
     assert made == ["b", "c"]
     found = again.of(cells)
     assert found is not None

@@ -44,7 +44,7 @@ class Device:
 
 
 def all_texts(device: Device, n: int = 20, size: int = 8) -> list[str]:
-    found = read_all(list, Guard(device.read, len), list(range(n)), Limit(size))  # type: ignore[arg-type]
+    found = read_all(list, Guard(device.read, len), list(range(n)), Limit(size))
     return [text for one in found for text in one.texts]
 
 
@@ -73,7 +73,7 @@ def test_wrong_numbers_after_memory_ran_out_are_not_believed() -> None:
         return device.read(rows)
 
     with pytest.raises(DeviceFault, match=r"other numbers at llm\.0\.last.*smaller --batch-size"):
-        list(read_all(list, Guard(read, len), list(range(20)), Limit(8)))  # type: ignore[arg-type]
+        list(read_all(list, Guard(read, len), list(range(20)), Limit(8)))
 
 
 def test_one_image_is_tried_twice() -> None:

@@ -91,7 +91,7 @@ def test_a_hash_is_remembered_until_it_is_forgotten(tmp_path: Path, monkeypatch:
     path = tmp_path / "model.safetensors"
     path.write_bytes(bytes(LARGE))
     truth = known.file_sha256(path)
-    monkeypatch.setattr(known.hashlib, "file_digest", lambda *_: pytest.fail("hashed anew"))
+    monkeypatch.setattr("hashlib.file_digest", lambda *_: pytest.fail("hashed anew"))
     assert known.file_sha256(path) == truth
     known.forget()
     with pytest.raises(pytest.fail.Exception, match="hashed anew"):

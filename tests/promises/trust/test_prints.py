@@ -12,7 +12,7 @@ from medprobe.commands import compare
 from medprobe.diagnostics.judgement.resamples import Resamples, interval
 from medprobe.diagnostics.outside_text import HIDDEN, masked, say
 from medprobe.diagnostics.store import StoreError, located
-from tests.runs.calling import ROOT
+from tests.places import ROOT
 from tests.runs.test_compare import FALLEN, LABELS, saved
 
 BARE = {

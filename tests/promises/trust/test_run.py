@@ -20,10 +20,11 @@ from medprobe.fixtures.models.registry import resolve
 from medprobe.fixtures.phantoms import phantom_path
 from medprobe.fixtures.phantoms.images import draw_dataset
 from medprobe.plugins.report.outputs.rendering import TEMPLATES
+from tests.places import ROOT
 from tests.promises.trust import shown
-from tests.runs.calling import ROOT, Run, medprobe
+from tests.runs.calling import Run, medprobe
 
-SECRETS = {
+SECRETS: dict[str, Any] = {
     "HF_TOKEN": "hf_madeUpMadeUpMadeUpMadeUp",
     "GITHUB_TOKEN": "ghs_made+up/made=up",
     "AWS_SECRET_ACCESS_KEY": "wJalr/made+up/EXAMPLEKEY",

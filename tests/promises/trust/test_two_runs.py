@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from filelock import FileLock, Timeout
@@ -26,7 +27,8 @@ def calls(tmp_path: Path) -> list[Call]:
     """Of the same question, by two runs, each of which has handed over."""
     pair = Pair(resolve("phantom"), DatasetSpec("phantom", "phantom"))
     call = Call((pair,), Settings(tmp_path / "store"), tmp_path / "reports", False, (), "absolute", {}, None)
-    found = [replace(call, run=_run(SimpleNamespace())) for _ in range(2)]
+    config: Any = SimpleNamespace()
+    found = [replace(call, run=_run(config)) for _ in range(2)]
     for name, each in zip("ab", found, strict=True):
         left = Diagnosis(model="phantom", revision=None, dataset="phantom", error=f"of {name}")
         Handover(each).leave(pair, left, None)
@@ -56,7 +58,8 @@ def test_a_worker_has_the_run_of_its_controller(calls: list[Call]) -> None:
     stash[CALL] = calls[0]
     node = SimpleNamespace(config=SimpleNamespace(stash=stash), workerinput={})
     pytest_configure_node(node)
-    assert _run(SimpleNamespace(workerinput=node.workerinput)) == calls[0].run != calls[1].run
+    worker: Any = SimpleNamespace(workerinput=node.workerinput)
+    assert _run(worker) == calls[0].run != calls[1].run
 
 
 def test_one_run_at_a_time_writes_its_report(calls: list[Call]) -> None:

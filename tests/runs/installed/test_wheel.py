@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.places import SCHEMA
-from tests.runs.calling import ROOT, SETTLED
+from tests.places import ROOT, SCHEMA
+from tests.runs.calling import SETTLED
 
 PARTS = ("diagnostics", "fixtures", "plugins", "medprobe", "conftest.py", "pyproject.toml", "README.md", "LICENSE")
 ASKED = ("--model", "phantom-connector", "--max-images", "60")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def watched(tmp_path_factory: pytest.TempPathFactory, small: Path) -> Callable[..., Watched]:
     """Runs the suite on the small set, and sees what it loads and extracts."""
 
-    def call(*arguments: str | Path, store: Path | None = None, **variables: str) -> Watched:
+    def call(*arguments: str | Path, store: Path | None = None, **variables: Any) -> Watched:
         folder = tmp_path_factory.mktemp("watched")
         store = store or folder / "store"
         told = folder / "told.txt"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import partial
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -12,8 +14,8 @@ from medprobe.diagnostics.extraction import cluster
 from medprobe.diagnostics.extraction.cluster import ClusterError, places
 from medprobe.diagnostics.extraction.ray_tasks import spread
 from medprobe.plugins import call
-from medprobe.plugins.call import CallError, Config
 from medprobe.plugins.options import OPTIONS
+from medprobe.plugins.project import CallError, Config
 from tests.runs.calling import medprobe
 from tests.runs.scale.watching import equal
 
@@ -31,7 +33,7 @@ def test_an_actor_has_a_gpu_or_the_cpus_of_a_node(nodes, several, expected):
 
 
 def test_without_the_package_the_call_is_refused(monkeypatch, tmp_path):
-    monkeypatch.setattr(call.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     options = {name.strip("-").replace("-", "_"): settings.get("default") for name, settings in OPTIONS}
     with pytest.raises(CallError, match="--engine ray needs the package ray: pip install ray"):
         call.resolve(options | {"engine": "ray"}, tmp_path, Config())
@@ -72,7 +74,8 @@ class FakeTasks:
     exceptions = FakeRay.exceptions
 
     def __init__(self, n_cpus: int) -> None:
-        self.n_cpus, self.running = n_cpus, []
+        self.n_cpus = n_cpus
+        self.running: list[Any] = []
 
     def cluster_resources(self):
         return {"CPU": self.n_cpus}
@@ -116,7 +119,7 @@ class FakeReader:
         return f"{chunk} by {self.name}"
 
 
-def results(readers: list[FakeReader], chunks: list[str]) -> dict[str, str]:
+def results(readers: Any, chunks: Any) -> dict[Any, Any]:
     return dict(cluster._results(FakeRay(), readers, chunks))
 
 
@@ -146,7 +149,12 @@ def test_no_more_tasks_are_taken_than_there_are_processors(monkeypatch):
     ray = FakeTasks(2)
     monkeypatch.setattr("medprobe.diagnostics.extraction.ray_tasks.connect", lambda: ray)
     taken: list[int] = []
-    tasks = ((i, lambda i=i: taken.append(len(ray.running)) or i * i) for i in range(5))
+
+    def square(i: int) -> int:
+        taken.append(len(ray.running))
+        return i * i
+
+    tasks = ((i, partial(square, i)) for i in range(5))
     assert dict(spread(tasks)) == {i: i * i for i in range(5)}
     assert max(taken) == 2
 

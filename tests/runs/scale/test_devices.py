@@ -6,6 +6,7 @@ import os
 import stat
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -86,7 +87,7 @@ def test_auto_counts_gpus(
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", seen)
     monkeypatch.delenv("PYTEST_XDIST_AUTO_NUM_WORKERS", raising=False)
-    config = SimpleNamespace(
+    config: Any = SimpleNamespace(
         option=SimpleNamespace(numprocesses="auto"), getoption=lambda name: options.get(name.removeprefix("medprobe_"))
     )
     assert devices.pytest_xdist_auto_num_workers(config) == workers
@@ -123,17 +124,9 @@ def test_each_worker_has_its_own_gpu_and_its_successor_has_the_same(tmp_path: Pa
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     (tmp_path / "seen").mkdir()
     run = medprobe(
-        *(
-            "-p",
-            "medprobe.plugins.options",
-            "-p",
-            "medprobe.plugins.run.devices",
-            "-n",
-            "2",
-            "-p",
-            "no:cacheprovider",
-            *files,
-        ),
+        *("-p", "medprobe.plugins.options", "-p", "medprobe.plugins.run.devices"),
+        *("-n", "2", "-p", "no:cacheprovider"),
+        *files,
         report_dir=tmp_path / "reports",
         cwd=tmp_path,
         FOLDER=str(tmp_path / "seen"),

@@ -19,7 +19,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
     measurement.SHARD = 8
     told = Path(os.environ["WATCHED"])
-    extract, load, whole = engine.extract_here, model_on_demand.ModelOnDemand.load, ray_tasks.spread
+    extract, load, whole = measurement.extract_here, model_on_demand.ModelOnDemand.load, ray_tasks.spread
 
     def tell(line: str) -> None:
         with told.open("a", encoding="utf-8") as file:
@@ -44,6 +44,7 @@ def pytest_configure(config: pytest.Config) -> None:
             tell(f"{name} spread")
             yield name, given
 
-    ray_tasks.spread = told_of
-    engine.extract_here = extract_here
-    model_on_demand.ModelOnDemand.load = first_load
+    patch = pytest.MonkeyPatch()
+    patch.setattr(ray_tasks, "spread", told_of)
+    patch.setattr(engine, "extract_here", extract_here)
+    patch.setattr(model_on_demand.ModelOnDemand, "load", first_load)

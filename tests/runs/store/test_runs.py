@@ -14,6 +14,7 @@ import pytest
 
 from benchmarks import kills
 from medprobe.fixtures.phantoms.images import draw_dataset
+from tests.places import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +74,7 @@ def test_a_full_disk_is_one_sentence_and_keeps_the_rest(manifest: Path, tmp_path
             *(sys.executable, "-m", "pytest", "--model", "phantom", "--dataset", str(manifest), "-q"),
             *("--store", str(tmp_path / "store"), "--report-dir", str(tmp_path / "reports")),
         ],
-        cwd=kills.ROOT,
+        cwd=ROOT,
         preexec_fn=limited,
         capture_output=True,
         text=True,

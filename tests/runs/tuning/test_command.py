@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from medprobe.commands import tune
-from tests.runs.calling import HEAVY, ROOT, SETTLED
+from tests.places import ROOT
+from tests.runs.calling import HEAVY, SETTLED
 
 GOOD = ["--model", "phantom", "--dataset", "phantom"]
 WRONG: dict[str, tuple[Callable[[Path], list[str | Path]], str]] = {

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from medprobe.diagnostics.diagnosis import diagnose
 from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 from medprobe.diagnostics.settings import Settings
-from medprobe.diagnostics.tuning.plan import TuneError, TuningPlan
+from medprobe.diagnostics.tuning.plan import Parts, TuneError, TuningPlan
 from medprobe.diagnostics.tuning.run import FACTS, HELD_OUT, STATES, Refused, Tuned, tune
 from medprobe.diagnostics.tuning.schedule import passes, rows_of
 from medprobe.fixtures.datasets.errors import DataError
@@ -62,7 +62,7 @@ def changed(folder: Path, adapter: Path) -> set[str]:
     ],
 )
 def test_the_loss_falls_and_what_is_frozen_stays(
-    tiny: Tiny, drawn: Path, tmp_path: Path, family: str, parts: str, tuned: set[str]
+    tiny: Tiny, drawn: Path, tmp_path: Path, family: str, parts: Parts, tuned: set[str]
 ) -> None:
     plan = replace(PLAN, parts=parts, checkpointing=True, epochs=6, rate=5e-3)
     run(tiny(family), drawn, tmp_path / "out", plan)
@@ -108,7 +108,7 @@ def killed_at(step: str) -> Callable[[str], None]:
 
 
 @pytest.mark.parametrize("parts", ["connector-llm", "tower"])
-def test_a_killed_run_ends_as_an_undisturbed_one(tiny: Tiny, drawn: Path, tmp_path: Path, parts: str) -> None:
+def test_a_killed_run_ends_as_an_undisturbed_one(tiny: Tiny, drawn: Path, tmp_path: Path, parts: Parts) -> None:
     plan = replace(PLAN, parts=parts)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     run(tiny("llava"), drawn, whole, plan)

@@ -9,7 +9,7 @@ import pytest
 
 from medprobe.diagnostics.baselines.baseline import Baseline, BaselineError, Saved, match, target
 from medprobe.diagnostics.checks import check, check_regression
-from medprobe.diagnostics.records.chain import CHAIN, FAILURE_MODES, FailureModes, Link
+from medprobe.diagnostics.records.chain import CHAIN, FAILURE_MODES, FailureMode, FailureModes, Link
 from medprobe.diagnostics.records.regression import Compared, Regression
 from medprobe.diagnostics.records.report import Diagnosis, Predictions
 
@@ -68,7 +68,7 @@ def judged(verdict):
     return Diagnosis(model="m", revision=None, dataset="d", failure_modes=FailureModes(**links))
 
 
-CONNECTOR = "connector_fidelity_loss"
+CONNECTOR: FailureMode = "connector_fidelity_loss"
 
 
 @pytest.mark.parametrize("undecided_fails", [True, False])
@@ -90,9 +90,9 @@ def test_an_undecided_link_is_a_skip_or_a_failure():
     with pytest.raises(pytest.skip.Exception) as raised:
         check(judged("inconclusive"), CONNECTOR, fail_inconclusive=False)
     assert str(raised.value) == "[inconclusive] m on d: why"
-    with pytest.raises(AssertionError) as raised:
+    with pytest.raises(AssertionError) as failed:
         check(judged("inconclusive"), CONNECTOR, fail_inconclusive=True)
-    assert str(raised.value) == "[connector_fidelity_loss] [inconclusive] m on d: why"
+    assert str(failed.value) == "[connector_fidelity_loss] [inconclusive] m on d: why"
 
 
 def saved(folder: Path, day: int, *models: str) -> Path:

@@ -11,7 +11,7 @@ from medprobe.diagnostics.baselines import regression, sentences
 from medprobe.diagnostics.baselines.baseline import BaselineError, Match, Saved
 from medprobe.diagnostics.baselines.regression import compare, contributions, made_otherwise, record, sign_flip
 from medprobe.diagnostics.judgement.thresholds import Margins
-from medprobe.diagnostics.records.chain import CHAIN, HealthLimit
+from medprobe.diagnostics.records.chain import CHAIN, STAGES, HealthLimit, Stage
 from medprobe.diagnostics.records.regression import Change
 from medprobe.diagnostics.records.report import Predictions
 
@@ -270,7 +270,7 @@ def changed(verdict, change=-0.05):
 
 
 def reason_of(*verdicts, drops=(), otherwise=None):
-    found = {stage: changed(v) for stage, v in zip((*PROBED, "answer"), verdicts, strict=True)}
+    found: dict[Stage, Change] = {stage: changed(v) for stage, v in zip(STAGES, verdicts, strict=True)}
     return sentences.reason(found, {}, {}, list(drops), MINIMUM, otherwise or {})
 
 
@@ -364,7 +364,7 @@ def test_images_of_which_one_run_has_more_are_refused(fewer):
     pair = (part, whole) if fewer == "baseline" else (whole, part)
     counts = "9 there, 12 here, 9 in" if fewer == "baseline" else "12 there, 9 here, 9 in"
     with pytest.raises(BaselineError) as raised:
-        compare(*pair, MINIMUM)
+        compare(*pair, MARGINS)
     assert str(raised.value) == (
         f"the baseline of m on d has other images: {counts} both; use the same --max-images, --seed and MEDPROBE_ID_KEY"
     )

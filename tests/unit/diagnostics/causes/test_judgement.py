@@ -11,7 +11,7 @@ from medprobe.diagnostics.causes.games import Game, ends, whole, with_rest
 from medprobe.diagnostics.causes.judgement import Finding, Signals, guilty_layer, judge
 from medprobe.diagnostics.judgement.resamples import Resamples
 from medprobe.diagnostics.records.cause import Prefix
-from medprobe.diagnostics.records.chain import PLACES, STAGES
+from medprobe.diagnostics.records.chain import PLACES, STAGES, Place
 
 N = 120
 LABELS = np.arange(N) % 2
@@ -241,7 +241,7 @@ def drawn(margin_of, share: float) -> Signals:
     return Signals(point, values)
 
 
-def only(stage: str) -> int:
+def only(stage: Place) -> int:
     return MODULES.rows.index((stage,))
 
 

@@ -11,9 +11,10 @@ import pytest
 from medprobe.diagnostics.counterfactuals.ask_again import PROBED, lost_before
 from medprobe.diagnostics.judgement.resamples import Resamples
 from medprobe.diagnostics.judgement.verdicts import judge
+from medprobe.diagnostics.records.chain import Stage
 
 N_GROUPS, K = 60, 3
-TAUS = {"vision": 0.75, "connector": 0.8, "llm": 0.8, "answer": 0.8}
+TAUS: dict[Stage, float] = {"vision": 0.75, "connector": 0.8, "llm": 0.8, "answer": 0.8}
 
 
 def asked(wrong: dict[str, float], null_p: float = 0.001, n_groups: int = N_GROUPS) -> tuple[tuple[str, ...], Any]:
@@ -25,7 +26,8 @@ def asked(wrong: dict[str, float], null_p: float = 0.001, n_groups: int = N_GROU
     read = {place: np.where(order < share, (labels + 1) % K, labels) for place, share in wrong.items()}
     resamples = Resamples(labels, groups, K, 0)
     judged = judge(labels, read, TAUS, resamples, K, null_p)
-    return lost_before(SimpleNamespace(resamples=resamples, predictions=read), judged), judged
+    evidence: Any = SimpleNamespace(resamples=resamples, predictions=read)
+    return lost_before(evidence, judged), judged
 
 
 SOUND = {"reference": 0.03, "vision": 0.05, "connector": 0.05, "llm": 0.05, "answer": 0.05}

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medprobe.diagnostics.counterfactuals import rule
+from medprobe.diagnostics.judgement.resamples import Resamples
 
 K = 3
 
@@ -35,7 +36,7 @@ def named_of(labels, groups, own, others, short, seed):
 @pytest.mark.parametrize("share", [1 / 3, 0.7])
 def test_without_a_difference_nothing_is_named_more_than_the_level_allows(n_groups, per_group, share, monkeypatch):
     monkeypatch.setattr(rule, "DRAWS", 999)
-    monkeypatch.setattr(rule, "Resamples", partial(rule.Resamples, n_resamples=500))
+    monkeypatch.setattr(rule, "Resamples", partial(Resamples, n_resamples=500))
     named = 0
     n_runs = 120
     for seed in range(n_runs):

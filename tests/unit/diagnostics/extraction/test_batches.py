@@ -96,14 +96,14 @@ def test_no_more_is_prepared_than_asked_for() -> None:
             taken.append(i)
             yield i
 
-    made = ahead(lambda i: -i, items(), 3, 2)
+    made: Any = ahead(lambda i: -i, items(), 3, 2)
     assert [next(made) for _ in range(5)] == [0, -1, -2, -3, -4]
     assert len(taken) == 5 + 3
     made.close()
 
 
 def test_a_failure_ahead_is_raised_in_its_place() -> None:
-    made = ahead(lambda i: 6 // i, [3, 2, 0, 1], 4, 2)
+    made: Any = ahead(lambda i: 6 // i, [3, 2, 0, 1], 4, 2)
     assert next(made) == 2
     assert next(made) == 3
     with pytest.raises(ZeroDivisionError):

@@ -42,7 +42,8 @@ def scored(tables: Any, options: Any) -> tuple[Any, list[Tokens]]:
 
     from medprobe.diagnostics.extraction.options import score_options
 
-    model, fed = Chain(tables), []
+    model = Chain(tables)
+    fed: list[Tokens] = []
     batch = {"attention_mask": torch.ones(len(tables), 1, dtype=torch.long)}
     start = model.output(torch.zeros(len(tables), 1, dtype=torch.long))
     found = score_options(model, options, batch, {}, start, fed.append)

@@ -7,7 +7,7 @@ import numpy as np
 from medprobe.diagnostics.judgement.curves import recorded_auroc
 from medprobe.diagnostics.judgement.record import Asked, Predicted, judged_record
 from medprobe.diagnostics.judgement.resamples import Resamples
-from medprobe.diagnostics.records.chain import CHAIN, FAILURE_MODES, STAGES
+from medprobe.diagnostics.records.chain import CHAIN, FAILURE_MODES, STAGES, HealthCurve
 from medprobe.diagnostics.records.report import Diagnosis
 
 N, K = 240, 2
@@ -46,8 +46,8 @@ def read(**places: np.ndarray) -> Predicted:
 AUROC = dict(zip(LOCI, np.linspace(0, 1, len(LOCI)), strict=True))
 
 
-def record(found: Predicted, **least: float) -> Diagnosis:
-    judged, fields = judged_record(found, Asked(TAU, least, 0.001), AUROC.get)
+def record(found: Predicted, least: dict[HealthCurve, float] | None = None) -> Diagnosis:
+    judged, fields = judged_record(found, Asked(TAU, least or {}, 0.001), AUROC.get)
     assert judged.verdict == fields["verdict"]
     return Diagnosis(model="m", revision=None, dataset="d", **fields)
 
@@ -78,7 +78,7 @@ def test_what_is_counted_is_of_the_images() -> None:
 
 def test_a_limited_score_joins_the_verdict() -> None:
     assert record(read()).verdict == "pass"
-    found = record(read(), vision=9.0)
+    found = record(read(), {"vision": 9.0})
     assert [limit.curve for limit in found.health_limits] == ["vision"]
     assert found.primary_failure_mode == FAILURE_MODES["vision"]
 

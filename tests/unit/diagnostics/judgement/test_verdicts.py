@@ -6,10 +6,10 @@ from numpy.typing import NDArray
 
 from medprobe.diagnostics.judgement.resamples import Resamples, interval
 from medprobe.diagnostics.judgement.verdicts import Judgement, judge
-from medprobe.diagnostics.records.chain import CHAIN
+from medprobe.diagnostics.records.chain import CHAIN, Stage
 
 Ints = NDArray[np.int64]
-TAU = {"vision": 0.75, "connector": 0.8, "llm": 0.8, "answer": 0.8}
+TAU: dict[Stage, float] = {"vision": 0.75, "connector": 0.8, "llm": 0.8, "answer": 0.8}
 FAR_DOWN = (0.95, 0.95, 0.95, 0.95, 0.95)
 
 
@@ -51,7 +51,7 @@ def test_a_chain_that_loses_nothing_passes() -> None:
         ("answer", "semantic_mapping_misalignment"),
     ],
 )
-def test_the_link_that_loses_is_named(stage: str, mode: str) -> None:
+def test_the_link_that_loses_is_named(stage: Stage, mode: str) -> None:
     at = CHAIN.index(stage)
     found = judged(tuple(0.95 if i < at else 0.7 for i in range(5)))
     assert found.verdict == "fail"
@@ -94,7 +94,8 @@ def test_few_images_cannot_tell() -> None:
 def test_nothing_is_left_to_lose_after_a_total_loss() -> None:
     found = judged((0.95, 0.95, 0.5, 0.5, 0.5))
     assert found.primary == "connector_fidelity_loss"
-    for stage, place in (("llm", "connector"), ("answer", "llm")):
+    after: tuple[tuple[Stage, str], ...] = (("llm", "connector"), ("answer", "llm"))
+    for stage, place in after:
         assert found.links[stage].verdict == "inconclusive"
         assert found.links[stage].reason == f"nothing left to lose: the {place} holds no signal above chance"
         assert found.links[stage].retention is None

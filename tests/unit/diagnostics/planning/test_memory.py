@@ -9,6 +9,7 @@ import pytest
 from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 from medprobe.fixtures.models import loading
 from medprobe.fixtures.models.load_options import LoadOptions
+from medprobe.fixtures.models.refusals import LoadError
 from medprobe.fixtures.models.registry import resolve
 from medprobe.fixtures.models.size import memory
 from medprobe.fixtures.models.size.shapes import architectures
@@ -31,9 +32,7 @@ def test_too_little_memory_ends_the_model_before_its_weights(
 ) -> None:
     monkeypatch.setattr(loading, "free_memory", lambda: BYTES_FREE)
     monkeypatch.setattr(loading, "_factory", lambda *_: Unread)
-    with pytest.raises(
-        loading.LoadError, match=r"needs .* GB of memory in float32, and 5e-05 GB are free; try --dtype"
-    ):
+    with pytest.raises(LoadError, match=r"needs .* GB of memory in float32, and 5e-05 GB are free; try --dtype"):
         loading.load(resolve(str(checkpoints[family])))
 
 

@@ -23,6 +23,7 @@ from medprobe.diagnostics import evidence
 from medprobe.diagnostics.extraction.measurement import Measurement
 from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 from medprobe.diagnostics.probes import folds
+from medprobe.diagnostics.probes.reading import Reading
 from medprobe.diagnostics.probes.ridge import read_ridge
 from medprobe.diagnostics.references import kmeans, networks, presets, training
 from medprobe.diagnostics.references.reading import ReferenceRows, read_reference
@@ -41,9 +42,7 @@ def silent(*_: object) -> None:
     """No progress."""
 
 
-def scratch(
-    pixels: NDArray[np.uint8], labels: Ints, fold: Ints, network: str = TINY, **recipe: Any
-) -> training.Reading:
+def scratch(pixels: NDArray[np.uint8], labels: Ints, fold: Ints, network: str = TINY, **recipe: Any) -> Reading:
     asked = training.Recipe(side=pixels.shape[-1], **recipe)
     return training.read_from_scratch(network, lambda _: pixels, labels, fold, 0, asked, lambda _, c: c(), silent)
 
@@ -152,7 +151,7 @@ class Memoriser(torch.nn.Module):
         )
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-        return self.layers(pictures)  # type: ignore[no-any-return]
+        return self.layers(pictures)
 
 
 def test_memorising_patients_gets_no_credit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,7 +163,7 @@ def test_memorising_patients_gets_no_credit(monkeypatch: pytest.MonkeyPatch) -> 
     noise = np.random.default_rng(0).normal(0, 5, (len(groups), 3, 8, 8))
     pixels = (64 + 128 * bits[:, :, None, None] + noise).clip(0, 255).astype(np.uint8)
 
-    def read(fold: Ints) -> training.Reading:
+    def read(fold: Ints) -> Reading:
         return scratch(pixels, labels, fold, epochs=40, batch=16, learning_rate=2e-2)
 
     mixed = read(np.arange(len(groups)) % 3)

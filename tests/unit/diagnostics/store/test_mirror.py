@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import numpy as np
@@ -20,7 +21,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """The store as a machine with an empty cache of its own sees it."""
     fsspec.filesystem("memory").store.clear()
     fsspec.filesystem("memory").pseudo_dirs[:] = [""]
-    made = []
+    made: list[Any] = []
 
     def fresh(url: str = URL) -> Path:
         mirror._open.cache_clear()

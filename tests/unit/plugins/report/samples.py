@@ -118,7 +118,7 @@ def confusion(signal: Chain, classes: int, n: int, unreadable: int) -> dict[str,
     return found | {"answer": matrix(classes, share(signal.answer), n, unreadable)}
 
 
-def by_class(tables: dict[str, list[list[int]]], classes: list[str]) -> dict[str, dict[str, dict[str, Share]]]:
+def by_class(tables: dict[str, list[list[int]]], classes: list[str]) -> dict[str, Any]:
     """Sensitivity and specificity as the counts say, with intervals of four points to either side."""
     found: dict[str, dict[str, dict[str, Share]]] = {"sensitivity": {}, "specificity": {}}
     for place, rows in tables.items():

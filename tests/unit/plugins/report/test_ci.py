@@ -13,11 +13,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from medprobe.diagnostics.outside_text import one_line
 from medprobe.diagnostics.records.report import Diagnosis, Report
 from medprobe.plugins.call import Call
 from medprobe.plugins.project import Accepted
 from medprobe.plugins.report.outputs.markdown import COLUMNS, LIMIT, LONGEST, job_summary
-from medprobe.plugins.report.outputs.terminal import one_line, summary_lines
+from medprobe.plugins.report.outputs.terminal import summary_lines
 from medprobe.plugins.run import ci
 from tests.unit.plugins.report import samples
 
@@ -78,7 +79,7 @@ def report_of(*diagnoses: Diagnosis) -> Report:
 def call_of(*accepted: Accepted, gate: str = "both", fail_inconclusive: bool = False) -> Call:
     return Call(
         pairs=(),
-        settings=None,  # type: ignore[arg-type]
+        settings=None,
         report_dir=Path("reports"),
         fail_inconclusive=fail_inconclusive,
         accepted=accepted,

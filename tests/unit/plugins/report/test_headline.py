@@ -74,7 +74,8 @@ def diagnoses(draw: st.DrawFn) -> Diagnosis:
     """Any diagnosis whose verdict, modes and primary mode fit each other, with anything known of its cause."""
     base = samples.not_said("m")
     signal = samples.chain(*draw(st.lists(SIGNALS, min_size=5, max_size=5)))
-    verdicts = draw(st.fixed_dictionaries({s: st.sampled_from(["pass", "fail", "inconclusive"]) for s in STAGES}))
+    each: st.SearchStrategy[VerdictValue] = st.sampled_from(["pass", "fail", "inconclusive"])
+    verdicts = draw(st.fixed_dictionaries(dict.fromkeys(STAGES, each)))
     fails = [FAILURE_MODES[stage] for stage in STAGES if verdicts[stage] == "fail"]
     verdict: VerdictValue = "fail" if fails else "pass" if set(verdicts.values()) == {"pass"} else "inconclusive"
     primary = draw(st.sampled_from([*fails, *([None] if len(fails) > 1 else [])])) if fails else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from medprobe.diagnostics.records.answer import RemedyName, Treatment, Treatments
 from medprobe.diagnostics.records.chain import Difference
 from medprobe.plugins.report.sections.treatments import MEANS, NAMES, SHORT, best, rows, sentence
@@ -37,4 +39,4 @@ def test_what_was_not_tried_is_said():
     untried = Treatment(name="prompts", passes=0, labelled=False, reason="the manifest has no paraphrases")
     assert rows(of(untried))[0][4] == "not tried: the manifest has no paraphrases"
     assert rows(None) == []
-    assert set(NAMES) == set(SHORT) == set(RemedyName.__args__)
+    assert set(NAMES) == set(SHORT) == set(get_args(RemedyName))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,9 +28,10 @@ def diagnosis(model: str, error: str | None = None) -> Diagnosis:
 
 
 def predictions(model: str) -> Predictions:
-    whole = {"data_fingerprint": "", "prompt": "", "probe": "ridge", "classes": ["a", "b"]}
-    empty = {"images": [], "labels": [], "groups": [], "places": {}, "exits": {}, "loci": {}, "made": {}}
-    return Predictions(model=model, dataset="phantom", **whole, **empty)
+    whole: dict[str, Any] = {"data_fingerprint": "", "prompt": "", "probe": "ridge", "classes": ["a", "b"]}
+    lists: dict[str, Any] = {"images": [], "labels": [], "groups": []}
+    tables: dict[str, Any] = {"places": {}, "exits": {}, "loci": {}, "made": {}}
+    return Predictions(model=model, dataset="phantom", **whole, **lists, **tables)
 
 
 def test_each_pair_has_its_own(call: Call) -> None:
