@@ -16,7 +16,9 @@ from medprobe.diagnostics.outside_text import one_line
 from medprobe.diagnostics.planning import gpus
 from medprobe.diagnostics.references import presets
 from medprobe.diagnostics.typed import count, seed, share
+from medprobe.fixtures.datasets.catalog import list_datasets
 from medprobe.fixtures.models.fingerprint import forget
+from medprobe.fixtures.models.registry import list_models
 from medprobe.plugins import hooks, project
 from medprobe.plugins.call import Call, resolve
 from medprobe.plugins.clash import clash, owner, watch
@@ -281,9 +283,6 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
     if not config.getoption("medprobe_list_models"):
         return None
-    from medprobe.fixtures.datasets.catalog import list_datasets
-    from medprobe.fixtures.models.registry import list_models
-
     try:
         own = project.settled(config)
     except project.CallError as error:

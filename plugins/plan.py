@@ -11,6 +11,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from medprobe.diagnostics.outside_text import one_line
+from medprobe.diagnostics.planning.gpus import GPUS
+from medprobe.diagnostics.settings import Settings
+from medprobe.fixtures.datasets import catalog
+from medprobe.fixtures.datasets.errors import DataError
+from medprobe.fixtures.models.load_options import LoadOptions
+from medprobe.fixtures.models.registry import ModelError
+from medprobe.fixtures.models.size.shapes import UnknownArchitecture
+from medprobe.fixtures.whole import write_text
 from medprobe.plugins.call import PHANTOM, PUBLISHED, load_options, model_of
 from medprobe.plugins.project import CallError, Config, settled
 
@@ -25,7 +33,6 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     if config.getoption("medprobe_plan") is None:
         return None
     from medprobe.diagnostics.planning.plan import table
-    from medprobe.fixtures.whole import write_text
 
     try:
         settings = settled(config)
@@ -44,13 +51,7 @@ def _plan(config: pytest.Config, written: Config) -> CallPlan:
     """The plan of the call. Raises CallError."""
     from medprobe.diagnostics.planning.checkpoint import describe
     from medprobe.diagnostics.planning.cost import cost
-    from medprobe.diagnostics.planning.gpus import GPUS
     from medprobe.diagnostics.planning.plan import CallPlan
-    from medprobe.diagnostics.settings import Settings
-    from medprobe.fixtures.datasets.errors import DataError
-    from medprobe.fixtures.models.load_options import LoadOptions
-    from medprobe.fixtures.models.registry import ModelError
-    from medprobe.fixtures.models.size.shapes import UnknownArchitecture
 
     option = config.getoption
     root = option("medprobe_data_root") or os.environ.get("MEDPROBE_DATA") or written.data_root
@@ -87,8 +88,6 @@ def _plan(config: pytest.Config, written: Config) -> CallPlan:
 def _pictures(name: str, settings: Settings) -> Pictures:
     """The pictures of a data set; of a built-in one that is not at hand as published. Raises DataError."""
     from medprobe.diagnostics.planning import pictures
-    from medprobe.fixtures.datasets import catalog
-    from medprobe.fixtures.datasets.errors import DataError
 
     manifest = catalog.resolve(name)
     try:

@@ -17,13 +17,17 @@ from medprobe.diagnostics import store
 from medprobe.diagnostics.arrays import Ints
 from medprobe.diagnostics.causes.games import Row
 from medprobe.diagnostics.causes.keys import Trial
+from medprobe.diagnostics.causes.pieces import depths
 from medprobe.diagnostics.evidence import Evidence, said_classes
+from medprobe.diagnostics.extraction.batches import read_all
 from medprobe.diagnostics.extraction.measurement import OPTIONS, Measurement, answer_length, measure
 from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 from medprobe.diagnostics.outside_text import one_line
 from medprobe.diagnostics.records.chain import STAGES, Stage
 from medprobe.diagnostics.settings import Settings
 from medprobe.fixtures.datasets.images import open_image
+from medprobe.fixtures.models.chat import inputs
+from medprobe.fixtures.models.input_settings import CannotAlter, SettingDifference, altered, differences, with_input_of
 from medprobe.fixtures.models.kinship import OtherArchitecture, require_kin
 from medprobe.fixtures.models.refusals import LoadError
 from medprobe.fixtures.models.registry import ModelSpec
@@ -100,8 +104,6 @@ class Swapper:
         """Raises Unloadable."""
 
         def compute() -> Arrays:
-            from medprobe.fixtures.models.input_settings import differences
-
             loaded, against = self._loaded
             try:
                 require_kin(loaded, against)
@@ -119,8 +121,6 @@ class Swapper:
                     "why": why,
                 }
             )
-
-        from medprobe.fixtures.models.input_settings import SettingDifference
 
         found = _unpacked(self._remembered("comparison", compute))
         return Comparison(**{**found, "settings": [SettingDifference(*values) for values in found["settings"]]})
@@ -186,9 +186,7 @@ class Swapper:
         return found["answers"], _unpacked(found)["why"]
 
     def _asked(self, changes: Mapping[str, Any], by_text: bool) -> Ints:
-        from medprobe.diagnostics.extraction.batches import read_all
         from medprobe.diagnostics.extraction.extractor import Extractor
-        from medprobe.fixtures.models.input_settings import altered
 
         evidence = self.evidence
         model = altered(self._loaded[0], changes)
@@ -230,8 +228,6 @@ class Swapper:
         """Whether no number of the configuration differs, and the two processors make the same of every image."""
         if any(path.startswith(("config.", "generation_config.")) for path in paths):
             return False
-        from medprobe.fixtures.models.chat import inputs
-
         n = self.evidence.model.limit.images
         pictures, prompt = self._pictures, self.evidence.dataset.prompt
         for start in range(0, len(pictures), n):
@@ -249,8 +245,6 @@ class Swapper:
 
     @property
     def _depths(self) -> Choice:
-        from medprobe.diagnostics.causes.pieces import depths
-
         return depths(self._loaded[0].anatomy)
 
     def _remembered(self, what: str, compute: Callable[[], Arrays]) -> Arrays:
@@ -297,8 +291,6 @@ class Swapper:
     @functools.cached_property
     def _kept(self) -> str | None:
         """Why the inputs cannot be exchanged; None where they can."""
-        from medprobe.fixtures.models.input_settings import CannotAlter, with_input_of
-
         loaded, against = self._loaded
         try:
             with_input_of(against, loaded)
@@ -313,8 +305,6 @@ class Swapper:
         of numbers of the configuration stays with the input. Where inputs cannot be exchanged, both pairs are under the
         model's.
         """
-        from medprobe.fixtures.models.input_settings import with_input_of
-
         loaded, against = self._loaded
         if self._kept is not None:
             return (loaded, against), (loaded, against)

@@ -18,6 +18,7 @@ from medprobe.diagnostics.records.cause import Key, Pixels
 from medprobe.fixtures.datasets import selection
 from medprobe.fixtures.datasets.image_file import ImageFile
 from medprobe.fixtures.datasets.images import open_image
+from medprobe.fixtures.models.chat import inputs
 from medprobe.fixtures.models.conventions import published
 from medprobe.fixtures.models.size.image_tokens import MAX_PIXELS
 
@@ -44,8 +45,6 @@ class Moments:
 
     def see(self, image: ImageFile, picture: Image) -> None:
         """Take a picture that another pass has decoded, so that it is not decoded again."""
-        from medprobe.fixtures.models.chat import inputs
-
         if image.digest in self._wanted - self._found.keys():
             loaded, prompt = self._evidence.model.load(), self._evidence.dataset.prompt
             values = inputs(loaded, [picture], prompt)["pixel_values"].double()

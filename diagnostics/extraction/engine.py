@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from medprobe.diagnostics.extraction.cluster import extract
 from medprobe.diagnostics.extraction.measurement import Extract, extract_here
 from medprobe.diagnostics.settings import Settings
 
@@ -10,6 +11,4 @@ def engine(settings: Settings) -> Extract:
     """What reads chunks of images. The further passes of controls are few, and stay where the judgement is."""
     if settings.engine == "local":
         return extract_here
-    from medprobe.diagnostics.extraction.cluster import extract
-
     return extract

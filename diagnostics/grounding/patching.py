@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL.Image import Image
+from PIL.Image import Image, fromarray
 from torch import Tensor, nn
 
 from medprobe.diagnostics.arrays import Bools, Features, Floats
@@ -168,8 +168,6 @@ def _ids(loaded: LoadedModel, prompt: str, places: Sequence[Mask]) -> Tensor:
 
 
 def _white_on_black(place: Mask) -> Any:
-    from PIL.Image import fromarray
-
     return fromarray(place.astype(np.uint8) * 255).convert("RGB")
 
 

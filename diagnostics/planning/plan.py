@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -127,8 +128,6 @@ def _aligned(rows: Sequence[Sequence[str]], left: int) -> list[str]:
 
 
 def _wrapped(sentence: str) -> list[str]:
-    import textwrap
-
     return textwrap.wrap(sentence, 80)
 
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from medprobe.diagnostics import store
 from medprobe.diagnostics.arrays import Features, Floats, Ints
 from medprobe.diagnostics.extraction.measurement import OPTIONS, Measurement, Progress
+from medprobe.diagnostics.extraction.ray_tasks import spread
 from medprobe.diagnostics.probes.loci import OPTIONS_LOCUS, exit_loci, order
 from medprobe.diagnostics.probes.permutations import Permuted
 from medprobe.diagnostics.probes.reading import Reading
@@ -97,8 +98,6 @@ class Reader:
         """Under `--engine ray`, read what the store lacks of these readings on the cluster; `keep` leaves it there."""
         if self.settings.engine == "local":
             return
-        from medprobe.diagnostics.extraction.ray_tasks import spread
-
         unread = [name for name in arrays if not store.holds(self.settings.store, self._name(name, **content))]
         tasks = ((name, partial(read_it, self.measured.array(name))) for name in unread)
         for done, (name, given) in enumerate(spread(tasks)):

@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 
 from medprobe.fixtures.whole import settle
 
@@ -58,9 +60,6 @@ def unwritable(place: Path, error: Exception) -> StoreError:
 
 def write(path: Path, draft: Path, arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> None:
     """Write `arrays` and `metadata`, whole or not at all. Raises StoreError."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import save_file
-
     whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     sealed = {**metadata, SUMS: json.dumps({name: _sum(array) for name, array in whole.items()})}
     try:
@@ -94,8 +93,6 @@ def metadata(path: Path) -> dict[str, str]:
 
 def arrays(path: Path, names: Iterable[str] | None = None) -> dict[str, NDArray[Any]]:
     """The named arrays, or all. Raises BrokenFile where one is not what was written."""
-    from safetensors import SafetensorError, safe_open
-
     sums = json.loads(metadata(path)[SUMS])
     found = {}
     try:

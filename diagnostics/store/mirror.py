@@ -14,6 +14,8 @@ import warnings
 from contextlib import suppress
 from pathlib import Path
 
+from platformdirs import user_cache_dir
+
 from medprobe.diagnostics.outside_text import holds_secret, masked
 from medprobe.diagnostics.store.files import BrokenFile, StoreError, arrays
 from medprobe.fixtures.whole import settle, write_text
@@ -28,8 +30,6 @@ def located(asked: str | None, folder: Path) -> Path:
 
     Raises StoreError where it can be no folder, or the URL cannot be reached.
     """
-    from platformdirs import user_cache_dir
-
     cache = Path(user_cache_dir("medprobe"))
     if asked is not None and "://" in asked:
         url = asked.rstrip("/")

@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from medprobe.diagnostics.extraction.ahead import ahead
 from medprobe.diagnostics.tuning import loss_curve, schedule
 from medprobe.diagnostics.tuning.patients import Images, Sides, held_out_manifest, split
@@ -208,8 +210,6 @@ def _finish(learner: Any, out: Path, losses: list[float], plan: TuningPlan) -> N
 @contextmanager
 def _alone(out: Path) -> Iterator[None]:
     """Keeps other processes out of `out`. Raises Refused."""
-    from filelock import FileLock, Timeout
-
     if out.is_dir() and any(out.iterdir()) and not (out / LOCK).exists():
         raise Refused(f"{out} is not empty and holds no tuning run; give another folder as --out")
     _made(out)

@@ -7,6 +7,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from safetensors.torch import load_file, save_file
+
 from medprobe.diagnostics.tuning.learners import Learner
 from medprobe.fixtures.whole import settle
 
@@ -55,13 +57,9 @@ class States:
         # Not the whole model, which is where it was.
         weights.clear()
         if self._accelerator.is_main_process:
-            from safetensors.torch import save_file
-
             save_file({name: p.detach().contiguous() for name, p in self._learner.trained().items()}, _trained(folder))
 
     def _load_trained(self, models: list[Any], folder: str) -> None:
-        from safetensors.torch import load_file
-
         models.clear()
         for name, value in load_file(_trained(folder)).items():
             self._learner.get_parameter(name).data.copy_(value)

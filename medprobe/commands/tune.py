@@ -21,6 +21,7 @@ from medprobe.diagnostics.outside_text import say
 from medprobe.diagnostics.tuning.plan import PARTS, TuneError, TuningPlan
 from medprobe.diagnostics.typed import above_zero, count, seed, share
 from medprobe.fixtures.datasets.errors import DataError
+from medprobe.fixtures.models.refusals import LoadError
 from medprobe.fixtures.models.registry import ModelError
 from medprobe.plugins.project import CallError
 from medprobe.plugins.tuning import resolve
@@ -43,7 +44,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     warnings.filterwarnings("ignore", category=FutureWarning)  # libraries among themselves
     from medprobe.diagnostics.tuning.run import Refused, tune
     from medprobe.fixtures.models.anatomy import AnatomyError
-    from medprobe.fixtures.models.refusals import LoadError
 
     try:
         tuned = tune(call.model, call.manifest, call.out, call.plan, call.data_root, call.load, _say)

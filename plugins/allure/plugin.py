@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from medprobe.diagnostics.records.report import Diagnosis
-from medprobe.plugins.allure import content
+from medprobe.plugins.allure import content, files
 from medprobe.plugins.options import CALL
+from medprobe.plugins.report.pictures.chart import curve_svg
 from medprobe.plugins.run.diagnosing import MODEL, PAIR, pair_of
 from medprobe.plugins.run.reporting import REPORT
 
@@ -37,8 +38,6 @@ class AllureReport:
         result = yield
         if isinstance(result, Diagnosis):
             import allure
-
-            from medprobe.plugins.report.pictures.chart import curve_svg
 
             if (svg := curve_svg(result)) is not None:
                 allure.attach(svg, "accuracy by layer", allure.attachment_type.SVG)
@@ -83,8 +82,6 @@ class AllureReport:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Follows the hook that makes the report, which comes first."""
         if not hasattr(session.config, "workerinput"):
-            from medprobe.plugins.allure import files
-
             call, report = session.config.stash[CALL], session.config.stash.get(REPORT, None)
             files.write(self.folder, call, report, session.config.invocation_params.dir)
 

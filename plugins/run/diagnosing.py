@@ -18,7 +18,9 @@ import pytest
 
 from medprobe.diagnostics.extraction.measurement import Progress
 from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
+from medprobe.diagnostics.extraction.shard import extract_part
 from medprobe.diagnostics.records.report import Diagnosis
+from medprobe.diagnostics.subject import Subject, Unmeasured, sentence
 from medprobe.fixtures.models.registry import ModelSpec
 from medprobe.plugins.call import Pair
 from medprobe.plugins.options import CALL
@@ -88,8 +90,6 @@ def medprobe_pair(request: pytest.FixtureRequest) -> Pair:
 @pytest.fixture(scope="session")
 def medprobe_subject(request: pytest.FixtureRequest, medprobe_pair: Pair, medprobe_model: ModelOnDemand) -> Subject:
     """The model on the data set at work: the fixtures that checks take are parts of it."""
-    from medprobe.diagnostics.subject import Subject
-
     pair, call = medprobe_pair, request.config.stash[CALL]
     handover = Handover(call)
     handover.begin(to_judge=any("diagnosis" in getattr(item, "fixturenames", ()) for item in request.session.items))
@@ -101,8 +101,6 @@ def medprobe_subject(request: pytest.FixtureRequest, medprobe_pair: Pair, medpro
 @contextmanager
 def _told(handover: Handover, pair: Pair) -> Iterator[Progress]:
     """Progress for the terminal; what cannot be measured is handed over and fails the check."""
-    from medprobe.diagnostics.subject import Unmeasured
-
     with reported(handover.folder, pair.id) as progress:
         try:
             yield progress
@@ -126,9 +124,6 @@ def diagnosis(request: pytest.FixtureRequest, medprobe_pair: Pair, medprobe_subj
 
 def _extract_part(pair: Pair, model: ModelOnDemand, handover: Handover) -> NoReturn:
     """Skip what would judge, once the store holds the part that `--shard` names."""
-    from medprobe.diagnostics.extraction.shard import extract_part
-    from medprobe.diagnostics.subject import sentence
-
     name = f"{pair.model.name} on {pair.dataset.name}"
     with reported(handover.folder, pair.id) as progress:
         try:

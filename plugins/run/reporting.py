@@ -21,6 +21,9 @@ from medprobe.fixtures.whole import write_text
 from medprobe.plugins.call import Call
 from medprobe.plugins.options import CALL
 from medprobe.plugins.project import CONFIG
+from medprobe.plugins.report.outputs.files import write_report
+from medprobe.plugins.report.outputs.pages import write_pages
+from medprobe.plugins.report.sections.page import folder_names
 from medprobe.plugins.report.sections.sentences import links
 from medprobe.plugins.run.handover import Handover
 from medprobe.plugins.run.images import images_of
@@ -103,10 +106,6 @@ def _write(
     report: Report, folder: Path, predictions: Sequence[Predictions | None], call: Call, handover: Handover
 ) -> None:
     """Write the report and its pages, and move the predictions beside the page of their diagnosis."""
-    from medprobe.plugins.report.outputs.files import write_report
-    from medprobe.plugins.report.outputs.pages import write_pages
-    from medprobe.plugins.report.sections.page import folder_names
-
     write_report(report, folder)
     write_pages(report, folder, predictions, images_of(call, report.diagnoses))
     for diagnosis, name in zip(report.diagnoses, folder_names(report), strict=True):

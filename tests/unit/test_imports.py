@@ -1,13 +1,16 @@
 """Who imports whom: plugins -> diagnostics -> fixtures, the commands above all, and nobody in a circle.
 
 Imports inside functions and under TYPE_CHECKING count, since a circle that is only put off is one to a reader.
+
+An import inside a function must put a heavy library off: one that the file's own imports do not load anyway. Ruff's
+PLC0415 cannot say so: it exempts only modules that TID253 forbids at the top of every file.
 """
 
 from __future__ import annotations
 
 import ast
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -17,6 +20,15 @@ from medprobe.home import HOME
 
 FLOORS = ("fixtures", "diagnostics", "plugins")
 """From below; what else the package holds (the commands, the entry points) stands above them."""
+
+HEAVY = frozenset(
+    {
+        *("PIL", "accelerate", "allure", "bitsandbytes", "fsspec", "huggingface_hub", "jinja2", "matplotlib", "numpy"),
+        *("pandas", "peft", "pydicom", "ray", "safetensors.torch", "scipy", "sklearn", "timm", "torch", "torchvision"),
+        *("transformers", "xdist"),
+    }
+)
+"""Takes long to import (`python -X importtime`), or need not be installed."""
 
 
 def sources() -> dict[str, str]:
@@ -67,6 +79,50 @@ def circle(graph: Mapping[str, set[str]]) -> list[str]:
     return []
 
 
+def ahead(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
+    """The statements and expressions that run as a module is loaded."""
+    for node in nodes:
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            yield from ahead(node.orelse)
+        elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+            yield from ahead(ast.iter_child_nodes(node))
+
+
+def named(nodes: Iterable[ast.AST]) -> set[str]:
+    """What the imports among `nodes` name, in full: modules, or names of a module."""
+    plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    of = {f"{node.module}.{alias.name}" for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names}
+    return plain | of
+
+
+def loads(name: str, at_top: Mapping[str, set[str]]) -> set[str]:
+    """The heavy libraries that are loaded as `name` is imported, given what each module imports at its top."""
+    heavy: set[str] = set()
+    seen: set[str] = set()
+    waiting = [name]
+    while waiting:
+        name = waiting.pop()
+        while name and name not in seen:  # a package is loaded before its modules
+            seen.add(name)
+            heavy |= {name} & HEAVY
+            waiting += at_top.get(name, ())
+            name = name.rpartition(".")[0]
+    return heavy
+
+
+def needlessly_late(texts: Mapping[str, str]) -> list[str]:
+    """Imports inside functions that put no heavy library off."""
+    trees = {module: ast.parse(text) for module, text in texts.items()}
+    at_top = {module: named(list(ahead(tree.body))) for module, tree in trees.items()}
+    found = []
+    for module, tree in trees.items():
+        functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+        late = named([node for function in functions for node in ast.walk(function)])
+        found += [f"{module}: {name}" for name in sorted(late) if loads(name, at_top) <= loads(module, at_top)]
+    return found
+
+
 def floor(module: str) -> int:
     part = [*module.split("."), ""][1]
     return FLOORS.index(part) if part in FLOORS else len(FLOORS)
@@ -111,3 +167,24 @@ def test_a_planted_climb_is_found() -> None:
     texts = sources()
     texts["medprobe.fixtures.models.loaded"] += "\nfrom medprobe.plugins.options import OPTIONS\n"
     assert climbing(imports(texts)) == ["medprobe.fixtures.models.loaded -> medprobe.plugins.options"]
+
+
+def test_imports_stand_at_the_top_unless_they_are_heavy() -> None:
+    assert needlessly_late(sources()) == []
+
+
+@pytest.mark.parametrize(
+    ("at_top", "late", "found"),
+    [
+        ("import torch", "import json", True),
+        ("import torch", "from torch.nn import Linear", True),
+        ("import torch", "from scipy import stats", False),
+        ("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import torch", "import torch", False),
+        ("", "from medprobe.heavy import f", False),
+        ("from medprobe import heavy", "from medprobe.heavy import f", True),
+        ("from medprobe.heavy import f", "import torch", True),
+    ],
+)
+def test_a_late_import_must_put_a_heavy_library_off(at_top: str, late: str, found: bool) -> None:
+    texts = {"medprobe.heavy": "import torch\ndef f(): ...", "medprobe.own": f"{at_top}\ndef f():\n    {late}\n"}
+    assert bool(needlessly_late(texts)) is found

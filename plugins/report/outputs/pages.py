@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from markupsafe import Markup
+
 from medprobe.diagnostics.judgement.outcome import decided
 from medprobe.diagnostics.records.chain import CHAIN
 from medprobe.diagnostics.records.report import Predictions, Report
@@ -40,8 +42,6 @@ def write_pages(
     as many as fit.
 
     Returns the index and the pages of the diagnoses, the index first."""
-    from markupsafe import Markup
-
     folder, jinja = Path(report_dir), environment()
     template = jinja.get_template("diagnosis.html")
     names = page.folder_names(report)

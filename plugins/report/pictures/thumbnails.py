@@ -7,6 +7,8 @@ import io
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from medprobe.fixtures.datasets.errors import ChangedImage, UnreadableImage
+
 if TYPE_CHECKING:
     from medprobe.fixtures.datasets.image_file import ImageFile
 
@@ -32,8 +34,6 @@ def data_uri(image: ImageFile) -> str:
 def fitting(images: Iterable[ImageFile], room: int) -> dict[str, str]:
     """By id the first of the images that fit into `room` bytes of a page; one that can no longer be read is left
     out."""
-    from medprobe.fixtures.datasets.errors import ChangedImage, UnreadableImage
-
     found: dict[str, str] = {}
     for image in images:
         try:

@@ -27,7 +27,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         mirror._open.cache_clear()
         mirror._of.cache_clear()
         made.append(tmp_path / f"machine-{len(made)}")
-        monkeypatch.setattr("platformdirs.user_cache_dir", lambda *_: str(made[-1]))
+        monkeypatch.setattr(mirror, "user_cache_dir", lambda *_: str(made[-1]))
         return located(url, tmp_path)
 
     fsspec.filesystem("memory").mkdir("/bucket")

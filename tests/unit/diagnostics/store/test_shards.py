@@ -3,9 +3,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import safetensors.numpy
+import safetensors
 
-from medprobe.diagnostics.store import Folder, Shard, StoreError, key, remembered
+from medprobe.diagnostics.store import Folder, Shard, StoreError, files, key, remembered
 
 
 def shard(*images: str) -> Shard:
@@ -62,7 +62,7 @@ def test_a_shard_is_there_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytes
     def full(*args: object, **kwargs: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(safetensors.numpy, "save_file", full)
+    monkeypatch.setattr(files, "save_file", full)
     with pytest.raises(StoreError, match=r"No space left on device.*--store"):
         folder.add(shard("a"))
     assert list(folder.path.iterdir()) == []
@@ -74,7 +74,7 @@ def test_a_disk_that_fills_while_writing_is_one_sentence(tmp_path: Path, monkeyp
     def full(*args: object, **kwargs: object) -> None:
         raise safetensors.SafetensorError("I/O error: No space left on device")
 
-    monkeypatch.setattr(safetensors.numpy, "save_file", full)
+    monkeypatch.setattr(files, "save_file", full)
     with pytest.raises(StoreError, match=r"No space left on device.*--store"):
         folder.add(shard("a"))
     with pytest.raises(StoreError, match=r"No space left on device.*--store"):
