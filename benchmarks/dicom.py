@@ -134,7 +134,7 @@ difference is {max(row["largest"] for row in now)} level.**
 Where dcmtk leaves the standard or reads less of it, the reference is a file that the standard shows the same way;
 the module `benchmarks/drawn_dicom.py` lists these cases. Without a window more than 8 bits are shown between
 percentiles here, by design, and dcmtk is given that window. A file of several frames is refused.
-`pytest tests/unit/fixtures/datasets/test_dcmtk.py` compares 204 other files, in CI too, where dcmtk is installed.
+`pytest tests/promises/test_dcmtk.py` compares 204 other files, in CI too, where dcmtk is installed.
 """
 
 
