@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from benchmarks.study import Study, wilson
 from medprobe.diagnostics.baselines.regression import Changes, compare
-from medprobe.diagnostics.judgement.thresholds import load_thresholds
 from medprobe.diagnostics.records.chain import STAGES, Stage
 from medprobe.diagnostics.records.report import Predictions
 from medprobe.diagnostics.settings import FOLD_SEEDS
+from medprobe.diagnostics.thresholds import load_thresholds
 
 MARGINS = load_thresholds().margins("any", "any")
 EXITS: tuple[Stage, ...] = ("vision", "connector", "llm")

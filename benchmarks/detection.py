@@ -176,8 +176,8 @@ def truth(seed: int, work: Path) -> dict[str, list[int]]:
 def repeated(row: dict[str, Any], images: dict[str, list[int]]) -> dict[str, Any]:
     """The row's verdict, primary failure mode and links, worked out again from its predictions."""
     from medprobe.diagnostics.judgement.resamples import Resamples
-    from medprobe.diagnostics.judgement.thresholds import load_thresholds
     from medprobe.diagnostics.judgement.verdicts import judge
+    from medprobe.diagnostics.thresholds import load_thresholds
 
     labels, groups = np.array(images["labels"]), np.array(images["groups"])
     k = int(labels.max()) + 1

@@ -25,11 +25,11 @@ from medprobe.diagnostics.evidence import said_classes
 from medprobe.diagnostics.extraction.measurement import measure
 from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 from medprobe.diagnostics.judgement.repeats import exits_by_fold_seed
-from medprobe.diagnostics.judgement.scores import signal_of
-from medprobe.diagnostics.judgement.thresholds import load_thresholds
 from medprobe.diagnostics.records.chain import STAGES
 from medprobe.diagnostics.records.report import Predictions
+from medprobe.diagnostics.scores import signal_of
 from medprobe.diagnostics.settings import FOLD_SEEDS, Settings
+from medprobe.diagnostics.thresholds import load_thresholds
 from medprobe.fixtures.datasets.dataset import open_dataset
 
 TRUTH = range(5000, 5009)

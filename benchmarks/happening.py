@@ -299,7 +299,7 @@ def answered(loaded: Any, dataset: Any, pictures: Sequence[Any]) -> dict[str, An
     from medprobe.diagnostics.evidence import said_classes
     from medprobe.diagnostics.extraction.batches import Limit, read_all
     from medprobe.diagnostics.extraction.extractor import Extractor
-    from medprobe.diagnostics.judgement.scores import signal_of
+    from medprobe.diagnostics.scores import signal_of
 
     labels, k = np.array(dataset.labels()), len(dataset.answers)
     try:

@@ -37,11 +37,11 @@ def chain_of(n_loci: int) -> list[str]:
 def one(n_loci: int, lost: bool, seed: int) -> dict[str, Any]:
     from medprobe.diagnostics.judgement import exits, verdicts
     from medprobe.diagnostics.judgement.resamples import Resamples
-    from medprobe.diagnostics.judgement.scores import balanced_accuracy
-    from medprobe.diagnostics.judgement.thresholds import load_thresholds
     from medprobe.diagnostics.probes import folds
     from medprobe.diagnostics.probes.loci import OPTIONS_LOCUS, REFERENCE_LOCUS, order
     from medprobe.diagnostics.probes.ridge import read_ridge
+    from medprobe.diagnostics.scores import balanced_accuracy
+    from medprobe.diagnostics.thresholds import load_thresholds
 
     rng = np.random.default_rng((n_loci, lost, seed))
     groups = np.repeat(np.arange(N_GROUPS), IMAGES_PER_GROUP)

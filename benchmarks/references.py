@@ -27,10 +27,10 @@ def main() -> None:
 
     from medprobe.diagnostics import store
     from medprobe.diagnostics.judgement.resamples import Resamples, interval
-    from medprobe.diagnostics.judgement.scores import signal_of
     from medprobe.diagnostics.probes import folds
     from medprobe.diagnostics.references import networks, training
     from medprobe.diagnostics.references.reading import ReferenceRows, read_reference
+    from medprobe.diagnostics.scores import signal_of
     from medprobe.diagnostics.settings import Settings
     from medprobe.fixtures.datasets import catalog
     from medprobe.fixtures.datasets.dataset import open_dataset

@@ -91,8 +91,8 @@ def ridge_classifier(x: Floats, labels: Ints, z: Floats, penalties: Floats, n_cl
 
 def inner_cross_validated(x: Floats, labels: Ints, groups: Ints, z: Floats, n_classes: int, seed: int) -> Ints:
     """RidgeClassifier whose penalty reads best, in balanced accuracy, in grouped stratified cross-validation inside."""
-    from medprobe.diagnostics.judgement.scores import balanced_accuracy
     from medprobe.diagnostics.probes import folds
+    from medprobe.diagnostics.scores import balanced_accuracy
 
     # The probe's own grid: relative to the mean eigenvalue of the Gram matrix.
     penalties = PENALTIES * (x**2).sum() / min(x.shape)
@@ -116,9 +116,9 @@ def n_runs(cell: Cell) -> int:
 
 def run(cell: Cell, runs: int | None = None, first: int = 0) -> dict[str, Any]:
     """Balanced accuracies held out, of the probe and of scikit-learn's, and the probe's inner one, with errors."""
-    from medprobe.diagnostics.judgement.scores import balanced_accuracy
     from medprobe.diagnostics.probes import folds, ridge
     from medprobe.diagnostics.probes.reading import standardise
+    from medprobe.diagnostics.scores import balanced_accuracy
 
     found = []
     for seed in range(first, first + (runs or n_runs(cell))):

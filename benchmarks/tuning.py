@@ -88,7 +88,7 @@ def own_head(spec: Any, out: Path, held_out: Path, data_root: Path | None, n_ima
     from medprobe.diagnostics.extraction.extractor import tower_exits
     from medprobe.diagnostics.extraction.inputs import prepared
     from medprobe.diagnostics.judgement.resamples import Resamples, interval
-    from medprobe.diagnostics.judgement.scores import signal_of
+    from medprobe.diagnostics.scores import signal_of
     from medprobe.diagnostics.tuning.learners import head_for
     from medprobe.diagnostics.tuning.run import HEAD
     from medprobe.fixtures.datasets.dataset import open_dataset
@@ -116,7 +116,7 @@ def gains(before: Any, after: Any) -> dict[str, Any]:
     import numpy as np
 
     from medprobe.diagnostics.judgement.resamples import Resamples, interval
-    from medprobe.diagnostics.judgement.scores import signal_of
+    from medprobe.diagnostics.scores import signal_of
 
     assert before.images == after.images
     labels, k = np.asarray(before.labels), len(before.classes)

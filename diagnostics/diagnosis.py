@@ -23,13 +23,13 @@ from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 from medprobe.diagnostics.grounding.hide_lesions import ground, shortcut
 from medprobe.diagnostics.judgement.record import Asked, Predicted, judge_chain, judged_record
 from medprobe.diagnostics.judgement.repeats import exits_by_fold_seed
-from medprobe.diagnostics.judgement.scores import auroc
 from medprobe.diagnostics.judgement.verdicts import Judgement
 from medprobe.diagnostics.last_link.agreement import disagreement
 from medprobe.diagnostics.last_link.reading import read_answer
 from medprobe.diagnostics.probes.loci import REFERENCE_LOCUS
 from medprobe.diagnostics.records.chain import Reference
 from medprobe.diagnostics.records.report import Diagnosis, Excluded, Predictions
+from medprobe.diagnostics.scores import auroc
 from medprobe.diagnostics.settings import Settings
 from medprobe.diagnostics.subject import Subject, Unmeasured
 from medprobe.diagnostics.treatments.try_remedies import treat

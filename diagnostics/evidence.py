@@ -8,13 +8,14 @@ from functools import cached_property
 
 import numpy as np
 
+from medprobe.diagnostics import scores
 from medprobe.diagnostics.arrays import Ints
 from medprobe.diagnostics.extraction.answers import parse
 from medprobe.diagnostics.extraction.engine import engine
 from medprobe.diagnostics.extraction.measurement import OPTIONS, Measurement, Progress, measure
 from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 from medprobe.diagnostics.extraction.small_pictures import SmallPictures
-from medprobe.diagnostics.judgement import exits, scores
+from medprobe.diagnostics.judgement import exits
 from medprobe.diagnostics.judgement.exits import Choice
 from medprobe.diagnostics.judgement.resamples import Resamples
 from medprobe.diagnostics.probes import folds

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from medprobe.diagnostics.judgement.thresholds import Thresholds, load_thresholds
-from medprobe.diagnostics.references import presets
+from medprobe.diagnostics import reference_presets
+from medprobe.diagnostics.thresholds import Thresholds, load_thresholds
 from medprobe.fixtures.models.load_options import LoadOptions
 from medprobe.fixtures.models.registry import ModelSpec
 
@@ -25,7 +25,7 @@ class Settings:
     store: Path
     data_root: Path | None = None
     probe: Literal["ridge", "mlp"] = "ridge"
-    reference: str = presets.DEFAULT
+    reference: str = reference_presets.DEFAULT
     controls: Literal["quick", "full"] = "quick"
     treat: bool = False
     """Whether remedies are tried."""

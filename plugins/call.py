@@ -11,12 +11,12 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from medprobe.diagnostics import reference_presets
 from medprobe.diagnostics.baselines.baseline import BaselineError, Match, match, same_question
-from medprobe.diagnostics.judgement.thresholds import ThresholdError, load_thresholds
 from medprobe.diagnostics.records.regression import Gate
-from medprobe.diagnostics.references import presets
 from medprobe.diagnostics.settings import FOLD_SEEDS, Settings
 from medprobe.diagnostics.store import StoreError, located
+from medprobe.diagnostics.thresholds import ThresholdError, load_thresholds
 from medprobe.fixtures.datasets import catalog
 from medprobe.fixtures.datasets.dataset import check_dataset
 from medprobe.fixtures.datasets.errors import DataError
@@ -110,7 +110,7 @@ def resolve(options: Mapping[str, Any], folder: Path, config: Config) -> Call:
 
     data_root = data_folder(options["data_root"], folder, config)
     try:
-        presets.resolve(options["reference"])
+        reference_presets.resolve(options["reference"])
         store = located(options["store"] or config.store, folder)
         thresholds = load_thresholds(given("thresholds"))
         models = [model_of(spec, config.models.get(spec)) for spec in options["model"] or [PHANTOM]]
@@ -121,7 +121,7 @@ def resolve(options: Mapping[str, Any], folder: Path, config: Config) -> Call:
                 options["dataset"] or ([PHANTOM] if model.is_phantom else PUBLISHED), data_root, config.datasets
             )
         )
-    except (ModelError, DataError, ThresholdError, presets.UnknownReference, StoreError) as error:
+    except (ModelError, DataError, ThresholdError, reference_presets.UnknownReference, StoreError) as error:
         raise CallError(str(error)) from None
     _once("model", [model.name for model in models])
     _once("data set", [pair.dataset.name for pair in pairs if pair.model is models[0]])

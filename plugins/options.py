@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from medprobe import diagnostics
+from medprobe.diagnostics import reference_presets
 from medprobe.diagnostics.outside_text import one_line
 from medprobe.diagnostics.planning import gpus
-from medprobe.diagnostics.references import presets
 from medprobe.diagnostics.typed import count, seed, share
 from medprobe.fixtures.datasets.catalog import list_datasets
 from medprobe.fixtures.models.fingerprint import forget
@@ -108,10 +108,11 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     (
         "--reference",
         {
-            "default": presets.DEFAULT,
+            "default": reference_presets.DEFAULT,
             "metavar": "NAME",
-            "help": f"network that shows what the images allow: {presets.DEFAULT}, {', '.join(presets.PRESETS)}, "
-            f"or any network of timm (all but the first need timm; default: {presets.DEFAULT})",
+            "help": f"network that shows what the images allow: {reference_presets.DEFAULT}, "
+            f"{', '.join(reference_presets.PRESETS)}, "
+            f"or any network of timm (all but the first need timm; default: {reference_presets.DEFAULT})",
         },
     ),
     (

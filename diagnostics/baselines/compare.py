@@ -8,10 +8,10 @@ from pathlib import Path
 
 from medprobe.diagnostics.baselines.baseline import BaselineError, load, match
 from medprobe.diagnostics.baselines.sentences import all_changes
-from medprobe.diagnostics.judgement.thresholds import checked_effect, load_thresholds
 from medprobe.diagnostics.outside_text import one_line
 from medprobe.diagnostics.records.regression import Regression
 from medprobe.diagnostics.records.report import Predictions
+from medprobe.diagnostics.thresholds import checked_effect, load_thresholds
 
 
 def compare_files(

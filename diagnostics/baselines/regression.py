@@ -22,10 +22,10 @@ from medprobe.diagnostics.baselines.sentences import reason
 from medprobe.diagnostics.judgement.by_class import OneClass
 from medprobe.diagnostics.judgement.health import Scores, judge_drops
 from medprobe.diagnostics.judgement.resamples import ALPHA, Resamples, interval
-from medprobe.diagnostics.judgement.thresholds import Margins
 from medprobe.diagnostics.records.chain import STAGES, HealthCurve, HealthLimit, Measure, Stage
 from medprobe.diagnostics.records.regression import Change, ChangeValue, ClassChange, Compared, Regression
 from medprobe.diagnostics.records.report import Predictions
+from medprobe.diagnostics.thresholds import Margins
 
 N_FLIPS = 9999
 

@@ -20,9 +20,9 @@ import numpy as np
 from medprobe.diagnostics.arrays import Floats, Ints
 from medprobe.diagnostics.causes.games import Game
 from medprobe.diagnostics.judgement.resamples import ALPHA, Resamples, interval
-from medprobe.diagnostics.judgement.scores import TIED, signal_of
 from medprobe.diagnostics.records.cause import Hybrid, Modules, Prefix, Swap
 from medprobe.diagnostics.records.chain import PLACES, Place
+from medprobe.diagnostics.scores import TIED, signal_of
 
 RECOVERED = 0.5
 """Share that counts as giving back: of what the model lacks, by a place that is named; of what that place gives back,

@@ -11,10 +11,10 @@ import numpy as np
 from medprobe.diagnostics import store
 from medprobe.diagnostics.arrays import Ints
 from medprobe.diagnostics.evidence import Evidence
-from medprobe.diagnostics.judgement.scores import signal_of
 from medprobe.diagnostics.probes.loci import exit_loci, order
 from medprobe.diagnostics.probes.ridge import read
 from medprobe.diagnostics.records.controls import ControlTask, Selectivity
+from medprobe.diagnostics.scores import signal_of
 
 LEAST_SHARED = 0.2
 

@@ -7,14 +7,14 @@ from functools import partial
 
 import numpy as np
 
+from medprobe.diagnostics import reference_presets
 from medprobe.diagnostics.arrays import Floats
 from medprobe.diagnostics.evidence import Evidence
 from medprobe.diagnostics.extraction.measurement import OPTIONS
-from medprobe.diagnostics.judgement.scores import TIED
 from medprobe.diagnostics.probes.loci import OPTIONS_LOCUS, REFERENCE_LOCUS
 from medprobe.diagnostics.records.controls import Null
-from medprobe.diagnostics.references import presets
 from medprobe.diagnostics.references.reading import kmeans_regions
+from medprobe.diagnostics.scores import TIED
 
 LEVEL = 0.05
 
@@ -52,7 +52,9 @@ def of_reference(evidence: Evidence) -> Null:
         e.progress("permuting labels", done, len(loci))
         name = OPTIONS_LOCUS if locus == OPTIONS else locus
         read[name] = permuted.read(partial(measured.array, locus), features=measured.key, locus=locus)
-    if e.settings.reference == presets.DEFAULT:
+    if e.settings.reference == reference_presets.DEFAULT:
         regions = partial(kmeans_regions, measured.images, e.settings)
-        read[REFERENCE_LOCUS] = permuted.read(lambda: regions().reshape(len(e.labels), -1), reference=presets.DEFAULT)
+        read[REFERENCE_LOCUS] = permuted.read(
+            lambda: regions().reshape(len(e.labels), -1), reference=reference_presets.DEFAULT
+        )
     return summarise(read, e.signal(e.predictions["reference"]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from medprobe.diagnostics.arrays import Bools, Floats, Ints
-from medprobe.diagnostics.judgement.scores import TIED
+from medprobe.diagnostics.scores import TIED
 
 N_QUANTILES = 5
 

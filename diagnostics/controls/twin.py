@@ -15,15 +15,15 @@ import numpy as np
 from medprobe.diagnostics import store
 from medprobe.diagnostics.arrays import Features, Floats, Ints
 from medprobe.diagnostics.evidence import Evidence
-from medprobe.diagnostics.extraction.ask_again import images_at
+from medprobe.diagnostics.further_questions import images_at
 from medprobe.diagnostics.judgement import exits
 from medprobe.diagnostics.judgement.exits import Candidate, Choice
-from medprobe.diagnostics.judgement.scores import signal_of
 from medprobe.diagnostics.probes import folds
 from medprobe.diagnostics.probes.loci import exit_loci
 from medprobe.diagnostics.probes.reading import Reading
 from medprobe.diagnostics.probes.ridge import read
 from medprobe.diagnostics.records.controls import Twin, TwinExit
+from medprobe.diagnostics.scores import signal_of
 from medprobe.fixtures.datasets.image_file import ImageFile
 from medprobe.fixtures.datasets.images import open_image
 

@@ -16,13 +16,13 @@ from medprobe.diagnostics import store
 from medprobe.diagnostics.arrays import Features, Ints
 from medprobe.diagnostics.counterfactuals import rule
 from medprobe.diagnostics.evidence import Evidence, said_classes
-from medprobe.diagnostics.extraction.ask_again import images_at
 from medprobe.diagnostics.extraction.measurement import OPTIONS, answer_length
+from medprobe.diagnostics.further_questions import images_at
 from medprobe.diagnostics.judgement.resamples import ALPHA
-from medprobe.diagnostics.judgement.scores import signal_of
 from medprobe.diagnostics.judgement.verdicts import Judgement
 from medprobe.diagnostics.records.cause import Alternative, Cause, Counterfactuals
 from medprobe.diagnostics.records.chain import Difference
+from medprobe.diagnostics.scores import signal_of
 
 RECIPE = 6
 """Counts changes of how alternatives are made and asked, so that none is read of another's store."""

@@ -13,7 +13,7 @@ from PIL.Image import Image
 
 from medprobe.diagnostics import store
 from medprobe.diagnostics.evidence import Evidence
-from medprobe.diagnostics.extraction.ask_again import images_at
+from medprobe.diagnostics.further_questions import images_at
 from medprobe.diagnostics.records.cause import Key, Pixels
 from medprobe.fixtures.datasets import selection
 from medprobe.fixtures.datasets.image_file import ImageFile

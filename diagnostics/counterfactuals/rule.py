@@ -14,7 +14,7 @@ import numpy as np
 
 from medprobe.diagnostics.arrays import Features, Floats, Ints
 from medprobe.diagnostics.judgement.resamples import ALPHA, Resamples
-from medprobe.diagnostics.judgement.scores import signal_of
+from medprobe.diagnostics.scores import signal_of
 
 FIRST, SCREENED, TESTED = 12, 36, 80
 """Images of the first look at all alternatives, of the first and second look together, and of the test, at most."""

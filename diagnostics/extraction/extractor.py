@@ -23,9 +23,7 @@ from torch import Tensor, nn
 from medprobe.diagnostics.extraction.answers import REASONING_TOKENS, unfinished
 from medprobe.diagnostics.extraction.inputs import Inputs, prepared, written
 from medprobe.diagnostics.extraction.options import _random_tokens, _score_random, options_of, score_options
-from medprobe.diagnostics.extraction.pooling import (
-    RowCountError,
-)
+from medprobe.diagnostics.extraction.pooling import RowCountError
 from medprobe.diagnostics.extraction.rows import NumericalFault, _array, _first, _Recorder, _tensor, on_host
 from medprobe.fixtures.models.loaded import LoadedModel
 

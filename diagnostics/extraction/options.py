@@ -15,9 +15,7 @@ from torch import Tensor
 from transformers import Cache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
-from medprobe.diagnostics.extraction.pooling import (
-    RowCountError,
-)
+from medprobe.diagnostics.extraction.pooling import RowCountError
 from medprobe.fixtures.models.answer_tokens import writings
 from medprobe.fixtures.models.loaded import LoadedModel
 

@@ -10,7 +10,7 @@ import numpy as np
 from medprobe.diagnostics import store
 from medprobe.diagnostics.arrays import Features, Ints
 from medprobe.diagnostics.evidence import Evidence, said_classes
-from medprobe.diagnostics.extraction.ask_again import ask, images_at, likeliest
+from medprobe.diagnostics.further_questions import ask, images_at, likeliest
 from medprobe.diagnostics.grounding.places import NothingHidden, Places, places
 from medprobe.diagnostics.judgement import exits
 from medprobe.diagnostics.judgement.exits import Candidate

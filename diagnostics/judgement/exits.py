@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from medprobe.diagnostics.judgement.scores import balanced_accuracy, first_best
 from medprobe.diagnostics.probes.loci import OPTIONS_LOCUS, REFERENCE_LOCUS, order
 from medprobe.diagnostics.probes.reading import Reading
 from medprobe.diagnostics.records.chain import Stage
+from medprobe.diagnostics.scores import balanced_accuracy, first_best
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from medprobe.diagnostics import scores
 from medprobe.diagnostics.arrays import Floats, Ints
-from medprobe.diagnostics.judgement import scores
 from medprobe.diagnostics.judgement.curves import along
 from medprobe.diagnostics.judgement.resamples import ALPHA, Resamples, interval
 from medprobe.diagnostics.records.chain import Health, HealthCurve, HealthLimit, VerdictValue

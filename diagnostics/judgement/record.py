@@ -18,7 +18,6 @@ from medprobe.diagnostics.judgement.curves import curves_of
 from medprobe.diagnostics.judgement.exits import leading
 from medprobe.diagnostics.judgement.health import Scores, judge_least
 from medprobe.diagnostics.judgement.resamples import Resamples
-from medprobe.diagnostics.judgement.scores import confusion
 from medprobe.diagnostics.judgement.verdicts import Judgement, judge
 from medprobe.diagnostics.records.chain import (
     CHAIN,
@@ -32,6 +31,7 @@ from medprobe.diagnostics.records.chain import (
     Link,
     Stage,
 )
+from medprobe.diagnostics.scores import confusion
 
 
 @dataclass(frozen=True)

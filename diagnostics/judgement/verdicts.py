@@ -9,7 +9,6 @@ import numpy as np
 
 from medprobe.diagnostics.arrays import Floats, Ints
 from medprobe.diagnostics.judgement.resamples import ALPHA, POWER_Z, Resamples, interval
-from medprobe.diagnostics.judgement.scores import signal_of
 from medprobe.diagnostics.records.chain import (
     CHAIN,
     FAILURE_MODES,
@@ -22,6 +21,7 @@ from medprobe.diagnostics.records.chain import (
     VerdictValue,
     worst,
 )
+from medprobe.diagnostics.scores import signal_of
 
 LIMITED: dict[HealthCurve, Stage] = {
     "vision": "vision",

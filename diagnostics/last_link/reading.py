@@ -7,8 +7,8 @@ import numpy as np
 from medprobe.diagnostics.arrays import Ints
 from medprobe.diagnostics.evidence import Evidence, said_classes
 from medprobe.diagnostics.extraction.answers import OPTION_SCORE, refuses
-from medprobe.diagnostics.extraction.ask_again import ask, blanks_at, images_at, likeliest
 from medprobe.diagnostics.extraction.measurement import OPTIONS, RANDOM_TOKENS
+from medprobe.diagnostics.further_questions import ask, blanks_at, images_at, likeliest
 from medprobe.diagnostics.judgement.resamples import interval
 from medprobe.diagnostics.last_link.calibration import calibrated
 from medprobe.diagnostics.last_link.rewording import reversed_options

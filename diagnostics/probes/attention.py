@@ -18,8 +18,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from medprobe.diagnostics.arrays import Bools, Features, Floats, Ints
-from medprobe.diagnostics.judgement.scores import balanced_accuracy
 from medprobe.diagnostics.probes.reading import Reading, constant_columns
+from medprobe.diagnostics.scores import balanced_accuracy
 
 REGIONS = 16
 HEADS, WIDTH = 4, 64

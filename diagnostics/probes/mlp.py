@@ -16,9 +16,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from medprobe.diagnostics.arrays import Bools, Features, Floats, Ints
-from medprobe.diagnostics.judgement.scores import balanced_accuracy
 from medprobe.diagnostics.learning_rate import share_of_rate
 from medprobe.diagnostics.probes.reading import Reading, standardise
+from medprobe.diagnostics.scores import balanced_accuracy
 
 HIDDEN, DROPOUT, LEARNING_RATE, WARM_UP, EPOCHS, BATCH = 256, 0.1, 1e-4, 0.05, 20, 4
 

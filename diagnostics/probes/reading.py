@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from medprobe.diagnostics.arrays import Bools, Features, Floats, Ints
-from medprobe.diagnostics.judgement.scores import first_best
+from medprobe.diagnostics.scores import first_best
 
 ROUNDING = 1e-5
 """A column that varies by no more than this share of its own size, or of the locus's (root mean square), is constant.

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL.Image import Image, Resampling
 from torch import Tensor
 
-from medprobe.diagnostics.references.presets import UnknownReference
+from medprobe.diagnostics.reference_presets import UnknownReference
 from medprobe.fixtures.datasets.image_file import ImageFile
 from medprobe.fixtures.datasets.images import open_image
 

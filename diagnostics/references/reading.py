@@ -14,14 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medprobe.diagnostics import store
+from medprobe.diagnostics import reference_presets, store
 from medprobe.diagnostics.arrays import Features, Ints
 from medprobe.diagnostics.extraction.measurement import Progress
 from medprobe.diagnostics.extraction.small_pictures import SmallPictures
 from medprobe.diagnostics.probes.reading import Reading, best
 from medprobe.diagnostics.probes.ridge import read
 from medprobe.diagnostics.records.chain import Reference
-from medprobe.diagnostics.references import presets
 from medprobe.diagnostics.settings import Settings
 from medprobe.fixtures.datasets.image_file import ImageFile
 
@@ -42,8 +41,8 @@ class ReferenceRows:
 
 def read_reference(rows: ReferenceRows, settings: Settings, progress: Progress) -> Found:
     """The reading of `settings.reference` and what it is. Raises UnknownReference and StoreError."""
-    network = presets.resolve(settings.reference)
-    read_it = _kmeans if network == presets.DEFAULT else _timm
+    network = reference_presets.resolve(settings.reference)
+    read_it = _kmeans if network == reference_presets.DEFAULT else _timm
 
     def compute() -> dict[str, NDArray[Any]]:
         reading, about = read_it(network, rows, settings, progress)

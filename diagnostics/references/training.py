@@ -21,10 +21,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from medprobe.diagnostics.arrays import Bools, Floats, Ints
-from medprobe.diagnostics.judgement.scores import balanced_accuracy
 from medprobe.diagnostics.learning_rate import share_of_rate
 from medprobe.diagnostics.probes.reading import Reading
 from medprobe.diagnostics.references.networks import Sight, device
+from medprobe.diagnostics.scores import balanced_accuracy
 
 Bytes = NDArray[np.uint8]
 Arrays = Mapping[str, NDArray[Any]]

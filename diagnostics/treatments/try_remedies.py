@@ -10,8 +10,8 @@ import numpy as np
 from medprobe.diagnostics import store
 from medprobe.diagnostics.arrays import Features, Floats, Ints
 from medprobe.diagnostics.evidence import Evidence
-from medprobe.diagnostics.extraction.ask_again import ask, blanks_at, images_at
 from medprobe.diagnostics.extraction.measurement import OPTIONS
+from medprobe.diagnostics.further_questions import ask, blanks_at, images_at
 from medprobe.diagnostics.judgement.resamples import ALPHA, Resamples, interval
 from medprobe.diagnostics.last_link.calibration import calibrated
 from medprobe.diagnostics.last_link.rewording import reversed_options

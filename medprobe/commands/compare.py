@@ -16,8 +16,8 @@ from pathlib import Path
 
 from medprobe.diagnostics.baselines.baseline import BaselineError
 from medprobe.diagnostics.baselines.compare import compare_files, lines
-from medprobe.diagnostics.judgement.thresholds import ThresholdError
 from medprobe.diagnostics.outside_text import say
+from medprobe.diagnostics.thresholds import ThresholdError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

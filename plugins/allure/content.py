@@ -5,9 +5,9 @@ from __future__ import annotations
 from html import escape
 from typing import NamedTuple
 
+from medprobe.diagnostics.baselines.outcome import COMPARED, gate_sentence
 from medprobe.diagnostics.baselines.sentences import all_changes
 from medprobe.diagnostics.judgement.headline import LAST, MODE_NAMES, claim, settled
-from medprobe.diagnostics.judgement.outcome import COMPARED, gate_sentence
 from medprobe.diagnostics.records.chain import Stage, VerdictValue
 from medprobe.diagnostics.records.regression import Gate
 from medprobe.diagnostics.records.report import Diagnosis

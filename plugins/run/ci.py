@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from medprobe.diagnostics.judgement.outcome import COMPARED, brief_outcome, gate_sentence
+from medprobe.diagnostics.baselines.outcome import COMPARED, brief_outcome, gate_sentence
 from medprobe.diagnostics.outside_text import one_line
 from medprobe.diagnostics.records.report import Diagnosis, Report
 from medprobe.fixtures.whole import write_text

@@ -18,8 +18,8 @@ import pytest
 
 from medprobe.diagnostics.extraction.measurement import Progress
 from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
-from medprobe.diagnostics.extraction.shard import extract_part
 from medprobe.diagnostics.records.report import Diagnosis
+from medprobe.diagnostics.shard import extract_part
 from medprobe.diagnostics.subject import Subject, Unmeasured, sentence
 from medprobe.fixtures.models.registry import ModelSpec
 from medprobe.plugins.call import Pair

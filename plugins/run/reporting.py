@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from medprobe.diagnostics.baselines import baseline
-from medprobe.diagnostics.judgement.outcome import gate_verdicts
+from medprobe.diagnostics.baselines.outcome import gate_verdicts
 from medprobe.diagnostics.outside_text import masked
 from medprobe.diagnostics.records.chain import worst
 from medprobe.diagnostics.records.report import Diagnosis, Predictions, Report

@@ -18,9 +18,9 @@ from typing import Any, get_args
 import pytest
 
 from medprobe.command import COMMANDS
-from medprobe.diagnostics.judgement.thresholds import Thresholds
 from medprobe.diagnostics.records.answer import RemedyName
 from medprobe.diagnostics.records.chain import FAILURE_MODES
+from medprobe.diagnostics.thresholds import Thresholds
 from medprobe.fixtures.datasets.manifest import Manifest
 from medprobe.fixtures.models.registry import MODULES
 from medprobe.plugins.options import OPTIONS
@@ -346,7 +346,7 @@ def test_parts_named_by_hand_are_those_of_the_code() -> None:
 
 
 def test_health_scores_of_the_numbers_are_those_of_the_formula() -> None:
-    from medprobe.diagnostics.judgement.scores import feature_health_score
+    from medprobe.diagnostics.scores import feature_health_score
 
     rows = re.findall(r"^\| ([.\d, ]+) \| (\d\.\d\d) \|$", text(NUMBERS), re.MULTILINE)
     assert len(rows) == 3

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from medprobe.diagnostics.judgement.thresholds import load_thresholds
+from medprobe.diagnostics.thresholds import load_thresholds
 from medprobe.plugins.project import Config
 from tests.places import GUIDES, ROOT
 from tests.runs.calling import SETTLED, Run, medprobe

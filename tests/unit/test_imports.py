@@ -137,6 +137,31 @@ def test_no_module_is_in_a_circle() -> None:
     assert circle(imports(sources())) == []
 
 
+def rooms(graph: Mapping[str, set[str]], package: str) -> dict[str, set[str]]:
+    """Who imports whom among the folders and files of a package, each folder as one."""
+
+    def room(module: str) -> str:
+        return ".".join(module.split(".")[: package.count(".") + 2])
+
+    inside = {module: others for module, others in graph.items() if module.startswith(f"{package}.")}
+    found: dict[str, set[str]] = {}
+    for module, others in inside.items():
+        found.setdefault(room(module), set()).update(room(other) for other in others if other in inside)
+    return {name: others - {name} for name, others in found.items()}
+
+
+@pytest.mark.parametrize("package", ["medprobe.diagnostics", "medprobe.plugins"])
+def test_no_folder_is_in_a_circle(package: str) -> None:
+    """Steps of the flow that import each other are no steps."""
+    assert circle(rooms(imports(sources()), package)) == []
+
+
+def test_folders_that_import_each_other_are_a_circle() -> None:
+    graph = {"p.a.x": {"p.b.y"}, "p.b.z": {"p.a.w"}, "p.b.y": set(), "p.a.w": set()}
+    assert circle(graph) == []
+    assert set(circle(rooms(graph, "p"))) == {"p.a", "p.b"}
+
+
 def test_imports_run_down() -> None:
     assert climbing(imports(sources())) == []
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from medprobe.diagnostics.baselines.outcome import gate_sentence
 from medprobe.diagnostics.judgement.headline import cause_text, headline
-from medprobe.diagnostics.judgement.outcome import gate_sentence
 from medprobe.diagnostics.outside_text import one_line
 from medprobe.diagnostics.records.chain import CHAIN
 from medprobe.diagnostics.records.regression import Gate

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
-from medprobe.diagnostics.judgement.outcome import decided
+from medprobe.diagnostics.baselines.outcome import decided
 from medprobe.diagnostics.records.chain import CHAIN
 from medprobe.diagnostics.records.report import Predictions, Report
 from medprobe.fixtures.whole import write_text

@@ -6,9 +6,9 @@ import textwrap
 import unicodedata
 from collections import Counter
 
+from medprobe.diagnostics.baselines.outcome import decided
 from medprobe.diagnostics.baselines.sentences import compared_text
 from medprobe.diagnostics.judgement.headline import cause_text, headline
-from medprobe.diagnostics.judgement.outcome import decided
 from medprobe.diagnostics.outside_text import one_line
 from medprobe.diagnostics.records.chain import CHAIN
 from medprobe.diagnostics.records.report import Diagnosis, Report

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 
 from medprobe.diagnostics.records.chain import PLACES
 from medprobe.diagnostics.records.report import Diagnosis
-from medprobe.plugins.report.sections.sentences import (
-    JUDGED_ON,
-)
+from medprobe.plugins.report.sections.sentences import JUDGED_ON
 from medprobe.plugins.report.text import MISSING, interval, points, shown, signed
 
 

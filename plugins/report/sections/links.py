@@ -8,10 +8,7 @@ from medprobe.diagnostics.judgement.headline import MODE_NAMES
 from medprobe.diagnostics.records.chain import CHAIN
 from medprobe.diagnostics.records.report import Diagnosis
 from medprobe.plugins.report.pictures.waterfall import steps
-from medprobe.plugins.report.sections.sentences import (
-    links,
-    span,
-)
+from medprobe.plugins.report.sections.sentences import links, span
 from medprobe.plugins.report.text import MISSING, interval, percent, points, shown
 
 

@@ -6,9 +6,9 @@ import re
 from hashlib import sha256
 from typing import Any
 
+from medprobe.diagnostics.baselines.outcome import COMPARED, gate_sentence
 from medprobe.diagnostics.baselines.sentences import compared_text
 from medprobe.diagnostics.judgement.headline import cause_text, headline
-from medprobe.diagnostics.judgement.outcome import COMPARED, gate_sentence
 from medprobe.diagnostics.records.chain import CHAIN
 from medprobe.diagnostics.records.regression import Gate
 from medprobe.diagnostics.records.report import Diagnosis, Predictions, Report
@@ -30,14 +30,7 @@ from medprobe.plugins.report.sections.sentences import (
     verdict_word,
     weakest,
 )
-from medprobe.plugins.report.text import (
-    MISSING,
-    NOT_GIVEN,
-    flat,
-    known,
-    number,
-    shown,
-)
+from medprobe.plugins.report.text import MISSING, NOT_GIVEN, flat, known, number, shown
 
 MOST_ROWS = 200
 

@@ -10,7 +10,7 @@ import pytest
 
 from medprobe.commands import compare, tune
 from medprobe.commands.cache import main as cache
-from medprobe.diagnostics.judgement.thresholds import ThresholdError, checked_effect, load_thresholds
+from medprobe.diagnostics.thresholds import ThresholdError, checked_effect, load_thresholds
 from medprobe.diagnostics.typed import above_zero, amount, count, seed, share
 from medprobe.plugins import options
 from tests.runs.test_compare import FALLEN, LABELS, saved

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from medprobe.diagnostics.evidence import Evidence, gather
-from medprobe.diagnostics.extraction.ask_again import ask, blanks_at
 from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
+from medprobe.diagnostics.further_questions import ask, blanks_at
 from medprobe.diagnostics.settings import Settings
 from medprobe.diagnostics.treatments.try_remedies import treat
 from medprobe.fixtures.datasets.dataset import open_dataset

@@ -9,9 +9,9 @@ import pytest
 
 from medprobe.diagnostics.extraction import measurement
 from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
-from medprobe.diagnostics.extraction.shard import extract_part
 from medprobe.diagnostics.records.chain import FAILURE_MODES
 from medprobe.diagnostics.settings import Settings
+from medprobe.diagnostics.shard import extract_part
 from medprobe.diagnostics.store import Folder
 from medprobe.fixtures.models.registry import resolve
 from tests.places import SCHEMA as SCHEMA_FILE

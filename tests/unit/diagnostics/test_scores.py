@@ -5,14 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medprobe.diagnostics.judgement.scores import (
-    auroc,
-    balanced_accuracy,
-    confusion,
-    feature_health_score,
-    signal,
-    signal_of,
-)
+from medprobe.diagnostics.scores import auroc, balanced_accuracy, confusion, feature_health_score, signal, signal_of
 
 CURVE = st.lists(st.floats(0.05, 1.0), min_size=1, max_size=12)
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from medprobe.diagnostics.judgement.thresholds import HealthThresholds, ThresholdError, load_thresholds
+from medprobe.diagnostics.thresholds import HealthThresholds, ThresholdError, load_thresholds
 
 BUILTIN = {"vision": 0.75, "connector": 0.8, "llm": 0.8, "answer": 0.8}
 

@@ -7,7 +7,7 @@ from datetime import date
 
 import pytest
 
-from medprobe.diagnostics.judgement.outcome import brief_outcome, decided, gate_sentence, gate_verdicts
+from medprobe.diagnostics.baselines.outcome import brief_outcome, decided, gate_sentence, gate_verdicts
 from medprobe.diagnostics.records.chain import worst
 from medprobe.diagnostics.records.regression import Change
 from medprobe.plugins.allure.content import description

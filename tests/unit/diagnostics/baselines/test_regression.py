@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from medprobe.diagnostics.baselines import regression, sentences
 from medprobe.diagnostics.baselines.baseline import BaselineError, Match, Saved
 from medprobe.diagnostics.baselines.regression import compare, contributions, made_otherwise, record, sign_flip
-from medprobe.diagnostics.judgement.thresholds import Margins
 from medprobe.diagnostics.records.chain import CHAIN, STAGES, HealthLimit, Stage
 from medprobe.diagnostics.records.regression import Change
 from medprobe.diagnostics.records.report import Predictions
+from medprobe.diagnostics.thresholds import Margins
 
 LOCI = (("vision", 0, "mean"), ("vision", 1, "mean"), ("connector", 0, "mean"), ("llm", 0, "mean"), ("llm", 0, "last"))
 MINIMUM = 0.02

@@ -9,8 +9,8 @@ from medprobe.diagnostics.baselines.baseline import Match, Saved
 from medprobe.diagnostics.baselines.regression import compare, record
 from medprobe.diagnostics.baselines.sentences import compared_text
 from medprobe.diagnostics.checks import check_regression
-from medprobe.diagnostics.judgement.thresholds import Margins
 from medprobe.diagnostics.records.report import Diagnosis
+from medprobe.diagnostics.thresholds import Margins
 from tests.unit.diagnostics.baselines.test_regression import PROBED, predictions
 
 MARGINS = Margins(0.02, {"default": 0.05, "malignant": 0.02}, {"default": 0.05})

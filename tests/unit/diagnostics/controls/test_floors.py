@@ -11,9 +11,9 @@ from PIL import Image
 
 from medprobe.diagnostics.controls import floors, run
 from medprobe.diagnostics.evidence import Evidence
-from medprobe.diagnostics.judgement.scores import balanced_accuracy
 from medprobe.diagnostics.probes import folds
 from medprobe.diagnostics.probes.ridge import read_ridge
+from medprobe.diagnostics.scores import balanced_accuracy
 from medprobe.fixtures.datasets import catalog
 from medprobe.fixtures.datasets.dataset import open_dataset
 from medprobe.fixtures.datasets.facts import FileFacts, file_facts

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from medprobe.diagnostics.controls.null import p_value, summarise
-from medprobe.diagnostics.judgement.scores import balanced_accuracy, signal
 from medprobe.diagnostics.probes import folds
 from medprobe.diagnostics.probes.loci import exit_loci
 from medprobe.diagnostics.probes.permutations import permuted_labels, scores_of
 from medprobe.diagnostics.probes.ridge import read_label_sets
+from medprobe.diagnostics.scores import balanced_accuracy, signal
 
 Ints = NDArray[np.int64]
 

@@ -126,7 +126,7 @@ def test_what_gives_back_too_little_is_given_up_and_what_may_be_enough_is_not():
 
 
 def test_gains_add_up_to_the_difference_of_signal():
-    from medprobe.diagnostics.judgement.scores import balanced_accuracy, signal
+    from medprobe.diagnostics.scores import balanced_accuracy, signal
 
     rng = np.random.default_rng(3)
     labels = rng.integers(0, K, 50)

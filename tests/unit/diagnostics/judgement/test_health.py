@@ -5,9 +5,9 @@ import pytest
 
 from medprobe.diagnostics.judgement.health import Scores, curves_of_health, judge_drops, judge_least
 from medprobe.diagnostics.judgement.resamples import Resamples
-from medprobe.diagnostics.judgement.scores import feature_health_score, feature_health_scores
 from medprobe.diagnostics.judgement.verdicts import judge
 from medprobe.diagnostics.records.chain import CHAIN
+from medprobe.diagnostics.scores import feature_health_score, feature_health_scores
 from tests.unit.diagnostics.judgement.test_verdicts import TAU, patients, reading
 
 

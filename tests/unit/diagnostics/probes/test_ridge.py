@@ -5,8 +5,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from medprobe.diagnostics.judgement.scores import balanced_accuracy
 from medprobe.diagnostics.probes import folds, reading, ridge
+from medprobe.diagnostics.scores import balanced_accuracy
 
 Ints = NDArray[np.int64]
 

@@ -19,13 +19,13 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 
-from medprobe.diagnostics import evidence
+from medprobe.diagnostics import evidence, reference_presets
 from medprobe.diagnostics.extraction.measurement import Measurement
 from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 from medprobe.diagnostics.probes import folds
 from medprobe.diagnostics.probes.reading import Reading
 from medprobe.diagnostics.probes.ridge import read_ridge
-from medprobe.diagnostics.references import kmeans, networks, presets, training
+from medprobe.diagnostics.references import kmeans, networks, training
 from medprobe.diagnostics.references.reading import ReferenceRows, read_reference
 from medprobe.diagnostics.settings import Settings
 from medprobe.diagnostics.store import Folder, Shard
@@ -75,27 +75,29 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return calls
 
 
-@pytest.mark.parametrize("name", [presets.DEFAULT, *presets.PRESETS, "resnet50", "resnet50.a1_in1k", "test_vit"])
+@pytest.mark.parametrize(
+    "name", [reference_presets.DEFAULT, *reference_presets.PRESETS, "resnet50", "resnet50.a1_in1k", "test_vit"]
+)
 def test_a_known_name_is_a_network(name: str) -> None:
-    network = presets.resolve(name)
-    assert network == presets.PRESETS.get(name, name)
-    assert network == presets.DEFAULT or timm.is_model(network)
+    network = reference_presets.resolve(name)
+    assert network == reference_presets.PRESETS.get(name, name)
+    assert network == reference_presets.DEFAULT or timm.is_model(network)
 
 
-@pytest.mark.parametrize("kind", presets.PRESETS)
+@pytest.mark.parametrize("kind", reference_presets.PRESETS)
 def test_the_presets_are_alike_but_in_kind(kind: str) -> None:
     with torch.device("meta"):
-        network = timm.create_model(presets.PRESETS[kind])
+        network = timm.create_model(reference_presets.PRESETS[kind])
     assert 22e6 < sum(parameter.numel() for parameter in network.parameters()) < 31e6
-    assert networks.Sight.of(presets.PRESETS[kind]).height == 224
-    published = timm.get_pretrained_cfg(presets.PRESETS[kind])
+    assert networks.Sight.of(reference_presets.PRESETS[kind]).height == 224
+    published = timm.get_pretrained_cfg(reference_presets.PRESETS[kind])
     assert published is not None
-    assert published.hf_hub_id == f"timm/{presets.PRESETS[kind]}"
+    assert published.hf_hub_id == f"timm/{reference_presets.PRESETS[kind]}"
 
 
 def test_the_names_read_from_source_are_those_timm_registers() -> None:
-    assert presets._architectures() == set(timm.list_models())
-    assert all(presets._NAME.fullmatch(name) for name in timm.list_models(pretrained=True))
+    assert reference_presets._architectures() == set(timm.list_models())
+    assert all(reference_presets._NAME.fullmatch(name) for name in timm.list_models(pretrained=True))
 
 
 @pytest.mark.parametrize(
@@ -111,20 +113,20 @@ def test_the_names_read_from_source_are_those_timm_registers() -> None:
     ],
 )
 def test_an_unknown_name_is_one_sentence(name: str, says: str) -> None:
-    with pytest.raises(presets.UnknownReference, match=says):
-        presets.resolve(name)
+    with pytest.raises(reference_presets.UnknownReference, match=says):
+        reference_presets.resolve(name)
 
 
 def test_an_unknown_tag_names_the_known_ones() -> None:
-    with pytest.raises(presets.UnknownReference, match=r"resnet50\.nope.*resnet50\.a1_in1k"):
+    with pytest.raises(reference_presets.UnknownReference, match=r"resnet50\.nope.*resnet50\.a1_in1k"):
         networks.weights_at_hand("resnet50.nope", offline=True)
 
 
 def test_without_timm_the_mend_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    assert presets.resolve(presets.DEFAULT) == presets.DEFAULT
-    with pytest.raises(presets.UnknownReference, match=r"pip install timm"):
-        presets.resolve("cnn")
+    assert reference_presets.resolve(reference_presets.DEFAULT) == reference_presets.DEFAULT
+    with pytest.raises(reference_presets.UnknownReference, match=r"pip install timm"):
+        reference_presets.resolve("cnn")
 
 
 def test_a_network_learns_an_easy_difference() -> None:

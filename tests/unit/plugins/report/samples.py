@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from typing import Any, Literal
 
-from medprobe.diagnostics.judgement.outcome import gate_verdicts
+from medprobe.diagnostics.baselines.outcome import gate_verdicts
 from medprobe.diagnostics.records.answer import AnswerReading, RemedyName, Rewording, Steps, Treatment, Treatments
 from medprobe.diagnostics.records.cause import (
     Alternative,
