@@ -10,7 +10,7 @@ NUMERIC := \
 	$(addprefix tests/families/test_, last_used_block.py extraction.py regions.py hybrids.py \
 	planning.py::test_bytes_are_those_of_the_store) \
 	$(addprefix tests/unit/diagnostics/, extraction/test_pooling.py probes/test_ridge.py probes/test_attention.py \
-	judgement/test_scores.py judgement/test_exits.py judgement/test_verdicts.py judgement/test_health.py \
+	test_scores.py judgement/test_exits.py judgement/test_verdicts.py judgement/test_health.py \
 	causes/test_judgement.py causes/test_shapley.py controls/test_strata.py controls/test_twin.py \
 	grounding/test_patching.py last_link/test_calibration.py treatments/test_remedies.py)
 

@@ -72,6 +72,13 @@ CHEST = "chest-"
 """Begins the name of a base that was trained on radiographs."""
 GONE = ("input.cropped", "input.coarse", "input.windowed")
 """Faults that take from a picture what no setting gives back: its border, its detail, its greys beyond a window."""
+ALTERED = (
+    *("input.inverted_greys", "input.swapped_channels", "input.cropped", "input.coarse", "input.letterboxed"),
+    *("input.turned", "input.dark", "input.windowed"),
+)
+"""Faults of the input that are done to pictures before the processor has them; every other one is a setting of the
+processor, the template, the tokenizer, decoding or the configuration.
+"""
 IMAGE_SEED = 9101
 """Of phantom images that nothing was built on."""
 N_PATIENTS, IMAGES_PER_PATIENT = 60, 2
@@ -381,6 +388,12 @@ def questions(healthy: dict[str, dict[str, Any]]) -> list[Question]:
             lambda row: row["alone"]["counterfactual"] is not None,
         ),
         (
+            "alone: the same, of those that are a setting of processor, template, tokenizer or configuration",
+            "at least 80%",
+            lambda row: costly(row) and row["kind"] == "input" and not row["fault"].startswith(ALTERED),
+            lambda row: row["alone"]["counterfactual"] is not None,
+        ),
+        (
             "alone: the same, of those whose pictures still hold what a setting can give back",
             "at least 80%",
             lambda row: costly(row) and row["kind"] == "input" and not row["fault"].startswith(GONE),
@@ -478,7 +491,8 @@ The design was run several times. When the model is asked again ([counterfactual
 screening reads the text where the text is judged, what becomes of two unrelated inputs that help alike, and the number
 of pixels as an alternative were decided after a run over all cells, held-out ones among them. The intervals of the rows
 *alone* are to that extent too favourable. What a cropped, shrunk or clipped picture has lost no setting gives back, so
-that no counterfactual can name it: there is a row with these faults and one without.
+that no counterfactual can name it. So there are three rows of input faults: all of them, those that are a setting, and
+those whose pictures still hold what a setting can give back. The second row was added after the runs.
 
 | question | aim | building | held out |
 |---|---|---|---|
