@@ -35,10 +35,11 @@ check: .venv/ready  ## format, lint, types
 # The plainest kernels of torch and OpenBLAS, which every x86-64 processor has; others round otherwise.
 portable lowest: export ATEN_CPU_CAPABILITY = default
 portable lowest: export OPENBLAS_CORETYPE = Prescott
-portable: .venv/ready  ## the tests of the numbers as on another processor, with two threads
+portable: .venv/ready  ## the tests of the numbers as on another processor, with one thread and with two
+	OMP_NUM_THREADS=1 $(BIN)/pytest $(NUMERIC) -n 2
 	OMP_NUM_THREADS=2 $(BIN)/pytest $(NUMERIC) -n 2
 
-lowest: $(LOWEST)/ready  ## the same and a diagnosis with the lowest versions that are allowed, with one thread
+lowest: $(LOWEST)/ready  ## the same and a diagnosis with the lowest versions that are allowed
 	OMP_NUM_THREADS=1 $(LOWEST)/bin/pytest $(NUMERIC) -n 2
 	rm -rf $(LOWEST)/store
 	$(LOWEST)/bin/pytest --model phantom --store $(LOWEST)/store --report-dir $(LOWEST)/reports
