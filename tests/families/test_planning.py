@@ -182,6 +182,7 @@ def test_the_plan_reads_no_weights_and_runs_nothing(checkpoints: dict[str, Path]
     assert "phantom" in run.out
 
 
+@pytest.mark.slow
 def test_what_cannot_be_planned_is_said(checkpoints: dict[str, Path], tmp_path: Path) -> None:
     folder = shutil.copytree(checkpoints["llava"], tmp_path / "other")
     config = json.loads((folder / "config.json").read_text("utf-8"))

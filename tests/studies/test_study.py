@@ -29,7 +29,11 @@ VALUES = st.recursive(
 )
 
 
-@pytest.mark.parametrize("name", PAGES)
+# The page of the planner is made by planning.
+SLOW = {"planner": pytest.mark.slow}
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=SLOW.get(name, ())) for name in PAGES])
 def test_a_page_is_made_of_the_committed_numbers(name: str) -> None:
     frame: Study = import_module(f"benchmarks.{name}").STUDY
     assert frame.text is not None

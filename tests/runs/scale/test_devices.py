@@ -113,6 +113,7 @@ def test_seen(number):
 """
 
 
+@pytest.mark.slow
 def test_each_worker_has_its_own_gpu_and_its_successor_has_the_same(tmp_path: Path) -> None:
     """Two workers on a machine whose nvidia-smi lists two GPUs, the second worker killed."""
     smi = tmp_path / "nvidia-smi"

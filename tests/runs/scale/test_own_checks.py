@@ -73,6 +73,7 @@ def checks(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_own_checks_load_nothing_twice(watched, small, checks, tmp_path):
     models = ("phantom", "phantom-connector")
     run = watched(
