@@ -35,9 +35,9 @@ check: .venv/ready  ## format, lint, types
 # The plainest kernels of torch and OpenBLAS, which every x86-64 processor has; others round otherwise.
 portable lowest: export ATEN_CPU_CAPABILITY = default
 portable lowest: export OPENBLAS_CORETYPE = Prescott
-portable: .venv/ready  ## the tests of the numbers as on another processor, with one thread and with two
+portable: .venv/ready  ## the tests of the numbers as on another processor, with one thread, and most with two
 	OMP_NUM_THREADS=1 $(BIN)/pytest $(NUMERIC) -n 2
-	OMP_NUM_THREADS=2 $(BIN)/pytest $(NUMERIC) -n 2
+	OMP_NUM_THREADS=2 $(BIN)/pytest tests/families/test_last_used_block.py $(filter tests/unit/%,$(NUMERIC))
 
 lowest: $(LOWEST)/ready  ## the same and a diagnosis with the lowest versions that are allowed
 	OMP_NUM_THREADS=1 $(LOWEST)/bin/pytest $(NUMERIC) -n 2
