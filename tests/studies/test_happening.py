@@ -115,26 +115,30 @@ def test_figures_count_what_they_say() -> None:
             row("llava-2", "input", "input.turned", 0.2, "answer", certain=True, module="answer"),
             row("llava-2", "input", "input.coarse", 0.85, None),
             row("llava-2", "input", "input.windowed", 0.1, "input"),
+            row("llava-2", "input", "input.lost_end", 0.1, "input", counterfactual="plain greedy decoding"),
             row("llava-2", "forgets", "answer.forgotten", 0.1, "answer"),
             row("llava-2", "harmless", "healthy.rescaled", 0.9, "llm", verdict="fail"),
             row("llava-1", "healthy", None, 0.9, None),
         ]
     )
     held = [figure["held out"] for figure in found]
-    right, other, none, sound, named, mendable, falsely, elsewhere, accused, wrong, agree, failed, errors = held
-    assert right == [3, 4]
-    assert other == [1, 4]
-    assert none == [0, 4]
+    right, other, none, sound, named, settings, mendable, falsely, elsewhere, accused, wrong, agree, failed, errors = (
+        held
+    )
+    assert right == [4, 5]
+    assert other == [1, 5]
+    assert none == [0, 5]
     assert sound == [1, 2]
-    assert named == [1, 3]
-    assert mendable == [1, 2]
+    assert named == [2, 4]
+    assert settings == [1, 1]
+    assert mendable == [2, 3]
     assert falsely == [0, 2]
     assert elsewhere == [0, 1]
-    assert accused == [1, 3]
-    assert wrong == [1, 3]
+    assert accused == [1, 4]
+    assert wrong == [1, 4]
     assert agree == [1, 1]
     assert failed == [1, 2]
-    assert errors == [0, 7]
+    assert errors == [0, 8]
     assert found[-1]["building"] == [0, 1]
 
 
