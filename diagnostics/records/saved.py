@@ -12,6 +12,8 @@ from medprobe.diagnostics.records.report import Predictions, Report
 from medprobe.fixtures.errors import MedprobeError
 
 Read = TypeVar("Read", bound=Record)
+NAME_IT = "name the report.json in a run's --report-dir"
+AGAIN = "diagnose again with this version of medprobe"
 
 
 def load_report(path: str | Path) -> Report:
@@ -25,8 +27,8 @@ def load_report(path: str | Path) -> Report:
     place = Path(path).expanduser()
     if place.is_dir():
         place = place / "report.json"
-    report = _read(place, Report)
-    files = [_read(found, Predictions) for found in sorted(place.parent.glob("*/predictions.json"))]
+    report = read_report(place)
+    files = [_read(found, Predictions, AGAIN) for found in sorted(place.parent.glob("*/predictions.json"))]
     stored = {(found.model, found.dataset): found for found in files}
     held = [
         diagnosis if (found := stored.get((diagnosis.model, diagnosis.dataset))) is None or diagnosis.error is not None
@@ -36,18 +38,18 @@ def load_report(path: str | Path) -> Report:
     return report.model_copy(update={"diagnoses": held})
 
 
-def _read(path: Path, record: type[Read]) -> Read:
+def read_report(path: Path) -> Report:
+    """What the file at `path` alone holds. Raises MedprobeError."""
+    return _read(path, Report, f"{NAME_IT}, made by this version of medprobe")
+
+
+def _read(path: Path, record: type[Read], mend: str) -> Read:
+    """`mend`: what to do where the file is no such record."""
     try:
         return record.model_validate_json(path.read_bytes())
     except OSError as error:
-        raise MedprobeError(
-            f"the report {path.absolute()} cannot be read ({error.strerror}); name the report.json in a run's "
-            "--report-dir"
-        ) from None
+        raise MedprobeError(f"the report {path.absolute()} cannot be read ({error.strerror}); {NAME_IT}") from None
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "its start"
-        raise MedprobeError(
-            f"{path.absolute()} cannot be read: wrong at {where}: {first['msg']}; diagnose again with this version of "
-            "medprobe"
-        ) from None
+        raise MedprobeError(f"{path.absolute()} cannot be read: wrong at {where}: {first['msg']}; {mend}") from None

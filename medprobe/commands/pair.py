@@ -21,9 +21,10 @@ import pytest
 
 from medprobe.command import diagnose
 from medprobe.diagnostics.outside_text import say
+from medprobe.fixtures.errors import MedprobeError
 from medprobe.plugins.before_and_after import before_and_after
 from medprobe.plugins.project import CallError, read
-from medprobe.plugins.report.comparison import ComparisonError, compare
+from medprobe.plugins.report.comparison import compare
 
 SETTLED = ("--against", "--tuned-from", "--shard", "--plan", "--list-models")
 """Options that are given to the two runs here, or under which they would diagnose nothing."""
@@ -53,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return code
     try:
         written, said = compare([folder / name / "report.json" for name in runs], folder)
-    except ComparisonError as error:
+    except MedprobeError as error:
         say(error, error=True)
         return int(pytest.ExitCode.TESTS_FAILED)
     for line in [*said, f"before and after: {written[0]}"]:

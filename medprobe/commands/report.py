@@ -14,10 +14,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from medprobe.diagnostics.outside_text import say
-from medprobe.plugins.report.comparison import ComparisonError, compare
+from medprobe.fixtures.errors import MedprobeError
+from medprobe.plugins.report.comparison import compare
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit code: 0, 4 where a file cannot be read or written, or holds no diagnosis."""
     parser = argparse.ArgumentParser(prog="medprobe report", description=(__doc__ or "").split(":\n")[0] + ".")
     parser.add_argument(
         "reports", type=Path, nargs="+", metavar="REPORT.json", help="report.json of a run, from its --report-dir"
@@ -28,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         written, said = compare(given.reports, given.out)
-    except ComparisonError as error:
+    except MedprobeError as error:
         say(error, error=True)
         return 4
     for line in said:

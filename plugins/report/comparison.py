@@ -13,9 +13,8 @@ from hashlib import sha256
 from pathlib import Path
 from urllib.parse import quote
 
-from pydantic import ValidationError
-
-from medprobe.diagnostics.records.report import Report
+from medprobe.diagnostics.records.saved import read_report
+from medprobe.fixtures.errors import MedprobeError
 from medprobe.fixtures.whole import write_text
 from medprobe.plugins.report.entries import ReportEntry, cautions, lineage, merge
 from medprobe.plugins.report.outputs import matrix
@@ -27,31 +26,11 @@ from medprobe.plugins.report.sections.page import folder_names
 FILES = ("comparison.html", "comparison.csv", "comparison.md", "curves.html")
 
 
-class ComparisonError(ValueError):
-    """Reports cannot be compared; one sentence with what was looked for, where, and what to do."""
-
-
-def load(path: Path) -> Report:
-    """Raises ComparisonError."""
-    try:
-        return Report.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise ComparisonError(
-            f"the report {path} cannot be read ({error.strerror}); name the report.json in a run's --report-dir"
-        ) from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "its start"
-        raise ComparisonError(
-            f"the report {path} cannot be read: wrong at {where}: {first['msg']}; name the report.json in a run's "
-            "--report-dir, made by this version of medprobe"
-        ) from None
-
-
 def entries_of(path: Path, folder: Path) -> list[ReportEntry]:
     """The diagnoses of a report, each with the way from `folder` to its page where that is there. Raises
-    ComparisonError."""
-    report = load(path)
+    MedprobeError.
+    """
+    report = read_report(path)
     pages = [path.parent / name / "index.html" for name in folder_names(report)]
     hrefs = [quote(Path(os.path.relpath(page, folder)).as_posix()) if page.is_file() else None for page in pages]
     return list(map(ReportEntry, report.diagnoses, hrefs))
@@ -82,13 +61,13 @@ def remove(folder: Path) -> None:
 
 
 def compare(paths: Sequence[Path], folder: Path) -> tuple[list[Path], list[str]]:
-    """Writes the comparison of the reports; the files, and what is to be said. Raises ComparisonError."""
+    """Writes the comparison of the reports; the files, and what is to be said. Raises MedprobeError."""
     entries, notes = merge((str(path), entries_of(path, folder)) for path in paths)
     if not entries:
-        raise ComparisonError(f"nothing was diagnosed in {', '.join(map(str, paths))}; name the report of another run")
+        raise MedprobeError(f"nothing was diagnosed in {', '.join(map(str, paths))}; name the report of another run")
     try:
         return write(entries, folder, notes), [*notes, *cautions(entries)]
     except OSError as error:
-        raise ComparisonError(
+        raise MedprobeError(
             f"the comparison cannot be written to {folder} ({error.strerror}); name another folder with --out"
         ) from None

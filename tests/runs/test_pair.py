@@ -9,9 +9,9 @@ import pytest
 
 from medprobe.commands.pair import calls, main
 from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
+from medprobe.diagnostics.records.saved import read_report
 from medprobe.diagnostics.settings import Settings
 from medprobe.fixtures.models.registry import resolve
-from medprobe.plugins.report.comparison import load
 from tests.runs.calling import medprobe
 
 
@@ -40,7 +40,9 @@ def test_what_tuning_gained_is_named(store: Path, small: Path, tmp_path: Path) -
     )
     assert run.code == 0, run.out + run.err  # of the run after: the one before fails
     assert "cannot be rewritten" not in run.out
-    (before,), (after,) = (load(tmp_path / "pair" / name / "report.json").diagnoses for name in ("before", "after"))
+    (before,), (after,) = (
+        read_report(tmp_path / "pair" / name / "report.json").diagnoses for name in ("before", "after")
+    )
     assert (before.verdict, before.settings["adapter"]) == ("fail", None)
     assert (after.verdict, after.settings["adapter"]) == ("pass", "mended")
     assert before.cause is not None
