@@ -83,13 +83,18 @@ def pairs(bases: list[str]) -> Iterator[Pair]:
 
 
 def run(pair: Pair, bases: Path, manifest: Path, store: Path) -> dict[str, Any]:
+    """One row; a fault that the base has no place for is a row that says so in `cannot`."""
     from medprobe.diagnostics.diagnosis import diagnose
     from medprobe.diagnostics.settings import Settings
+    from medprobe.fixtures.phantoms.faults import FaultError
 
     settings = Settings(store=store, against=model(pair.against_base, bases, pair.against))
-    found, _ = diagnose(
-        ModelOnDemand(model(pair.base, bases, pair.planted), settings), "phantom", lambda: manifest, quiet
-    )
+    on_demand = ModelOnDemand(model(pair.base, bases, pair.planted), settings)
+    try:
+        on_demand.load()
+    except FaultError as error:
+        return {**asdict(pair), "cannot": str(error)}
+    found, _ = diagnose(on_demand, "phantom", lambda: manifest, quiet)
     cause = found.cause
     return {
         **asdict(pair),
@@ -118,15 +123,16 @@ def page(found: Mapping[str, Any]) -> str:
     from medprobe.diagnostics.records.chain import FAILURE_MODES
 
     rows = found["runs"]
-    done = [row for row in rows if row["error"] is None]
+    planted = [row for row in rows if "cannot" not in row]
+    done = [row for row in planted if row["error"] is None]
     lines = [
         "# The cause matrix",
         "",
         "Which module `--against` names where one was planted: `python -m benchmarks.causes --bases DIR --work DIR`.",
         f"{len(done)} pairs of checkpoints from {len({row['base'] for row in done})} trained bases, "
-        f"{found['n_images']} phantom images each; {len(rows) - len(done)} further faults cannot be "
-        "planted in their base. Intervals are Wilson's, 95 percent; runs on one base are not independent, so they are "
-        "narrower than they should be.",
+        f"{found['n_images']} phantom images each; {len(rows) - len(planted)} further faults cannot be planted in "
+        f"their base, and {len(planted) - len(done)} diagnoses ended in an error. Intervals are Wilson's, 95 percent; "
+        "runs on one base are not independent, so they are narrower than they should be.",
         "",
         "`M0 better`: the second checkpoint is better beyond the interval, so that there is something to name. Of "
         "those, `right` is how often swapping names the planted module, and `by probes` how often the primary failure "

@@ -379,7 +379,8 @@ def test_the_phantoms_have_as_many_faults_as_their_guide_says() -> None:
 
 
 def test_causes_of_the_limits_are_those_of_the_matrix() -> None:
-    runs = json.loads((RESULTS / "causes.json").read_text("utf-8"))["runs"]
+    made = json.loads((RESULTS / "causes.json").read_text("utf-8"))["runs"]
+    runs = [run for run in made if "cannot" not in run]
     better = [run for run in runs if not run["error"] and run["difference_ci"] and run["difference_ci"][0] > 0]
 
     def of(kind: str, among: list[dict[str, Any]] = better) -> list[dict[str, Any]]:

@@ -35,7 +35,8 @@ def test_the_table_counts_what_could_be_named_and_what_was_named_wrongly():
         row("shifted", "llm.stretched", "none", -0.1),
         row("shifted", "llm.stretched", "none", 0.2),
         row("no fault", None, "none", -0.1),
-        row("shifted", "llm.stretched", None, 0.0, error="cannot be planted", difference_ci=None),
+        {**asdict(Pair("shifted", "llava-1", "llm.stretched", "llava-1", None)), "cannot": "it has no such layer"},
+        row("shifted", "llm.stretched", "none", 0.0, error="the disk is full", difference_ci=None),
     ]
     text = page({"n_images": 120, "runs": rows})
     half, third = rate(1, 3), rate(1, 4)
@@ -44,7 +45,7 @@ def test_the_table_counts_what_could_be_named_and_what_was_named_wrongly():
     assert "| connector | 0 | 0 | 1 | 1 | 0 | 0 |" in text
     assert "| llm | 0 | 0 | 0 | 0 | 0 | 2 |" in text
     assert "5 pairs of checkpoints from 1 trained bases" in text
-    assert "1 further faults cannot be planted" in text
+    assert "1 further faults cannot be planted in their base, and 1 diagnoses ended in an error" in text
 
 
 def test_a_rate_says_hits_and_interval():

@@ -40,6 +40,11 @@ def test_a_page_is_made_of_the_committed_numbers(name: str) -> None:
     assert frame.page.read_text("utf-8") == frame.text(frame.found())
 
 
+@pytest.mark.parametrize("path", sorted(RESULTS.glob("*.json")), ids=lambda path: path.stem)
+def test_results_name_no_folder_of_a_machine(path: Path) -> None:
+    assert not re.findall(r"(?<![\w.:/])/(?:home|root|tmp|var|opt|mnt|work|Users)/\S+", path.read_text("utf-8"))
+
+
 def test_every_benchmark_is_a_study_of_its_name() -> None:
     assert len(PAGES) >= 20
     named = {name: re.findall(r'^STUDY = Study\("(\w+)"', source, re.MULTILINE) for name, source in SOURCES.items()}
