@@ -15,7 +15,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from medprobe.diagnostics.outside_text import say
 from medprobe.diagnostics.tuning.plan import PARTS, TuneError, TuningPlan
@@ -28,6 +28,102 @@ from medprobe.plugins.tuning import resolve
 
 STOPPED = 130
 """The exit code of a process that Ctrl-C ended."""
+
+
+OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
+    (
+        "--model",
+        {
+            "required": True,
+            "metavar": "M",
+            "help": "model to tune: an alias, checkpoint folder, or hub id org/name[@revision]",
+        },
+    ),
+    (
+        "--dataset",
+        {"required": True, "metavar": "D", "help": "data set to tune on: a built-in name, or the path of a manifest"},
+    ),
+    ("--data-root", {"metavar": "DIR", "help": "folder that holds the data sets as published (or MEDPROBE_DATA)"}),
+    ("--out", {"required": True, "metavar": "DIR", "help": "folder of the adapter and of all that belongs to it"}),
+    (
+        "--parts",
+        {"choices": PARTS, "default": TuningPlan.parts, "help": "parts of the model to tune (default: %(default)s)"},
+    ),
+    (
+        "--held-out",
+        {
+            "type": share,
+            "default": TuningPlan.held_out,
+            "metavar": "SHARE",
+            "help": "share of the patients to hold out (default: %(default)s)",
+        },
+    ),
+    (
+        "--epochs",
+        {"type": above_zero, "default": TuningPlan.epochs, "help": "passes over the images (default: %(default)s)"},
+    ),
+    (
+        "--learning-rate",
+        {
+            "type": above_zero,
+            "default": TuningPlan.rate,
+            "metavar": "RATE",
+            "help": "highest learning rate (default: %(default)s)",
+        },
+    ),
+    ("--rank", {"type": count, "default": TuningPlan.rank, "help": "rank of the low-rank maps (default: %(default)s)"}),
+    (
+        "--batch-size",
+        {
+            "type": count,
+            "default": TuningPlan.batch,
+            "help": "images in a step, on all GPUs together (default: %(default)s)",
+        },
+    ),
+    (
+        "--micro-batch",
+        {"type": count, "default": TuningPlan.micro_batch, "help": "images at once on one GPU (default: %(default)s)"},
+    ),
+    ("--max-images", {"type": count, "help": "largest number of images to tune on; the images held out stay the same"}),
+    (
+        "--max-excluded",
+        {
+            "type": share,
+            "default": TuningPlan.max_excluded,
+            "metavar": "SHARE",
+            "help": "largest share of images that may be unreadable",
+        },
+    ),
+    (
+        "--seed",
+        {
+            "type": seed,
+            "default": TuningPlan.seed,
+            "help": "random seed of the sample, the order of images, new weights and dropout (default: %(default)s)",
+        },
+    ),
+    ("--dtype", {"help": "precision of the frozen weights: bfloat16 (default on a GPU) or float32 (default on a CPU)"}),
+    (
+        "--gradient-checkpointing",
+        {
+            "action": argparse.BooleanOptionalAction,
+            "help": "compute layers again on the way back instead of keeping them (default: on a GPU)",
+        },
+    ),
+    (
+        "--save-every",
+        {
+            "type": count,
+            "default": TuningPlan.save_every,
+            "metavar": "STEPS",
+            "help": "steps between two saved states (default: %(default)s)",
+        },
+    ),
+    ("--processor", {"metavar": "P", "help": "folder or hub id whose processor replaces the checkpoint's"}),
+    ("--modules", {"metavar": "FILE", "help": "TOML file that names the parts of the model by hand"}),
+    ("--trust-remote-code", {"action": "store_true", "help": "let the checkpoint run its own code"}),
+    ("--offline", {"action": "store_true", "help": "use the files of this machine alone, and ask no hub"}),
+)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -66,91 +162,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     first = (__doc__ or "").partition("\n")[0]
     parser = _Parser(prog="medprobe tune", description=first, allow_abbrev=False)
-    parser.add_argument(
-        "--model",
-        required=True,
-        metavar="M",
-        help="model to tune: an alias, checkpoint folder, or hub id org/name[@revision]",
-    )
-    parser.add_argument(
-        "--dataset", required=True, metavar="D", help="data set to tune on: a built-in name, or the path of a manifest"
-    )
-    parser.add_argument(
-        "--data-root", metavar="DIR", help="folder that holds the data sets as published (or MEDPROBE_DATA)"
-    )
-    parser.add_argument(
-        "--out", required=True, metavar="DIR", help="folder of the adapter and of all that belongs to it"
-    )
-    parser.add_argument(
-        "--parts", choices=PARTS, default=TuningPlan.parts, help="parts of the model to tune (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--held-out",
-        type=share,
-        default=TuningPlan.held_out,
-        metavar="SHARE",
-        help="share of the patients to hold out (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--epochs", type=above_zero, default=TuningPlan.epochs, help="passes over the images (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--learning-rate",
-        type=above_zero,
-        default=TuningPlan.rate,
-        metavar="RATE",
-        help="highest learning rate (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--rank", type=count, default=TuningPlan.rank, help="rank of the low-rank maps (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--batch-size",
-        type=count,
-        default=TuningPlan.batch,
-        help="images in a step, on all GPUs together (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--micro-batch",
-        type=count,
-        default=TuningPlan.micro_batch,
-        help="images at once on one GPU (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--max-images", type=count, help="largest number of images to tune on; the images held out stay the same"
-    )
-    parser.add_argument(
-        "--max-excluded",
-        type=share,
-        default=TuningPlan.max_excluded,
-        metavar="SHARE",
-        help="largest share of images that may be unreadable",
-    )
-    parser.add_argument(
-        "--seed",
-        type=seed,
-        default=TuningPlan.seed,
-        help="random seed of the sample, the order of images, new weights and dropout (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--dtype", help="precision of the frozen weights: bfloat16 (default on a GPU) or float32 (default on a CPU)"
-    )
-    parser.add_argument(
-        "--gradient-checkpointing",
-        action=argparse.BooleanOptionalAction,
-        help="compute layers again on the way back instead of keeping them (default: on a GPU)",
-    )
-    parser.add_argument(
-        "--save-every",
-        type=count,
-        default=TuningPlan.save_every,
-        metavar="STEPS",
-        help="steps between two saved states (default: %(default)s)",
-    )
-    parser.add_argument("--processor", metavar="P", help="folder or hub id whose processor replaces the checkpoint's")
-    parser.add_argument("--modules", metavar="FILE", help="TOML file that names the parts of the model by hand")
-    parser.add_argument("--trust-remote-code", action="store_true", help="let the checkpoint run its own code")
-    parser.add_argument("--offline", action="store_true", help="use the files of this machine alone, and ask no hub")
+    for name, settings in OPTIONS:
+        parser.add_argument(name, **settings)
     return parser
 
 

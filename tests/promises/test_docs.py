@@ -132,10 +132,15 @@ ADDING = {"add_argument", "parser"}
 
 
 def options_of(source: Path) -> set[str]:
-    """The options that a file adds to its parser; it is not run, since not every file has one."""
-    calls = (node for node in ast.walk(ast.parse(source.read_text("utf-8"))) if isinstance(node, ast.Call))
-    added = (call for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr in ADDING)
-    values = (arg.value for call in added for arg in call.args if isinstance(arg, ast.Constant))
+    """The options that a file adds to its parser, by calls or as rows of (name, settings); it is not run, since not
+    every file has one.
+    """
+    nodes = list(ast.walk(ast.parse(source.read_text("utf-8"))))
+    calls = (node for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute))
+    given = [arg for call in calls if call.func.attr in ADDING for arg in call.args]  # type: ignore[attr-defined]
+    rows = (node.elts for node in nodes if isinstance(node, ast.Tuple) and len(node.elts) == 2)
+    given += [name for name, settings in rows if isinstance(settings, ast.Dict)]
+    values = (arg.value for arg in given if isinstance(arg, ast.Constant))
     return {value for value in values if isinstance(value, str)}
 
 
