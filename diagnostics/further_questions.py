@@ -24,6 +24,7 @@ def ask(evidence: Evidence, images: Sequence[ImageFile], prompt: str | None = No
 
 
 def images_at(evidence: Evidence, rows: Ints) -> list[ImageFile]:
+    """The images of these rows of the features."""
     return [evidence.measured.images[row] for row in rows]
 
 

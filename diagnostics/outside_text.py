@@ -68,6 +68,7 @@ def say(*lines: object, error: bool = False) -> None:
 
 
 def one_line(text: str) -> str:
+    """The text made inert and put on one line."""
     return " ".join(inert(text).split())
 
 

@@ -113,6 +113,7 @@ class Subject:
 
     @property
     def dataset(self) -> Dataset:
+        """The data set as it was asked for. Raises Unmeasured."""
         s = self.settings
         return self.once(
             "dataset", lambda: open_dataset(self._manifest(), s.data_root, s.max_images, s.seed), kept=True
@@ -120,16 +121,20 @@ class Subject:
 
     @property
     def loaded_model(self) -> LoadedModel:
+        """The model in memory. Raises Unmeasured."""
         # Held by the model on demand, which later subjects share.
         loaded: LoadedModel = self._working(self.model.load)
         return loaded
 
     @property
     def measurement(self) -> Measurement:
+        """What the store holds of every image, extracted where it is missing. Raises Unmeasured."""
         return self.once("measurement", lambda: measured_of(self.model, self.dataset, self._progress))
 
     @property
     def features(self) -> FeaturesByLocus:
+        """Features by locus. Raises Unmeasured."""
+
         def read(locus: str) -> Features:
             return self._working(lambda: self.measurement.array(locus))
 
@@ -137,10 +142,12 @@ class Subject:
 
     @property
     def answers(self) -> Answers:
+        """What the model answered about every image. Raises Unmeasured."""
         return self.once("answers", self._answers)
 
     @property
     def evidence(self) -> Evidence:
+        """What was read of the features. Raises Unmeasured."""
         return self.once("evidence", self._evidence)
 
     def _answers(self) -> Answers:

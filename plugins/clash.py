@@ -10,6 +10,7 @@ import pytest
 
 
 def clash(option: str, plugin: str) -> pytest.UsageError:
+    """The refusal that names the option, the other plugin and the mend."""
     return pytest.UsageError(
         f"the option {option} also belongs to the plugin {plugin}; leave that out with -p no:{plugin}"
     )

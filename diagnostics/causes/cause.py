@@ -106,10 +106,12 @@ class _Search:
         return self.signals(np.stack([self._ours(judged), self.theirs[judged]]))
 
     def shipped(self, judged: Judged) -> Shipped:
+        """What the second checkpoint reads as it ships."""
         both = self.ends(judged)
         return Shipped(signal=float(both.point[1]), ci=interval(both.drawn[1]))
 
     def signals(self, predictions: Ints) -> Signals:
+        """The signals of [n, n_images] predictions, under the resamples that every reading shares."""
         evidence, rows = self.evidence, self.swapper.rows
         labels, groups = evidence.labels[rows], evidence.groups[rows]
         resamples = Resamples(labels, groups, evidence.n_classes, evidence.settings.seed)

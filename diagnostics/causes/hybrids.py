@@ -176,6 +176,7 @@ class _Memory:
         self._held: defaultdict[str, tuple[tuple[int, ...], dict[Call, Any]]] = defaultdict(lambda: ((), {}))
 
     def begin(self, choice: Choice) -> None:
+        """The next passes are those of the hybrid of this choice."""
         self._choice = choice
         self.feed(())
 
@@ -190,6 +191,7 @@ class _Memory:
         self._silent = silent
 
     def remember(self, path: str, depth: int, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """The output of a piece at `path`, run only where the pieces up to `depth` were not chosen so before."""
         if path in self._silent:
             self.passes[path] += 1
             return forward(*args, **kwargs)

@@ -71,6 +71,7 @@ class Comparison:
 
 class _Second(ModelOnDemand):
     def load(self) -> Any:
+        """The model in memory. Raises Unloadable."""
         try:
             return super().load()
         except (LoadError, ValueError, OSError) as error:

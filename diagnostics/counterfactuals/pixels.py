@@ -87,6 +87,7 @@ def differing(settings: Mapping[str, Any], known: Mapping[str, Any]) -> list[Key
 
 
 def cautions(made: Pixels) -> list[str]:
+    """What is unlike the published processors: settings, and the numbers that reach the tower."""
     found = [
         f"{key.path} is {_told(key.ours)}, and published models with this tower have {_told(key.theirs)}"
         for key in made.differs

@@ -86,6 +86,7 @@ class ModelOnDemand:
             )
 
     def load(self) -> Any:
+        """The model in memory, loaded when first asked for, with its fault planted. Raises LoadError and FaultError."""
         if self._loaded is None:
             from medprobe.fixtures.models.loading import load
 

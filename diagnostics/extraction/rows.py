@@ -56,6 +56,7 @@ class _Recorder:
         self._in_decoder = placed_rows(at_image, self._language_regions())
 
     def add(self, kind: str, layer: int, states: Tensor) -> None:
+        """Pool the states of one layer, [n_images, n_rows, width] or [n_rows, width]. Raises RowCountError."""
         name = {"exit": "the connector's input", "connector": "the decoder's input"}.get(kind, f"{kind} layer {layer}")
         if (kind, layer, "mean") in self.features:
             raise RowCountError(f"{name} ran twice in one forward pass")

@@ -51,6 +51,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def unwritable(place: Path, error: Exception) -> StoreError:
+    """The error of a store that takes nothing more."""
     cause = getattr(error, "strerror", None) or str(error)
     return StoreError(
         f"the store {place} cannot be written ({cause}); what is finished is kept, "

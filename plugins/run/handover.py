@@ -39,6 +39,7 @@ class Handover:
             (self.folder / JUDGED).touch()
 
     def leave(self, pair: Pair, diagnosis: Diagnosis, predictions: Predictions | None) -> None:
+        """Write a diagnosis for the process that reports; its predictions first, so that they are there when it is."""
         if predictions is not None:
             write_text(self._file(pair, ".predictions.json"), predictions.model_dump_json())
         write_text(self._file(pair, ".json"), diagnosis.model_dump_json())

@@ -50,6 +50,7 @@ def _finding(diagnosis: Diagnosis) -> list[str]:
 
 
 def row(diagnosis: Diagnosis, gate: Gate = "absolute") -> str:
+    """A diagnosis as one row of the table."""
     signal, regression, cause = diagnosis.signal, diagnosis.regression, cause_text(diagnosis)
     against = [] if cause is None else [cause]
     if regression is not None:

@@ -11,6 +11,7 @@ TEMPLATES = Path(__file__).resolve().parents[1] / "templates"
 
 
 def environment() -> Any:
+    """Jinja with our templates and what they may call."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     found = Environment(

@@ -65,6 +65,7 @@ def _counts_line(diagnosis: Diagnosis) -> str:
 
 
 def diagnosis_lines(diagnosis: Diagnosis, width: int) -> list[str]:
+    """A diagnosis in lines of at most `width` characters."""
     lines = wrap(_head(diagnosis), width, "")
     if diagnosis.error is not None:
         return lines + wrap(diagnosis.error, width)
@@ -97,6 +98,7 @@ def diagnosis_lines(diagnosis: Diagnosis, width: int) -> list[str]:
 
 
 def total_line(report: Report) -> str:
+    """The verdict of the whole run, and how many diagnoses had which."""
     counts = Counter(verdict_word(diagnosis) for diagnosis in report.diagnoses)
     parts = [
         f"{counts[word]} {word}" for word in ("fail", "error", "inconclusive", "pass", "not judged") if counts[word]

@@ -17,6 +17,7 @@ class CurveTable:
 
 
 def curve_tables(diagnosis: Diagnosis) -> list[CurveTable]:
+    """The curves as tables, a row a layer."""
     if diagnosis.curves is None:
         return []
     names = {

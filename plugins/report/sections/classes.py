@@ -33,6 +33,7 @@ def _class(diagnosis: Diagnosis, index: int) -> str:
 
 
 def confusions(diagnosis: Diagnosis) -> list[Confusion]:
+    """A confusion matrix for every place that has one, in the order of the chain."""
     tables = []
     for place in [*CHAIN, *(p for p in diagnosis.confusion if p not in CHAIN)]:
         matrix = diagnosis.confusion.get(place)

@@ -45,6 +45,7 @@ def far_off(pixels: Pixels) -> bool:
 
 
 def reach_sentence(pixels: Pixels) -> str:
+    """Mean and deviation of the pixel values that reach the tower."""
     far = ", far from 0 and 1" if far_off(pixels) else ""
     return (
         f"On {plural(pixels.n_images, 'image')} the pixel values that reach the tower have mean {number(pixels.mean)} "
@@ -87,6 +88,7 @@ def sentence(counterfactuals: Counterfactuals) -> str:
 
 
 def note(counterfactuals: Counterfactuals) -> str:
+    """How the other inputs were asked, and what their signals are compared with."""
     return (
         f"All are asked on a few images, the best on the {plural(counterfactuals.n_images, 'image')} that test. Signal "
         f"in points there, judged by {JUDGED_ON[counterfactuals.judged_on]}: {shown(counterfactuals.asked)} as it is, "

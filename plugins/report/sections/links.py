@@ -29,6 +29,7 @@ class LinkRow:
 
 
 def link_rows(diagnosis: Diagnosis) -> list[LinkRow]:
+    """A row a link: verdict, signals on both sides, loss, retention and locus."""
     chain = {step.stage: step for step in steps(diagnosis.signal)}
     rows = []
     for stage, mode, link in links(diagnosis):
@@ -53,6 +54,7 @@ def link_rows(diagnosis: Diagnosis) -> list[LinkRow]:
 
 
 def exits(diagnosis: Diagnosis) -> list[tuple[str, str, bool]]:
+    """Place, the loci that were read there with the number of folds, and whether it reads below chance."""
     rows = []
     for place, taken in diagnosis.exits.items():
         order = sorted(taken.loci.items(), key=lambda item: (-item[1], item[0]))

@@ -52,6 +52,7 @@ def span(stage: Stage) -> str:
 
 
 def verdict_word(diagnosis: Diagnosis) -> str:
+    """`pass`, `fail`, `inconclusive`, `error` or `not judged`."""
     if diagnosis.error is not None:
         return "error"
     return diagnosis.verdict or "not judged"
