@@ -141,7 +141,10 @@ def test_extraction_and_probing_are_shown(small: Path, tmp_path: Path) -> None:
     assert all(len(re.sub(r"\x1b\[[\d;]*m", "", line)) <= 80 for line in summary.splitlines() if "report: " not in line)
 
 
-@pytest.mark.parametrize(("option", "headed"), [("-q", False), ("--no-header", False), ("-v", True)])
+@pytest.mark.parametrize(
+    ("option", "headed"),
+    [("-q", False), pytest.param("--no-header", False, marks=pytest.mark.slow), ("-v", True)],
+)
 def test_quiet_verbose_and_no_header_are_respected(
     option: str, headed: bool, first: object, store: Path, small: Path, tmp_path: Path
 ) -> None:

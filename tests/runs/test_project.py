@@ -80,6 +80,7 @@ def test_the_page_is_a_project_that_runs(repository: Path) -> None:
 
 
 @pytest.mark.usefixtures("first")
+@pytest.mark.slow
 def test_a_path_stands_in_place_of_all_checks(repository: Path) -> None:
     run = medprobe(
         *("checks/test_release.py::test_answers_are_usable", "--model", "newest", "--dataset", "biopsies", "-v"),

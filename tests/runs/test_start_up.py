@@ -63,6 +63,7 @@ def without_circumstances(report: dict) -> dict:
     return {**report, "suite": suite, "diagnoses": [{**d, "timing": None} for d in report["diagnoses"]]}
 
 
+@pytest.mark.slow
 def test_works_without_xdist(first, store, small, tmp_path):
     alone = medprobe("-p", "no:xdist", "--dataset", small, "--store", store, report_dir=tmp_path)
     assert alone.code == 0, alone.out + alone.err

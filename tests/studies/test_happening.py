@@ -28,6 +28,7 @@ def rows(places: Places) -> dict[str | None, dict[str, Any]]:
         return {fault: happening.run(Cell("phantom", kind, fault), places) for kind, fault in asked}
 
 
+@pytest.mark.slow
 def test_a_fault_of_the_input_costs_what_is_said(rows: dict[str | None, dict[str, Any]]) -> None:
     assert [row[how]["error"] for row in rows.values() for how in ("alone", "against")] == [None] * 6
     healthy = happening.healthy_signals(list(rows.values()))

@@ -101,6 +101,7 @@ def test_own_checks_load_nothing_twice(watched, small, checks, tmp_path):
     assert properties["verdict"] == run.run.diagnoses["phantom", "small"]["verdict"]
 
 
+@pytest.mark.slow
 def test_a_check_that_judges_nothing_leaves_no_report(watched, alone, checks):
     """And loads nothing, where the features are stored."""
     run = watched(checks / "test_shown.py", "--model", "phantom", "-n", "0", "-v", store=alone.store)

@@ -33,6 +33,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, manifest: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_two_runs_at_once_compute_every_shard_once(place: Path) -> None:
     n_shards, twice = kills.shards(place)
     assert n_shards >= 3

@@ -61,6 +61,7 @@ def test_a_wrong_call_imports_nothing_heavy(tmp_path: Path) -> None:
     subprocess.run(call, cwd=ROOT, check=True, capture_output=True, timeout=60)
 
 
+@pytest.mark.slow
 def test_the_command_tunes_in_half_precision(drawn: Path, tmp_path: Path) -> None:
     """Weights in bfloat16, those that are tuned in float32; and the call that it prints is one of the suite's."""
     out = tmp_path / "out"

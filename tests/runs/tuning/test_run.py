@@ -56,9 +56,9 @@ def changed(folder: Path, adapter: Path) -> set[str]:
     ("family", "parts", "tuned"),
     [
         ("llava", "connector-llm", {"connector", "llm"}),
-        ("qwen2_5_vl", "connector-llm", {"connector", "llm"}),
+        pytest.param("qwen2_5_vl", "connector-llm", {"connector", "llm"}, marks=pytest.mark.slow),
         ("internvl", "tower", {"tower"}),
-        ("gemma3", "tower-connector-llm", {"tower", "connector", "llm"}),
+        pytest.param("gemma3", "tower-connector-llm", {"tower", "connector", "llm"}, marks=pytest.mark.slow),
     ],
 )
 def test_the_loss_falls_and_what_is_frozen_stays(
