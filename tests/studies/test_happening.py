@@ -37,6 +37,7 @@ def test_a_fault_of_the_input_costs_what_is_said(rows: dict[str | None, dict[str
     assert rows[None]["against"]["module"] is rows["healthy.unused_setting"]["against"]["module"] is None
 
 
+@pytest.mark.slow
 def test_the_page_is_made_of_rows(rows: dict[str | None, dict[str, Any]]) -> None:
     costs = [{"base": "phantom", "fault": None, "kind": "healthy", "said": 0.9, "likeliest": 0.9}]
     text = happening.page({"runs": list(rows.values()), "costs": costs})
