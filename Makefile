@@ -13,6 +13,7 @@ NUMERIC := \
 	test_scores.py judgement/test_exits.py judgement/test_verdicts.py judgement/test_health.py \
 	causes/test_judgement.py causes/test_shapley.py controls/test_strata.py controls/test_twin.py \
 	grounding/test_patching.py last_link/test_calibration.py treatments/test_remedies.py)
+NUMERIC_UNITS := tests/families/test_last_used_block.py $(filter tests/unit/%,$(NUMERIC))
 
 diagnose: .venv/ready  ## diagnose the embedded phantom
 	$(BIN)/pytest --model phantom
@@ -37,10 +38,11 @@ portable lowest: export ATEN_CPU_CAPABILITY = default
 portable lowest: export OPENBLAS_CORETYPE = Prescott
 portable: .venv/ready  ## the tests of the numbers as on another processor, with one thread, and most with two
 	OMP_NUM_THREADS=1 $(BIN)/pytest $(NUMERIC) -n 2
-	OMP_NUM_THREADS=2 $(BIN)/pytest tests/families/test_last_used_block.py $(filter tests/unit/%,$(NUMERIC))
+	OMP_NUM_THREADS=2 $(BIN)/pytest $(NUMERIC_UNITS)
 
-lowest: $(LOWEST)/ready  ## the same and a diagnosis with the lowest versions that are allowed
+lowest: $(LOWEST)/ready  ## the same and a diagnosis, with the lowest versions that are allowed
 	OMP_NUM_THREADS=1 $(LOWEST)/bin/pytest $(NUMERIC) -n 2
+	OMP_NUM_THREADS=2 $(LOWEST)/bin/pytest $(NUMERIC_UNITS)
 	rm -rf $(LOWEST)/store
 	$(LOWEST)/bin/pytest --model phantom --store $(LOWEST)/store --report-dir $(LOWEST)/reports
 
@@ -57,11 +59,15 @@ lock: .venv/ready  ## write .ci/lowest.txt and .ci/newest.txt anew
 	$(BIN)/python -m pip install --quiet --editable . --group dev $(PIP_ARGUMENTS)
 	touch $@
 
-# As locked, whatever they ask of each other, and built by the lowest setuptools.
-$(LOWEST)/ready: .ci/lowest.txt
-	$(PYTHON) -m venv --clear $(LOWEST)
-	$(LOWEST)/bin/python -m pip install --quiet --no-deps --requirement .ci/lowest.txt
-	$(LOWEST)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+# Over .venv, which holds the newest: only what the two locks pin otherwise is installed, whatever the packages ask of each
+# other. Two environments of torch would be 6 GB more and two minutes.
+$(LOWEST)/ready: .ci/lowest.txt .ci/newest.txt .venv/ready
+	$(PYTHON) -m venv --clear --without-pip $(LOWEST)
+	$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" > $(LOWEST)/newest.pth
+	mv $(LOWEST)/newest.pth $$($(LOWEST)/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")
+	grep == .ci/lowest.txt | grep --invert-match --line-regexp --fixed-strings --file .ci/newest.txt > $(LOWEST)/otherwise.txt
+	$(BIN)/python -m pip --python $(LOWEST)/bin/python install --quiet --no-deps --requirement $(LOWEST)/otherwise.txt
+	$(BIN)/python -m pip --python $(LOWEST)/bin/python install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
 # The docstrings are read, not imported, so that this environment holds nothing of the suite.
