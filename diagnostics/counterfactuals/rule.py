@@ -164,16 +164,18 @@ def _gains(answers: Ints, own: Ints, labels: Ints, n_classes: int) -> Floats:
     return np.asarray(right / shares / present / (1 - 1 / n_classes))
 
 
-def assess(answers: Ints, own: Ints, labels: Ints, groups: Ints, n_classes: int, seed: int) -> list[Tested]:
+def assess(answers: Ints, own: Ints, known: Known) -> list[Tested]:
     """Each of the alternatives' [n, n_images] answers against the model's own.
 
     A gain is clear where the largest of the groups' gains under random sign flips, over all alternatives, reaches it
     with p below ALPHA / 2, and where gain and signal are above 0 in the resamples of groups at that level (Bonferroni).
     Answers below chance count as chance, since to guess again is no recovery.
     """
+    labels, n_classes = known.labels, known.n_classes
     level = ALPHA / 2 / max(len(answers), 1)
-    resamples = Resamples(labels, groups, n_classes, seed)
-    p_values = sign_flips(np.stack([_gains(row, own, labels, n_classes) for row in answers]), groups, seed)
+    resamples = Resamples(labels, known.groups, n_classes, known.seed)
+    gains = np.stack([_gains(row, own, labels, n_classes) for row in answers])
+    p_values = sign_flips(gains, known.groups, known.seed)
     base = max(signal_of(labels, own, n_classes), 0.0)
     base_drawn = np.maximum(resamples.signal(own), 0.0)
     found = []

@@ -68,53 +68,56 @@ def judge(
     readable = {place: float(np.quantile(drawn[place], ALPHA / 4)) > 0 for place in CHAIN}
     # A link fails at ALPHA / 4; the gate before it is no weaker, since a fault named on noise is the worst of errors.
     readable["reference"] = readable["reference"] and null_p < ALPHA / 4
-    fewest = resamples.fewest_groups
+    perfect = resamples.signal(labels, "before"), resamples.signal(labels, "after")
 
-    def shows(tau: float) -> bool:
-        """Whether these groups could show a link to pass that loses nothing of a perfect reading."""
-        return link_verdict(resamples.signal(labels, "after") - tau * resamples.signal(labels, "before")) == "pass"
+    def verdict_of(before: str, stage: Stage) -> tuple[VerdictValue, str]:
+        if not readable["reference"]:
+            return "inconclusive", _unreadable(point["reference"], null_p)
+        tau = thresholds[stage]
+        if not readable[before]:
+            verdict: VerdictValue = "inconclusive"
+            reason = f"nothing left to lose: the {before} holds no signal above chance"
+        else:
+            verdict, reason = _handed_on(drawn[stage] - tau * drawn[before], tau, before)
+            # Whether these groups could show a link to pass that loses nothing of a perfect reading.
+            if verdict == "inconclusive" and link_verdict(perfect[1] - tau * perfect[0]) != "pass":
+                reason += (
+                    f", since {resamples.fewest_groups} patient groups of a class could not show it even if nothing "
+                    "were lost"
+                )
+        return _with_limits(verdict, reason, [e for e in limits if LIMITED[e.curve] == stage])
 
     links: dict[Stage, JudgedLink] = {}
     losses: dict[Stage, Floats] = {}
-    verdict: VerdictValue
     for before, stage in zip(CHAIN, STAGES, strict=False):
-        tau = thresholds[stage]
         losses[stage] = drawn[before] - drawn[stage]
-        margin = drawn[stage] - tau * drawn[before]
-        if not readable["reference"]:
-            verdict, reason = "inconclusive", _unreadable(point["reference"], null_p)
-        elif not readable[before]:
-            verdict, reason = "inconclusive", f"nothing left to lose: the {before} holds no signal above chance"
-        else:
-            verdict, reason = _handed_on(margin, tau, before)
-            if verdict == "inconclusive" and not shows(tau):
-                reason += f", since {fewest} patient groups of a class could not show it even if nothing were lost"
-        if readable["reference"]:
-            verdict, reason = _with_limits(verdict, reason, [e for e in limits if LIMITED[e.curve] == stage])
-        retention = max(point[stage], 0) / point[before] if readable[before] and point[before] > 0 else None
+        verdict, reason = verdict_of(before, stage)
         links[stage] = JudgedLink(
             verdict=verdict,
             reason=reason,
             loss=point[before] - point[stage],
             ci=interval(losses[stage]),
-            retention=retention,
-            threshold=tau,
+            retention=max(point[stage], 0) / point[before] if readable[before] and point[before] > 0 else None,
+            threshold=thresholds[stage],
         )
-    failing = sorted((s for s in STAGES if links[s].verdict == "fail"), key=lambda s: -links[s].loss)
-    tied = [
-        s for s in failing[1:] if np.quantile(losses[failing[0]] - losses[s], 0.025) <= 0
-    ]  # the largest is not clearly larger
+    largest, *as_large = _failing(links, losses) or [None]
     verdicts = [link.verdict for link in links.values()]
     return Judgement(
         links=links,
         carries_labels=readable["reference"],
-        verdict="fail" if failing else "pass" if set(verdicts) == {"pass"} else "inconclusive",
-        primary=FAILURE_MODES[failing[0]] if failing and not tied else None,
-        tied=[FAILURE_MODES[s] for s in (failing[0], *tied)] if tied else [],
+        verdict="fail" if largest else "pass" if set(verdicts) == {"pass"} else "inconclusive",
+        primary=FAILURE_MODES[largest] if largest and not as_large else None,
+        tied=[FAILURE_MODES[stage] for stage in (largest, *as_large) if stage] if as_large else [],
         signal=point,
         signal_ci={place: interval(drawn[place]) for place in CHAIN},
         minimum_loss=min(float(POWER_Z * max(loss.std() for loss in losses.values())), 1.0),
     )
+
+
+def _failing(links: Mapping[Stage, JudgedLink], losses: Mapping[Stage, Floats]) -> list[Stage]:
+    """The link that fails with the largest loss, and those whose loss is not clearly smaller."""
+    failing = sorted((stage for stage in STAGES if links[stage].verdict == "fail"), key=lambda s: -links[s].loss)
+    return [s for s in failing if s == failing[0] or np.quantile(losses[failing[0]] - losses[s], 0.025) <= 0]
 
 
 def _unreadable(reference: float, null_p: float) -> str:

@@ -12,6 +12,7 @@ import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,11 +40,22 @@ class Step:
 DIAGNOSE = ("--dataset", "small.toml", "--store", "state/features", "--report-dir")
 HERE = {"--dataset busi ": "", "--data-root /data/medical": "--data-root .", "--data-root /data ": "--data-root . "}
 SHELL = {"$MODEL": "phantom-connector", "$DATASET": "small.toml", "$STATE": "state"}
-STEPS = (
+QUICK = (
     Step("README.md", ".venv/bin/pytest --model ./release-1", 0, "baseline.json", {"./release-1": "phantom"},
          (*DIAGNOSE, "a"), ("baseline.json", "a/report.json", "a/index.html")),
     Step("README.md", ".venv/bin/pytest --model ./release-2", 1, "regressed", {"./release-2": "phantom-connector"},
-         (*DIAGNOSE, "b"), ("b/report.json",)),
+         (*DIAGNOSE, "b", "--save-baseline", "new.json"), ("b/report.json",)),
+    Step("README.md", "medprobe compare", 1, "regressed", {"old.json": "baseline.json"}),
+    Step("README.md", "medprobe report", 0, "comparison", {}, (), ("comparison/comparison.html",)),
+    Step("docs/guides/store.md", "medprobe cache list", 0, "phantom-connector", {}, ("--store", "state/features")),
+    Step("docs/guides/store.md", "medprobe cache verify", 0, "", {}, ("--store", "state/features")),
+    Step("README.md", "pytest --list-models", 0, "medgemma"),
+    Step("docs/guides/project.md", "medprobe list", 0, "phantom-connector"),
+    Step("docs/guides/project.md", "medprobe --help", 0, "--include-images"),
+    Step("docs/guides/plan.md", "pytest --plan h100 --model medgemma --dataset busi", 0, "medgemma"),
+    Step("docs/guides/plan.md", "pytest --plan h100 --model medvlm-r1", 0, "hulu-med-32b"),
+)  # fmt: skip
+LONG = (
     Step("docs/guides/reading.md", "pytest --model phantom-connector", 1, "phantom-connector on small: FAIL", {},
          (*DIAGNOSE, "reports"), ("reports/phantom-connector-small/index.html",)),
     Step("docs/guides/ci.md", 'pytest --model "$MODEL" --dataset "$DATASET" --store "$STATE/features" --save', 1,
@@ -56,17 +68,7 @@ STEPS = (
          {"./checkpoint": "phantom", **HERE}, (*DIAGNOSE, "e"), ("e/report.json",)),
     Step("docs/guides/grounding.md", ".venv/bin/pytest --model ./checkpoint", 0, "grounding: ",
          {"./checkpoint": "phantom", **HERE}, (*DIAGNOSE, "f"), ("f/report.json",)),
-    Step("README.md", "medprobe compare", 1, "regressed",
-         {"old.json": "baseline.json", "new.json": "state/baseline/release.json"}),
-    Step("README.md", "medprobe report", 0, "comparison", {}, (), ("comparison/comparison.html",)),
     Step("docs/guides/reading.md", "medprobe rejudge", 0, "phantom-connector on small: fail, repeated"),
-    Step("docs/guides/store.md", "medprobe cache list", 0, "phantom-connector", {}, ("--store", "state/features")),
-    Step("docs/guides/store.md", "medprobe cache verify", 0, "", {}, ("--store", "state/features")),
-    Step("README.md", "pytest --list-models", 0, "medgemma"),
-    Step("docs/guides/project.md", "medprobe list", 0, "phantom-connector"),
-    Step("docs/guides/project.md", "medprobe --help", 0, "--include-images"),
-    Step("docs/guides/plan.md", "pytest --plan h100 --model medgemma --dataset busi", 0, "medgemma"),
-    Step("docs/guides/plan.md", "pytest --plan h100 --model medvlm-r1", 0, "hulu-med-32b"),
 )  # fmt: skip
 
 
@@ -93,9 +95,10 @@ def words(step: Step, command: str) -> list[str]:
     return [sys.executable, "-m", "medprobe", *given, *step.more]
 
 
-def test_cheap_commands_do_what_the_pages_say(folder: Path) -> None:
+@pytest.mark.parametrize("steps", [QUICK, pytest.param(LONG, marks=pytest.mark.slow)], ids=["quick", "long"])
+def test_cheap_commands_do_what_the_pages_say(folder: Path, steps: Sequence[Step]) -> None:
     clean = {name: value for name, value in os.environ.items() if not SETTLED.match(name)}
-    for step in STEPS:
+    for step in steps:
         (command,) = {c for c in commands(step.page) if " ".join(c.split()).startswith(step.start)}
 
         done = subprocess.run(

@@ -29,7 +29,7 @@ def drawn(rng, n_groups, per_group, accuracy):
 
 
 def named_of(labels, groups, own, others, short, seed):
-    return rule.named(rule.assess(np.array(others), own, labels, groups, K, seed), short)
+    return rule.named(rule.assess(np.array(others), own, rule.Known(labels, groups, K, seed)), short)
 
 
 @pytest.mark.parametrize(("n_groups", "per_group"), [(60, 2), (24, 5), (9, 12)])
@@ -55,7 +55,7 @@ def test_a_restored_answer_is_named_and_the_better_of_two_is():
     own = np.zeros_like(labels)
     others = [answers(0.75), answers(0.98), own]
     assert named_of(labels, groups, own, others, 0.9, 0) == 1
-    tested = rule.assess(np.array(others), own, labels, groups, K, 0)
+    tested = rule.assess(np.array(others), own, rule.Known(labels, groups, K, 0))
     assert [one.explains(0.9) for one in tested] == [True, True, False]
     assert [one.explains(2.0) for one in tested] == [False, False, False]
     assert tested[0].ci[0] < tested[0].gain < tested[0].ci[1]
@@ -65,7 +65,7 @@ def test_to_guess_again_is_no_recovery_of_an_answer_below_chance():
     rng = np.random.default_rng(1)
     labels, groups, answers = drawn(rng, 60, 2, 0)
     own = (labels + 1) % K
-    (guessed,) = rule.assess(np.array([answers(1 / 3)]), own, labels, groups, K, 0)
+    (guessed,) = rule.assess(np.array([answers(1 / 3)]), own, rule.Known(labels, groups, K, 0))
     assert guessed.p < 0.001
     assert not guessed.clear
     assert abs(guessed.gain) < 0.2
@@ -141,7 +141,7 @@ def test_two_unrelated_changes_that_help_alike_leave_the_cause_open():
     nearly = np.where(groups == 4, 3, labels)
     half = np.where(groups % 2 == 0, labels, 3)
     answers = np.stack([labels, nearly, half])
-    tested = rule.assess(answers, own, labels, groups, 3, 0)
+    tested = rule.assess(answers, own, rule.Known(labels, groups, 3, 0))
     known = rule.Known(labels, groups, 3, 0)
     assert rule.named(tested, 1.0) == 0
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from medprobe.diagnostics.counterfactuals.ask_again import PROBED, lost_before
+from medprobe.diagnostics.counterfactuals.lost import PROBED, lost_before
 from medprobe.diagnostics.judgement.resamples import Resamples
 from medprobe.diagnostics.judgement.verdicts import judge
 from medprobe.diagnostics.records.chain import Stage
