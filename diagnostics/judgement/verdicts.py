@@ -100,14 +100,14 @@ def judge(
             retention=max(point[stage], 0) / point[before] if readable[before] and point[before] > 0 else None,
             threshold=thresholds[stage],
         )
-    largest, *as_large = _failing(links, losses) or [None]
+    failing = _failing(links, losses)
     verdicts = [link.verdict for link in links.values()]
     return Judgement(
         links=links,
         carries_labels=readable["reference"],
-        verdict="fail" if largest else "pass" if set(verdicts) == {"pass"} else "inconclusive",
-        primary=FAILURE_MODES[largest] if largest and not as_large else None,
-        tied=[FAILURE_MODES[stage] for stage in (largest, *as_large) if stage] if as_large else [],
+        verdict="fail" if failing else "pass" if set(verdicts) == {"pass"} else "inconclusive",
+        primary=FAILURE_MODES[failing[0]] if len(failing) == 1 else None,
+        tied=[FAILURE_MODES[stage] for stage in failing] if len(failing) > 1 else [],
         signal=point,
         signal_ci={place: interval(drawn[place]) for place in CHAIN},
         minimum_loss=min(float(POWER_Z * max(loss.std() for loss in losses.values())), 1.0),
