@@ -44,7 +44,7 @@ lowest: $(LOWEST)/ready  ## the same and a diagnosis, with the lowest versions t
 	OMP_NUM_THREADS=1 $(LOWEST)/bin/pytest $(NUMERIC) -n 2
 	OMP_NUM_THREADS=2 $(LOWEST)/bin/pytest $(NUMERIC_UNITS)
 	rm -rf $(LOWEST)/store
-	$(LOWEST)/bin/pytest --model phantom --store $(LOWEST)/store --report-dir $(LOWEST)/reports
+	OMP_NUM_THREADS=1 $(LOWEST)/bin/pytest --model phantom --store $(LOWEST)/store --report-dir $(LOWEST)/reports
 
 LOCK := pyproject.toml --all-extras --group dev --python-version 3.11 --upgrade --no-annotate --quiet
 
