@@ -22,8 +22,8 @@ unit: .venv/ready  ## the unit tests, which start no process, and what share of 
 	OMP_NUM_THREADS=1 $(BIN)/pytest tests/unit -m "not slow" -n 2 --cov --cov-report=
 	@echo "coverage of the unit tests: $$($(BIN)/coverage report --format=total) %"
 
-test: .venv/ready  ## the suite's own tests but for the slow ones
-	OMP_NUM_THREADS=1 $(BIN)/pytest tests -m "not slow" -n 2
+test: unit  ## the unit tests, then the other tests but for the slow ones
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests --ignore tests/unit -m "not slow" -n 2
 
 slow: .venv/ready  ## the slow tests: whole runs of every family, on workers, on a cluster, killed, with the paper's probe
 	OMP_NUM_THREADS=1 $(BIN)/pytest tests -m slow -n 2
