@@ -78,7 +78,7 @@ def _plan(config: pytest.Config, written: Config) -> CallPlan:
     except (ModelError, DataError) as error:
         raise CallError(str(error)) from None
     notes = [
-        f"{pictures.name} is not at hand; as published: {pictures.note}."
+        f"{pictures.name} was not found here; as published: {pictures.note}."
         for pictures in known.values()
         if pictures.note is not None
     ]
@@ -86,7 +86,7 @@ def _plan(config: pytest.Config, written: Config) -> CallPlan:
 
 
 def _pictures(name: str, settings: Settings) -> Pictures:
-    """The pictures of a data set; of a built-in one that is not at hand as published. Raises DataError."""
+    """The pictures of a data set; of a built-in one that was not found as published. Raises DataError."""
     from medprobe.diagnostics.planning import pictures
 
     manifest = catalog.resolve(name)

@@ -1,4 +1,4 @@
-"""Which locus speaks for a stage's exit: chosen in every fold by what was read inside its training part.
+"""Which locus is read as a stage's exit: chosen in every fold by what was read inside its training part.
 
 What a later locus reads was there before it, so an exit's signal may come from one of its own readouts or from a later
 locus. The choice never looks at held-out predictions: a maximum over those would flatter the places with many
@@ -47,7 +47,7 @@ def leading(loci: Mapping[str, int]) -> str:
 
 
 def choose(candidates: Sequence[Candidate], folds: NDArray[np.int64]) -> Choice:
-    """The candidate read best inside each fold speaks for that fold's images; the first wins a tie."""
+    """Each fold's images are read by the candidate read best inside the fold; the first wins a tie."""
     predictions = np.empty_like(candidates[0].predictions)
     chosen: Counter[str] = Counter()
     for fold in range(int(folds.max()) + 1):

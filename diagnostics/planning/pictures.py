@@ -1,4 +1,4 @@
-"""How many pictures of which size a data set has: counted in its files, or as published where they are not at hand."""
+"""How many pictures of which size a data set has: counted in its files, or as published where they are not here."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def table(plan: CallPlan) -> str:
     lines = [*_aligned(rows, left=2), ""]
     lines += [
         *_wrapped(
-            "Tokens of one image, and of the whole turn with it (~: its text estimated, no tokenizer being at hand)."
+            "Tokens of one image, and of the whole turn with it (~: its text is estimated, for no tokenizer was found)."
         ),
         *_wrapped(
             f"Memory is that of one {plan.gpu.name}, at the largest batch that fits. Hours are estimates: "

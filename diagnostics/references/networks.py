@@ -1,4 +1,4 @@
-"""A timm network: its pretrained weights where they are at hand, the pictures it sees, its pooled features."""
+"""A timm network: its pretrained weights where they are found, the pictures it sees, its pooled features."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ def _timm(network: str, rows: ReferenceRows, settings: Settings, progress: Progr
             network=network,
             pretrained=False,
             origin=f"trained from scratch on the training part of each fold, {recipe.epochs} epochs; "
-            f"no pretrained weights at hand: {reason}",
+            f"no pretrained weights were found: {reason}",
             raised_by=None,
         )
     loaded = networks.pretrained(network, weights)

@@ -190,5 +190,5 @@ def test_what_cannot_be_planned_is_said(checkpoints: dict[str, Path], tmp_path: 
     run = medprobe("--plan", "--model", folder, "--model", "medgemma", "--dataset", "busi", report_dir=tmp_path)
     assert run.code == 0
     assert "other cannot be planned: " in run.out
-    assert "busi is not at hand; as published" in run.out
+    assert "busi was not found here; as published" in run.out
     assert medprobe("--plan", "--model", "no-such", report_dir=tmp_path).code == 4

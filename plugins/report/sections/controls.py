@@ -16,8 +16,8 @@ def minimum_loss_sentence(diagnosis: Diagnosis) -> str | None:
     if diagnosis.minimum_loss is None:
         return None
     return (
-        f"with {plural(diagnosis.n_images, 'image')} in {plural(diagnosis.n_groups, 'group')} a loss under "
-        f"{points(diagnosis.minimum_loss)} points cannot be told from none"
+        f"{plural(diagnosis.n_images, 'image')} in {plural(diagnosis.n_groups, 'group')} cannot show a loss under "
+        f"{points(diagnosis.minimum_loss)} points"
     )
 
 

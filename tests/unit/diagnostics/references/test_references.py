@@ -221,7 +221,7 @@ def test_from_scratch_is_said_with_the_reason(rows: ReferenceRows, asked: Settin
     _, about = read_reference(rows, asked, silent)
     assert (about.network, about.pretrained) == (TINY, False)
     assert about.origin == (
-        "trained from scratch on the training part of each fold, 50 epochs; no pretrained weights at hand: "
+        "trained from scratch on the training part of each fold, 50 epochs; no pretrained weights were found: "
         f"timm/{TINY} is not in the local cache and offline was asked for"
     )
     assert trained == [12, 6] * 3
