@@ -1,5 +1,5 @@
-"""How often a diagnosis reads and decodes an image: once for the model, once for its untrained twin, and once for each
-time that it is asked in other words.
+"""How often a diagnosis decodes an image: once, for the model. The untrained twin, the question in other words and a
+second model in the same process are shown the picture that is held.
 """
 
 from __future__ import annotations
@@ -18,10 +18,6 @@ from medprobe.fixtures.datasets.image_file import ImageFile
 from medprobe.fixtures.models.registry import ModelSpec, resolve
 from medprobe.fixtures.phantoms.images import draw_dataset
 
-FOR_MODEL, FOR_TWIN, REWORDED = 1, 1, 1
-"""Of each image; the phantom's prompt is asked with its options in reverse order, and there are no paraphrases."""
-BLANK = 1
-"""Of all images, which have one size: a blank picture is made where one of them was."""
 N_IMAGES = 48
 
 
@@ -44,7 +40,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Counter[st
 
     source = resolve("phantom").source
 
-    def run(fault: str | None) -> tuple[Counter[str], Counter[str]]:
+    def run(fault: str | None, in_another_process: bool = True) -> tuple[Counter[str], Counter[str]]:
+        if in_another_process:
+            decoding.HELD.clear()
         read.clear()
         decoded.clear()
         settings = Settings(store=Path(root) / "store")
@@ -60,16 +58,29 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Counter[st
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(ImageFile, "read_bytes", counted_read)
         patched.setattr(decoding, "_decode", counted_decode)
-        return {"first": run(None), "second": run("healthy.rescaled"), "again": run(None)}
+        return {
+            "first": run(None),
+            "second": run("healthy.rescaled", in_another_process=False),
+            "elsewhere": run("healthy.rounded"),
+            "again": run(None),
+        }
 
 
-@pytest.mark.parametrize("name", ["first", "second"])
-def test_an_image_is_decoded_once_a_pass(runs, name):
+FOR_MODEL, REWORDED = 1, 1
+"""Readings of each image, of whose file facts are noted; the phantom's options are asked in reverse order too."""
+
+
+@pytest.mark.parametrize("name", ["first", "elsewhere"])
+def test_an_image_is_decoded_once(runs, name):
     read, decoded = runs[name]
-    each = FOR_MODEL + FOR_TWIN + REWORDED
-    assert len(decoded) == N_IMAGES
-    assert sorted(decoded.values()) == [each] * (N_IMAGES - BLANK) + [each + 1] * BLANK
-    assert read == decoded
+    assert sorted(decoded.values()) == [1] * N_IMAGES
+    assert sorted(read.values()) == [FOR_MODEL + REWORDED] * N_IMAGES
+
+
+def test_a_second_model_in_the_same_process_decodes_nothing(runs):
+    read, decoded = runs["second"]
+    assert decoded == Counter()
+    assert len(read) == N_IMAGES
 
 
 def test_a_diagnosis_from_the_store_decodes_nothing(runs):
