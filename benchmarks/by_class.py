@@ -92,6 +92,7 @@ def run(labels: Ints, groups: Ints, names: list[str], answers: Ints, exits: dict
         places={"answer": answers.tolist()},
         exits={stage: [values.tolist() for values in seeds] for stage, seeds in exits.items()},
         loci={},
+        options=[],
         made={},
     )
 

@@ -62,6 +62,7 @@ def measured(base: str, bases: Path, work: Path) -> Iterator[dict[str, Any]]:
             places={"answer": said_classes(found.texts(), dataset).tolist()},
             exits={stage: [values.tolist() for values in seeds] for stage, seeds in exits.items()},
             loci={},
+            options=[],
             made=found.folder.about(),
         )
         yield {"base": base, "seed": seed, "predictions": predictions.model_dump()}

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from medprobe.diagnostics import scores
-from medprobe.diagnostics.arrays import Ints
+from medprobe.diagnostics.arrays import Floats, Ints
 from medprobe.diagnostics.extraction.answers import parse
 from medprobe.diagnostics.extraction.engine import engine
 from medprobe.diagnostics.extraction.measurement import OPTIONS, Measurement, Progress, measure
@@ -83,6 +83,17 @@ class Evidence:
     def predictions(self) -> dict[str, Ints]:
         """The class read at each place of the chain, [n_images]."""
         return {place: choice.predictions for place, choice in self.chosen.items()}
+
+    def scores_at(self, place: str) -> Floats:
+        """Held-out log-probabilities at a place of the chain, [n_images, n_classes], of the locus that speaks for it in
+        each fold. Where that is the answer, they are those of its options.
+        """
+        found = np.empty((len(self.labels), self.n_classes))
+        for fold, locus in enumerate(self.chosen[place].by_fold):
+            rows = self.folds == fold
+            reading = self.readings.get(locus)
+            found[rows] = self.measured.array(OPTIONS)[rows] if reading is None else reading.log_probabilities[rows]
+        return found
 
     @cached_property
     def small_pictures(self) -> list[SmallPicture]:

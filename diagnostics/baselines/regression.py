@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from medprobe.diagnostics.arrays import Floats, Ints
+from medprobe.diagnostics.baselines.auroc import auroc_change
 from medprobe.diagnostics.baselines.baseline import BaselineError, Match, comparable
 from medprobe.diagnostics.baselines.sentences import reason
 from medprobe.diagnostics.judgement.by_class import OneClass
@@ -126,6 +127,7 @@ def record(
         exits=found.exits,
         sensitivity=found.sensitivity,
         specificity=found.specificity,
+        auroc=auroc_change(baseline, current, pairing(baseline, current), seed),
         health_drops=drops,
     )
 

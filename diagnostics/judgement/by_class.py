@@ -44,8 +44,12 @@ class OneClass:
 
     def shares(self, predictions: Ints, place: str) -> dict[Measure, Share]:
         """Both with their intervals."""
-        drawn = self._resamples.recalls((predictions == self._of).astype(np.int64), place)
+        drawn = self.resampled(predictions, place)
         return {m: Share(value=self.value(m, predictions), ci=interval(drawn[:, _column(m)])) for m in MEASURES}
+
+    def resampled(self, predictions: Ints, place: str) -> Floats:
+        """Specificity and sensitivity, [n_resamples, 2]."""
+        return self._resamples.recalls((predictions == self._of).astype(np.int64), place)
 
     def changes(self, before: Ints, after: Ints) -> Iterator[Moved]:
         """What moved from one reading of the images to another."""

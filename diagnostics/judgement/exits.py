@@ -31,10 +31,15 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Choice:
-    """The predictions that speak for an exit, and in how many folds each locus was chosen."""
+    """The predictions that speak for an exit, and the locus that was chosen in each fold."""
 
     predictions: NDArray[np.int64]
-    loci: dict[str, int]
+    by_fold: tuple[str, ...]
+
+    @property
+    def loci(self) -> dict[str, int]:
+        """In how many folds each locus was chosen."""
+        return dict(Counter(self.by_fold))
 
     @property
     def locus(self) -> str:
@@ -49,12 +54,12 @@ def leading(loci: Mapping[str, int]) -> str:
 def choose(candidates: Sequence[Candidate], folds: NDArray[np.int64]) -> Choice:
     """Each fold's images are read by the candidate read best inside the fold; the first wins a tie."""
     predictions = np.empty_like(candidates[0].predictions)
-    chosen: Counter[str] = Counter()
+    chosen: list[str] = []
     for fold in range(int(folds.max()) + 1):
         best = candidates[int(first_best(np.array([c.inner_accuracy[fold] for c in candidates])))]
         predictions[folds == fold] = best.predictions[folds == fold]
-        chosen[best.locus] += 1
-    return Choice(predictions, dict(chosen))
+        chosen.append(best.locus)
+    return Choice(predictions, tuple(chosen))
 
 
 def untrained(

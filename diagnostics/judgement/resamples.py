@@ -92,15 +92,17 @@ class Resamples:
         rng = np.random.default_rng([self._seed, zlib.crc32(place.encode())])
         return rng.integers(0, 2, len(self._weights)).astype(np.float64)
 
-    def _means(self, values: Floats, added: Floats, prior: float) -> Floats:
-        """[..., n_resamples, n_classes] class means of [..., n_images] values, which are `added` [n_resamples] in added
-        groups.
+    def _means(self, values: Floats, added: Floats | None, prior: float) -> Floats:
+        """[..., n_resamples, n_classes] class means of [..., n_images] values, which are `added` [n_resamples, 1 or
+        n_classes] in added groups, if there are any.
         """
-        sums, squares = self._by_group(values), self._by_group(values**2)
+        sums = self._by_group(values)
         mean = sums.sum(axis=-2, keepdims=True) / self._n_images
-        deviations = self._spread * (self._weights @ ((sums - mean * self._sizes) * self._scale))
-        weight = self._added * self._independent(sums, squares, prior)
-        return np.asarray(mean + deviations + weight / (self._n_effective + weight) * (added[:, None] - mean))
+        drawn = mean + self._spread * (self._weights @ ((sums - mean * self._sizes) * self._scale))
+        if added is None:
+            return np.asarray(drawn)
+        weight = self._added * self._independent(sums, self._by_group(values**2), prior)
+        return np.asarray(drawn + weight / (self._n_effective + weight) * (added - mean))
 
     def _independent(self, sums: Floats, squares: Floats, prior: float) -> Floats:
         """The share of a group that one independent image is, [..., 1, n_classes].
@@ -122,7 +124,7 @@ class Resamples:
 
     def _recalls(self, predictions: Ints, place: str) -> Floats:
         right = (predictions == self._labels).astype(np.float64)
-        return np.clip(self._means(right, self._coin(place), PRIOR_GROUPS), 0, 1)
+        return np.clip(self._means(right, self._coin(place)[:, None], PRIOR_GROUPS), 0, 1)
 
     def balanced_accuracy(self, predictions: Ints, place: str | None = None) -> Floats:
         """[..., n_resamples] balanced accuracies of [..., n_images] predictions.
@@ -154,7 +156,20 @@ class Resamples:
         """[..., n_resamples, n_classes] changes of the share of each class read rightly, of [..., n_images] gains as
         for `change`.
         """
-        return np.clip(self._means(gain, self._coin("after") - self._coin("before"), prior=0), -1, 1)
+        turned = self._coin("after") - self._coin("before")
+        return np.clip(self._means(gain, turned[:, None], prior=0), -1, 1)
+
+    def means(
+        self, values: Floats, place: str | None, right: Floats | float = 1.0, wrong: Floats | float = 0.0
+    ) -> Floats:
+        """[..., n_resamples, n_classes] means of each class of [..., n_images] values.
+
+        An added group that is read rightly has the value `right`, else `wrong`, one number or [n_classes]; `place` as
+        for `balanced_accuracy`. Without a place no groups are added.
+        """
+        if place is None:
+            return self._means(values, None, PRIOR_GROUPS)
+        return self._means(values, wrong + self._coin(place)[:, None] * np.subtract(right, wrong), PRIOR_GROUPS)
 
     def change(self, gain: Floats) -> Floats:
         """[..., n_resamples] changes of signal of [..., n_images] gains: the share read rightly after minus before.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
-from medprobe.diagnostics.arrays import Features, Floats, Ints
+from medprobe.diagnostics.arrays import Bools, Features, Floats, Ints
 
 
 def calibrated(log_likelihoods: Features, labels: Ints, folds: Ints) -> Ints:
@@ -14,14 +16,33 @@ def calibrated(log_likelihoods: Features, labels: Ints, folds: Ints) -> Ints:
     scaling (Guo et al. 2017, arXiv 1706.04599, with one scale), so that options may be preferred less, but not swapped
     one for another.
     """
+    predictions = np.empty(len(labels), dtype=np.int64)
+    for held_out, logits in _held_out(log_likelihoods, labels, folds):
+        predictions[held_out] = logits.argmax(axis=1)
+    return predictions
+
+
+def calibrated_probabilities(log_likelihoods: Features, labels: Ints, folds: Ints) -> Floats:
+    """Log-probabilities of the options, [n_images, n_classes], under the scale and offsets of `calibrated`.
+
+    They are those of classes of equal size, so each is moved by the log of its class's share of the other folds, by
+    Bayes' rule (Saerens et al. 2002), to be probabilities among these images.
+    """
+    found = np.empty(log_likelihoods.shape)
+    for held_out, logits in _held_out(log_likelihoods, labels, folds):
+        shares = np.bincount(labels[~held_out], minlength=found.shape[1]) / (~held_out).sum()
+        found[held_out] = logits + np.log(shares)
+    return found - np.logaddexp.reduce(found, axis=1, keepdims=True)
+
+
+def _held_out(log_likelihoods: Features, labels: Ints, folds: Ints) -> Iterator[tuple[Bools, Floats]]:
+    """The images that each fold holds out, and their logits [n_held_out, n_classes]."""
     scores = log_likelihoods.astype(np.float64)
     scores -= scores.mean(axis=1, keepdims=True)
-    predictions = np.empty(len(labels), dtype=np.int64)
     for fold in range(int(folds.max()) + 1):
         held_out = folds == fold
         scale, offsets = _fit(scores[~held_out], labels[~held_out])
-        predictions[held_out] = (scale * scores[held_out] + offsets).argmax(axis=1)
-    return predictions
+        yield held_out, scale * scores[held_out] + offsets
 
 
 def _fit(scores: Floats, labels: Ints) -> tuple[float, Floats]:

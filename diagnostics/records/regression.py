@@ -34,6 +34,15 @@ class ClassChange(Change):
     """The loss that is accepted."""
 
 
+class AurocChange(Record):
+    """The change of the answer's AUROC, the mean over the classes, paired by image. It advises and decides nothing."""
+
+    before: float
+    after: float
+    change: float
+    ci: tuple[float, float]
+
+
 class Compared(Record):
     """The saved run that a run was compared with; `file` is the base name of its file."""
 
@@ -63,4 +72,5 @@ class Regression(Record):
     sensitivity: dict[str, ClassChange] = Field(default_factory=dict)
     """By class, at the answer; one family of tests with `specificity` and `exits`."""
     specificity: dict[str, ClassChange] = Field(default_factory=dict)
+    auroc: AurocChange
     health_drops: list[HealthLimit]

@@ -27,6 +27,7 @@ from medprobe.diagnostics.records.controls import Controls
 from medprobe.diagnostics.records.frames import flat, frame
 from medprobe.diagnostics.records.grounding import Grounding
 from medprobe.diagnostics.records.regression import Gate, Regression
+from medprobe.diagnostics.records.scores import AnswerScores
 from medprobe.fixtures.errors import MedprobeError
 
 if TYPE_CHECKING:
@@ -68,6 +69,8 @@ class Predictions(Record):
     folds, further ones are there where a baseline was compared or saved."""
     loci: dict[str, list[int]]
     """The class read at each locus, of which the curves are made."""
+    options: list[list[float]]
+    """Log-likelihoods of the options, a list an image."""
     made: dict[str, str]
     """Device, dtype and batch size of the forward passes."""
 
@@ -101,6 +104,7 @@ class Diagnosis(Record):
     """For each place of the chain and each class: the share of the class's images that are read as the class."""
     specificity: dict[str, dict[str, Share]] = Field(default_factory=dict)
     """For each place of the chain and each class: the share of the other images that are not read as the class."""
+    scores: AnswerScores | None = None
     curves: Curves | None = None
     health: Health | None = None
     health_limits: list[HealthLimit] = Field(default_factory=list)

@@ -10,7 +10,7 @@ import pytest
 from medprobe.diagnostics.baselines.baseline import Baseline, BaselineError, Saved, match, target
 from medprobe.diagnostics.checks import check, check_regression
 from medprobe.diagnostics.records.chain import CHAIN, FAILURE_MODES, FailureMode, FailureModes, Link
-from medprobe.diagnostics.records.regression import Compared, Regression
+from medprobe.diagnostics.records.regression import AurocChange, Compared, Regression
 from medprobe.diagnostics.records.report import Diagnosis, Predictions
 
 
@@ -30,6 +30,7 @@ def compared(verdict):
             made_otherwise={},
             fold_seeds=5,
             exits={},
+            auroc=AurocChange(before=0.9, after=0.9, change=0.0, ci=(0.0, 0.0)),
             health_drops=[],
         ),
     )
@@ -115,6 +116,7 @@ def saved(folder: Path, day: int, *models: str) -> Path:
                     places={place: [0] for place in CHAIN},
                     exits={},
                     loci={},
+                    options=[[0, -1]],
                     made={},
                 ),
             )

@@ -45,8 +45,18 @@ from medprobe.diagnostics.records.chain import (
 )
 from medprobe.diagnostics.records.controls import Controls, ControlTask, FileFacts, Floor, Null, Twin, TwinExit
 from medprobe.diagnostics.records.grounding import Grounding, Hidden, Hiding
-from medprobe.diagnostics.records.regression import Change, ClassChange, Compared, Regression
+from medprobe.diagnostics.records.regression import AurocChange, Change, ClassChange, Compared, Regression
 from medprobe.diagnostics.records.report import Diagnosis, Excluded, Predictions, Report
+from medprobe.diagnostics.records.scores import (
+    AnswerScores,
+    AtPrevalence,
+    Auroc,
+    Bin,
+    Measured,
+    OperatingPoint,
+    PredictiveValues,
+    Probabilities,
+)
 
 SCRIPT_NAME = "evil<script>alert('x')</script>&\"model\""
 
@@ -129,6 +139,46 @@ def by_class(tables: dict[str, list[list[int]]], classes: list[str]) -> dict[str
                 ci = (max(0.0, value - 0.04), min(1.0, value + 0.04))
                 found[measure].setdefault(place, {})[name] = Share(value=value, ci=ci)
     return found
+
+
+def scores(signal: Chain, classes: list[str], asked: bool = False) -> AnswerScores:
+    """Scores as good as the signal; `asked`: the manifest asks for all that a manifest can, of the last class."""
+
+    def value(of: float) -> Measured:
+        return Measured(value=of, ci=(max(0.0, of - 0.031), min(1.0, of + 0.028)))
+
+    def auroc(s: float) -> Auroc:
+        of = {name: value(0.5 + max(0.0, s) / 2 - 0.004 * k) for k, name in enumerate(classes)}
+        return Auroc(macro=value(0.5 + max(0.0, s) / 2), classes=of)
+
+    def probabilities(off: float) -> Probabilities:
+        bins = [
+            Bin(confidence=c, right=max(0.0, c - off), n_images=n) for c, n in ((0.55, 40), (0.76, 120), (0.97, 440))
+        ]
+        return Probabilities(brier=value(0.1 + off), ece=value(off), reliability=bins)
+
+    reading = PredictiveValues(ppv=value(0.12), npv=value(0.998))
+    point = OperatingPoint(
+        asked="sensitivity", at=0.95, thresholds=[0.31, 0.29, 0.33, 0.3, 0.3], sensitivity=value(0.947),
+        specificity=value(0.412),
+    )  # fmt: skip
+    power = max(0.2, 1 - max(0.0, signal.answer))
+    places = {place: auroc(s) for place, s in signal}
+    return AnswerScores(
+        auroc=places | {"said": auroc(signal.answer - 0.05)},
+        roc={name: [(i / 100) ** power for i in range(101)] for name in classes},
+        average_precision={name: value(0.6) for name in classes},
+        probabilities=probabilities(0.18),
+        probabilities_after_offset=probabilities(0.02),
+        operating_point={classes[-1]: point} if asked else {},
+        predictive_values={
+            classes[-1]: AtPrevalence(prevalence=0.01, answer=reading, operating_point=reading)
+        } if asked else {},
+        f1={name: value(0.61) for name in classes},
+        macro_f1=value(0.61),
+        kappa=value(0.4),
+        quadratic_kappa=value(0.55) if asked else Measured(reason="the manifest does not say ordinal = true"),
+    )  # fmt: skip
 
 
 def answer(
@@ -230,6 +280,7 @@ def healthy() -> Diagnosis:
         classes=["circle", "square", "triangle"],
         confusion=confusion(signal, 3, 200, 0),
         **by_class(confusion(signal, 3, 200, 0), ["circle", "square", "triangle"]),
+        scores=scores(signal, ["circle", "square", "triangle"]),
         curves=Curves(
             vision=layers([0.46, 0.61, 0.78, 0.9, 0.95, 0.96]),
             vision_grid=layers([0.5, 0.66, 0.8, 0.88, 0.92, 0.94]),
@@ -473,6 +524,7 @@ def connector_fail() -> Diagnosis:
         classes=["normal", "pneumonia"],
         confusion=confusion(signal, 2, 300, 14),
         **by_class(confusion(signal, 2, 300, 14), ["normal", "pneumonia"]),
+        scores=scores(signal, ["normal", "pneumonia"], asked=True),
         curves=Curves(
             vision=layers(
                 [0.74, 0.78, 0.83, 0.87, 0.9, 0.91, 0.92, 0.93, 0.94, 0.944, 0.946, 0.947] + [0.947] * 15, 0.012
@@ -541,6 +593,7 @@ def regressed() -> Regression:
             "normal": ClassChange(**lost.model_dump(), before=0.52, after=0.41, margin=0.05),
             "pneumonia": ClassChange(**kept.model_dump(), before=0.9, after=0.902, margin=0.05),
         },
+        auroc=AurocChange(before=0.581, after=0.522, change=-0.059, ci=(-0.081, -0.037)),
         health_drops=[
             HealthLimit(
                 curve="connector",
@@ -657,6 +710,7 @@ def predictions(n_lost: int = 3) -> Predictions:
         places=dict.fromkeys(Chain.model_fields, labels) | {"answer": said},
         exits={},
         loci={},
+        options=[[-0.2, -1.9] if k == 0 else [-2.1, -0.3] for k in said],
         made={},
     )
 
@@ -678,6 +732,7 @@ def all_lost(n: int) -> Predictions:
             "labels": [0] * n,
             "groups": list(range(n)),
             "places": {place: [0] * n for place in Chain.model_fields} | {"answer": [1] * n},
+            "options": [[-2.1, -0.3]] * n,
         }
     )
 

@@ -29,7 +29,7 @@ def diagnosis(model: str, error: str | None = None) -> Diagnosis:
 
 def predictions(model: str) -> Predictions:
     whole: dict[str, Any] = {"data_fingerprint": "", "prompt": "", "probe": "ridge", "classes": ["a", "b"]}
-    lists: dict[str, Any] = {"images": [], "labels": [], "groups": []}
+    lists: dict[str, Any] = {"images": [], "labels": [], "groups": [], "options": []}
     tables: dict[str, Any] = {"places": {}, "exits": {}, "loci": {}, "made": {}}
     return Predictions(model=model, dataset="phantom", **whole, **lists, **tables)
 
