@@ -28,6 +28,7 @@ def flat(record: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
         if isinstance(value, Mapping):
             yield from flat(value, f"{prefix}{name}.")
         elif name == "ci":
-            yield from ((f"{prefix}ci.low", value[0]), (f"{prefix}ci.high", value[1]))
+            low, high = value or (None, None)
+            yield from ((f"{prefix}ci.low", low), (f"{prefix}ci.high", high))
         else:
             yield f"{prefix}{name}", value

@@ -39,7 +39,11 @@ PLAIN_COLUMNS = (
     *("model", "revision", "dataset", "n_images", "n_excluded", "n_groups", "error", "verdict"),
     *("primary_failure_mode", "cause.module", "regression.verdict"),
 )
-RECORD_COLUMNS = ("signal.", "accuracy.", "failure_modes.", "health.")
+RECORD_COLUMNS = (
+    *("signal.", "accuracy.", "failure_modes.", "health."),
+    *("scores.auroc.", "scores.average_precision.", "scores.probabilities.brier.", "scores.probabilities.ece."),
+    *("scores.f1.", "scores.macro_f1.", "scores.kappa.", "scores.quadratic_kappa.", "scores.predictive_values."),
+)
 """How the keys of further columns of `Report.to_frame` begin."""
 
 

@@ -76,7 +76,7 @@ class AnswerScores(Record):
     """For each place of the chain, and `said`. The answer's scores are the likelihoods of the options. Those of `said`
     are 1 for the class that the text names and 0 for the others."""
     roc: dict[str, list[float]]
-    """For each class at the answer: the largest sensitivity at false-positive rates of at most 0, 0.01, ... 1."""
+    """For each class at the answer: its sensitivity at false-positive rates of 0, 0.01, ... 1."""
     average_precision: dict[str, Measured]
     probabilities: Probabilities
     """Of the options as the model gives them."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from medprobe.diagnostics.judgement.headline import cause_value, settled
+from medprobe.diagnostics.judgement.measures import measures
 from medprobe.diagnostics.outside_text import one_line
 from medprobe.diagnostics.records.report import Diagnosis
 from medprobe.plugins.run.diagnosing import mode_of, pair_of
@@ -39,6 +40,7 @@ def found(diagnosis: Diagnosis) -> list[tuple[str, object]]:
         ("cause_key", None if diagnosis.cause is None else diagnosis.cause.key),
         ("regression", None if diagnosis.regression is None else diagnosis.regression.verdict),
         *_by_class(diagnosis),
+        *_scores(diagnosis),
         *((f"signal.{place}", f"{value:.4f}") for place, value in diagnosis.signal or ()),
     ]
     return [(name, value) for name, value in rows if value is not None]
@@ -52,4 +54,19 @@ def _by_class(diagnosis: Diagnosis) -> list[tuple[str, object]]:
             for name, share in shares.items():
                 key, (low, high) = one_line(f"{measure}.{place}.{name}"), share.ci
                 rows += [(key, f"{share.value:.4f}"), (f"{key}.low", f"{low:.4f}"), (f"{key}.high", f"{high:.4f}")]
+    return rows
+
+
+def _scores(diagnosis: Diagnosis) -> list[tuple[str, object]]:
+    """`auroc`, `auroc.malignant` and the other measures, with `.low` and `.high`; those by class at each place have
+    properties of their own.
+    """
+    rows: list[tuple[str, object]] = []
+    for name, found in measures(diagnosis).items():
+        if found.value is None or name.startswith(("sensitivity.", "specificity.")):
+            continue
+        key = one_line(name)
+        rows.append((key, f"{found.value:.4f}"))
+        if found.ci is not None:
+            rows += [(f"{key}.low", f"{found.ci[0]:.4f}"), (f"{key}.high", f"{found.ci[1]:.4f}")]
     return rows

@@ -19,6 +19,7 @@ from medprobe.plugins.report.outputs.rendering import environment
 from medprobe.plugins.report.pictures import in_words, thumbnails
 from medprobe.plugins.report.pictures.chart import curve_svg, ringed
 from medprobe.plugins.report.pictures.perception import halves_svg, halves_text
+from medprobe.plugins.report.pictures.scores import ranking_svg, ranking_text, reliability_svg, reliability_text
 from medprobe.plugins.report.pictures.svg import inline
 from medprobe.plugins.report.pictures.waterfall import waterfall_svg
 from medprobe.plugins.report.sections import page
@@ -55,6 +56,8 @@ def write_pages(
             ("curve", curve_svg(diagnosis), in_words.curve_text(diagnosis)),
             ("waterfall", waterfall_svg(diagnosis), in_words.chain_text(diagnosis)),
             ("halves", halves_svg(diagnosis), halves_text(diagnosis)),
+            ("ranking", ranking_svg(diagnosis), ranking_text(diagnosis)),
+            ("reliability", reliability_svg(diagnosis), reliability_text(diagnosis)),
         ):
             pictures[kind] = None
             if svg is not None:

@@ -7,6 +7,7 @@ import io
 from dataclasses import dataclass
 
 from medprobe.diagnostics.judgement.headline import cause_value, headline, settled
+from medprobe.diagnostics.judgement.measures import measures
 from medprobe.diagnostics.outside_text import one_line
 from medprobe.diagnostics.records.chain import CHAIN, Health
 from medprobe.diagnostics.records.report import Diagnosis
@@ -143,6 +144,10 @@ def _record(line: Line) -> dict[str, object]:
             for name, share in shares.items():
                 column, (low, high) = one_line(f"{measure}_{place}_{name}"), share.ci
                 found |= {column: finite(share.value), f"{column}_low": finite(low), f"{column}_high": finite(high)}
+    for name, measured in measures(diagnosis).items():
+        if not name.startswith(("sensitivity.", "specificity.")):
+            column, (low, high) = one_line(name.replace(".", "_")), measured.ci or (None, None)
+            found |= {column: finite(measured.value), f"{column}_low": finite(low), f"{column}_high": finite(high)}
     return found
 
 

@@ -15,6 +15,7 @@ from medprobe.diagnostics.records.report import Diagnosis, Report
 from medprobe.plugins.report.pictures.waterfall import steps
 from medprobe.plugins.report.sections import grounding, treatments
 from medprobe.plugins.report.sections.controls import minimum_loss_sentence
+from medprobe.plugins.report.sections.scores import rank_rows, score_facts, score_rows
 from medprobe.plugins.report.sections.sentences import links, span, undecided_lines, verdict_word, weakest
 from medprobe.plugins.report.text import MINUS, interval, percent, plural, points, shown
 
@@ -138,6 +139,18 @@ def _class_lines(diagnosis: Diagnosis, width: int) -> list[str]:
     return lines
 
 
+def _score_lines(diagnosis: Diagnosis, width: int) -> list[str]:
+    """AUROC at each place, each operating point, and what else is known of the scores."""
+    ranked = "; ".join(f"{place} {cells[0]}" for place, cells in rank_rows(diagnosis))
+    points = [
+        f"operating point of {name}, {cells[2]}: sensitivity {cells[3]}, specificity {cells[4]}"
+        for name, cells in score_rows(diagnosis)
+        if cells[4]
+    ]
+    told = [f"AUROC: {ranked}"] if ranked else []
+    return [line for part in [*told, *points, *score_facts(diagnosis)] for line in wrap(part, width)]
+
+
 def _last_lines(report: Report, width: int) -> list[str]:
     return [line for text in (*report.outdated, total_line(report)) for line in wrap(text, width, "")]
 
@@ -154,7 +167,7 @@ def summary_lines(report: Report, width: int = 80, verbosity: int = 0) -> list[s
     for diagnosis in report.diagnoses:
         lines += diagnosis_lines(diagnosis, width)
         if verbosity > 0:
-            lines += _link_lines(diagnosis, width) + _class_lines(diagnosis, width)
+            lines += _link_lines(diagnosis, width) + _class_lines(diagnosis, width) + _score_lines(diagnosis, width)
     lines += _last_lines(report, width)
     ungated = [d for d in report.diagnoses if d.regression is None and d.error is None]
     if ungated:

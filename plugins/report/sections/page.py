@@ -21,7 +21,8 @@ from medprobe.plugins.report.sections.classes import class_rows, confusions, rec
 from medprobe.plugins.report.sections.controls import minimum_loss_sentence, sentences
 from medprobe.plugins.report.sections.links import exits, link_rows, signal_rows
 from medprobe.plugins.report.sections.lost_images import LostClass, lost_on_the_way
-from medprobe.plugins.report.sections.regression import change_rows, limit_rows
+from medprobe.plugins.report.sections.regression import auroc_sentence, change_rows, limit_rows
+from medprobe.plugins.report.sections.scores import rank_rows, score_facts, score_rows
 from medprobe.plugins.report.sections.sentences import (
     cause_sentence,
     reference_sentence,
@@ -94,6 +95,9 @@ def page(diagnosis: Diagnosis, predictions: Predictions | None, gate: Gate = "ab
         "grounding_sentence": grounding.sentence(diagnosis.grounding) if diagnosis.grounding else "",
         "recalls": recalls(diagnosis),
         "by_class": class_rows(diagnosis),
+        "ranks": rank_rows(diagnosis),
+        "scores": score_rows(diagnosis),
+        "score_facts": score_facts(diagnosis),
         "confusions": confusions(diagnosis),
         "lost": lost,
         "lost_images": listed[:MOST_ROWS],
@@ -102,6 +106,7 @@ def page(diagnosis: Diagnosis, predictions: Predictions | None, gate: Gate = "ab
         "exits": exits(diagnosis),
         "settings": flat(diagnosis.settings, missing=NOT_GIVEN),
         "changes": change_rows(diagnosis),
+        "auroc_sentence": auroc_sentence(diagnosis),
         "limits": limit_rows(diagnosis),
         "controls": sentences(diagnosis.controls),
         "minimum_loss": minimum_loss_sentence(diagnosis),

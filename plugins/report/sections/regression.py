@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from medprobe.diagnostics.baselines.sentences import all_changes
 from medprobe.diagnostics.records.report import Diagnosis
-from medprobe.plugins.report.text import interval, points
+from medprobe.plugins.report.text import interval, percent, points, signed
 
 
 def change_rows(diagnosis: Diagnosis) -> list[tuple[str, str, str, str, str, str]]:
@@ -14,6 +14,17 @@ def change_rows(diagnosis: Diagnosis) -> list[tuple[str, str, str, str, str, str
         (name, points(c.change), interval(c.ci), points(least), f"{c.p_adjusted:.2g}", c.verdict.replace("_", " "))
         for name, c, least in changes
     ]
+
+
+def auroc_sentence(diagnosis: Diagnosis) -> str:
+    """The paired change of the answer's AUROC; empty where no baseline was compared."""
+    if diagnosis.regression is None:
+        return ""
+    found = diagnosis.regression.auroc
+    return (
+        f"AUROC of the answer's option likelihoods: {percent(found.before, 1)}, now {percent(found.after, 1)}, a "
+        f"change of {signed(found.change)} points ({interval(found.ci)}). It advises and decides nothing."
+    )
 
 
 def limit_rows(diagnosis: Diagnosis) -> list[tuple[str, str]]:
