@@ -49,8 +49,6 @@ def lines(run: Predictions, found: Regression) -> list[str]:
     width = max(10, *(len(row[0]) for row in rows))
     table = [f"  {a:<{width}} {b:>7} {c:>16} {d:>11}  {e}" for a, b, c, d, e in rows]
     head = f"{run.model} on {run.dataset} against {found.baseline.model}: {found.verdict.replace('_', ' ')}"
-    low, high = (100 * bound for bound in found.auroc.ci)
-    advice = (
-        f"  AUROC of the answer, which decides nothing: {100 * found.auroc.change:+.1f} ({low:+.1f} to {high:+.1f})"
-    )
+    change, (low, high) = found.auroc.change, found.auroc.ci
+    advice = f"  AUROC of the answer, which decides nothing: {change:+.3f} ({low:+.3f} to {high:+.3f})"
     return [head, *table, f"  {found.reason}", advice]

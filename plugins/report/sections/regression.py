@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from medprobe.diagnostics.baselines.sentences import all_changes
 from medprobe.diagnostics.records.report import Diagnosis
-from medprobe.plugins.report.text import interval, percent, points, signed
+from medprobe.plugins.report.text import interval, number, points
 
 
 def change_rows(diagnosis: Diagnosis) -> list[tuple[str, str, str, str, str, str]]:
@@ -21,9 +21,10 @@ def auroc_sentence(diagnosis: Diagnosis) -> str:
     if diagnosis.regression is None:
         return ""
     found = diagnosis.regression.auroc
+    sign = "+" if found.change > 0 else ""
     return (
-        f"AUROC of the answer's option likelihoods: {percent(found.before, 1)}, now {percent(found.after, 1)}, a "
-        f"change of {signed(found.change)} points ({interval(found.ci)}). It advises and decides nothing."
+        f"AUROC of the answer's option likelihoods: {number(found.before, 3)}, now {number(found.after, 3)}, a change "
+        f"of {sign}{number(found.change, 3)} ({interval(found.ci, 1, 3)}). It advises and decides nothing."
     )
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from medprobe.diagnostics.records.report import Diagnosis
 from medprobe.diagnostics.records.scores import AnswerScores, Measured, OperatingPoint, Probabilities
-from medprobe.plugins.report.text import interval, number, percent, points
+from medprobe.plugins.report.text import interval, number, percent
 
 SAID = "answer, as said"
 
 
 def rank_rows(diagnosis: Diagnosis) -> list[tuple[str, list[str]]]:
-    """Place, AUROC over the classes and of each class where there are more than two, in percent with intervals."""
+    """Place, AUROC over the classes and of each class where there are more than two, with intervals."""
     scores = diagnosis.scores
     if scores is None:
         return []
@@ -18,7 +18,7 @@ def rank_rows(diagnosis: Diagnosis) -> list[tuple[str, list[str]]]:
     return [
         (
             names.get(place, place),
-            [told(found.macro), *(told(of) for of in found.classes.values() if len(found.classes) > 2)],
+            [index(found.macro), *(index(of) for of in found.classes.values() if len(found.classes) > 2)],
         )
         for place, found in scores.auroc.items()
     ]
@@ -30,7 +30,7 @@ def score_rows(diagnosis: Diagnosis) -> list[tuple[str, list[str]]]:
     if scores is None:
         return []
     return [
-        (name, [told(scores.average_precision[name]), told(scores.f1[name]), *_at(scores.operating_point.get(name))])
+        (name, [index(scores.average_precision[name]), index(scores.f1[name]), *_at(scores.operating_point.get(name))])
         for name in scores.f1
     ]
 
@@ -43,8 +43,8 @@ def score_facts(diagnosis: Diagnosis) -> list[str]:
     found = [
         f"Probabilities of the options: {_believed(scores.probabilities)}; under an offset for each option, fitted on "
         f"other images, {_believed(scores.probabilities_after_offset)}.",
-        f"What the text says: macro F1 {told(scores.macro_f1)}, Cohen's kappa {told(scores.kappa)}"
-        + (f", quadratic {told(scores.quadratic_kappa)}" if scores.quadratic_kappa.value is not None else "")
+        f"What the text says: macro F1 {index(scores.macro_f1)}, Cohen's kappa {index(scores.kappa)}"
+        + (f", quadratic {index(scores.quadratic_kappa)}" if scores.quadratic_kappa.value is not None else "")
         + ".",
     ]
     return found + _predictive(scores)
@@ -64,11 +64,7 @@ def _predictive(scores: AnswerScores) -> list[str]:
 
 
 def _believed(found: Probabilities) -> str:
-    brier = found.brier
-    bounds = f" ({interval(brier.ci, 1, 3)})" if brier.ci else ""
-    return f"Brier score {number(brier.value, 3)}{bounds}, calibration error {points(found.ece.value)} points" + (
-        f" ({interval(found.ece.ci)})" if found.ece.ci else ""
-    )
+    return f"Brier score {index(found.brier)}, calibration error {index(found.ece)}"
 
 
 def _at(point: OperatingPoint | None) -> list[str]:
@@ -79,7 +75,14 @@ def _at(point: OperatingPoint | None) -> list[str]:
 
 
 def told(found: Measured) -> str:
-    """`94.1% (91.0 to 96.9)`, or why there is none."""
+    """A share of images: `94.1% (91.0 to 96.9)`, or why there is none."""
     if found.value is None:
         return f"not measured, since {found.reason}"
     return f"{percent(found.value, 1)} ({interval(found.ci) if found.ci else found.reason})"
+
+
+def index(found: Measured) -> str:
+    """What is no share of images: `0.941 (0.910 to 0.969)`, or why there is none."""
+    if found.value is None:
+        return f"not measured, since {found.reason}"
+    return f"{number(found.value, 3)} ({interval(found.ci, 1, 3) if found.ci else found.reason})"
