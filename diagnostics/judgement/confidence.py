@@ -9,6 +9,9 @@ from medprobe.diagnostics.judgement.resamples import Resamples
 
 N_BINS = 10
 
+CLEAR = 2.0
+"""Standard errors from which on a bin's distance is no chance."""
+
 
 def probabilities(log_likelihoods: Floats) -> Floats:
     """Probabilities of the classes among themselves, [n_images, n_classes]."""
@@ -47,13 +50,21 @@ def ece(labels: Ints, p: Floats) -> float:
     return float(np.abs(overconfidence(labels, p).mean(axis=1)).sum())
 
 
-def ece_resampled(labels: Ints, p: Floats, resamples: Resamples) -> Floats:
-    """[n_resamples] whose quantiles bound the error.
+def ece_interval(labels: Ints, p: Floats, resamples: Resamples) -> tuple[float, float]:
+    """The 95 percent interval of the calibration error.
 
-    Distances add up even where they are chance alone, so that resamples lie above the value as the value lies above the
-    truth. They are turned round at it (the basic bootstrap, Davison and Hinkley 1997), and end at 0. No groups are
-    added: of these it is not known in which bin they would be.
+    Distances add up even where they are chance alone, so that the error of a few images lies above the truth. How far,
+    the resamples tell if distances that chance can make (under CLEAR standard errors) are taken as none, as tests of
+    many inequalities do (Andrews and Soares 2010): that gives the lower bound, which then reaches 0 where nothing is
+    wrong. The upper one takes all distances as true. No groups are added: of these it is not known in which bin they
+    would be.
     """
     shares = np.bincount(labels) / len(labels)
-    drawn = np.abs(resamples.means(overconfidence(labels, p), None) @ shares).sum(axis=0)
-    return np.maximum(2 * ece(labels, p) - drawn, 0)
+    excess = overconfidence(labels, p)
+    distance, value = excess.mean(axis=1), ece(labels, p)
+    chance = resamples.means(excess, None) @ shares - distance[:, None]
+    clear = np.where(np.abs(distance) > CLEAR * chance.std(axis=1), distance, 0.0)
+    too_high = np.abs(clear[:, None] + chance).sum(axis=0) - np.abs(clear).sum()
+    too_low = np.abs(distance[:, None] + chance).sum(axis=0) - value
+    low, high = value - np.quantile(too_high, 0.975), value - np.quantile(too_low, 0.025)
+    return float(max(low, 0)), float(min(max(high, value), 1))

@@ -86,7 +86,8 @@ def measured(value: float, resampled: Floats, undefined: str = "") -> Measured:
     if np.isnan(value):
         return Measured(reason=undefined)
     if np.isnan(resampled).any():
-        return Measured(value=value, reason=f"in {np.isnan(resampled).sum()} of {len(resampled)} resamples {undefined}")
+        missing = f"in {np.isnan(resampled).sum():,} of {len(resampled):,} resamples"
+        return Measured(value=value, reason=f"{missing} {undefined}")
     return Measured(value=value, ci=interval(resampled))
 
 
@@ -122,7 +123,7 @@ def _probabilities(read: Scored, log_likelihoods: Floats) -> Probabilities:
     bins, right = confidence.bins(p), p.argmax(axis=1) == read.labels
     return Probabilities(
         brier=measured(float(errors.mean()), brier),
-        ece=measured(confidence.ece(read.labels, p), confidence.ece_resampled(read.labels, p, read.resamples)),
+        ece=Measured(value=confidence.ece(read.labels, p), ci=confidence.ece_interval(read.labels, p, read.resamples)),
         reliability=[
             Bin(confidence=float(p[at].max(axis=1).mean()), right=float(right[at].mean()), n_images=int(at.sum()))
             for at in (bins == b for b in range(confidence.N_BINS))

@@ -142,14 +142,14 @@ def test_the_interval_is_that_of_patients_drawn_again(area):
     scores = rng.normal(size=300)[groups] + 0.5 * rng.normal(size=1200) + 1.3 * labels
     reference = roc_auc_score if area is auroc else average_precision_score
     again = []
-    for _ in range(1000):
+    for _ in range(300):
         patients = np.concatenate([rng.integers(0, 100, 100), rng.integers(100, 300, 200)])
         rows = (patients[:, None] * 4 + np.arange(4)).ravel()
         again.append(reference(labels[rows], scores[rows]))
     found = auroc(labels == 1, scores, one_fold(scores)) if area is auroc else average_precision(labels == 1, scores)
     resampled = found.resampled(labels, 1, Resamples(labels, groups, 2, 0), "answer")
-    # 1,000 draws know a standard error to 2.2 percent.
-    assert resampled.std() == pytest.approx(np.std(again), rel=0.08)
+    # 300 draws know a standard error to 4 percent.
+    assert resampled.std() == pytest.approx(np.std(again), rel=0.13)
 
 
 @pytest.mark.parametrize(("n_groups", "each", "true"), [(40, 3, 0.8), (40, 1, 0.9), (120, 4, 0.97)])
