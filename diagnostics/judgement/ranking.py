@@ -44,9 +44,11 @@ class Area:
     def resampled(self, labels: Ints, of: int, resamples: Resamples, place: str) -> Floats:
         """[n_resamples]; readings under one `place` share the coin of the added groups.
 
-        An added group that is read wrongly counts 3/4: with one on either side the area is that of chance, 1/2.
+        An added group counts a quarter more or less than the area: where everything is ranked rightly, one on either
+        side that is not leaves what chance leaves, 1/2.
         """
-        drawn = resamples.means(self.values, place, wrong=0.75)
+        right, wrong = min(self.value + 0.25, 1.0), max(self.value - 0.25, 0.0)
+        drawn = resamples.means(self.values, place, right, wrong)
         return np.clip(one_against_rest(drawn, labels, of) - self.value, 0, 1)
 
 

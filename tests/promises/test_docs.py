@@ -38,6 +38,7 @@ PASSING_ON = {"diagnose-pair"}
 ROOMS = ("benchmarks", "diagnostics", "docs", "fixtures", "medprobe", "plugins", "tests", ".ci")
 """Folders at the top: a path that begins with one is of a file in the repository."""
 MODELS, NUMBERS = "docs/guides/models.md", "docs/reference/numbers.md"
+SCORES = "docs/reference/scores.md"
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INDENTED = re.compile(r"(?:^(?: {4}.*)?\n)*^ {4}.*$", re.MULTILINE)
 COMMAND = re.compile(r"(?:\.venv/bin/)?(pytest|medprobe|python|pip|make|allure|npm)(?= |$)")
@@ -287,7 +288,7 @@ def enumerated(schema: Any) -> set[str]:
 
 
 def named_keys() -> set[str]:
-    return {span for span in re.findall(r"`([^`\n]+)`", text(NUMBERS)) if KEY.fullmatch(span)}
+    return {span for span in re.findall(r"`([^`\n]+)`", text(NUMBERS) + text(SCORES)) if KEY.fullmatch(span)}
 
 
 def test_keys_of_the_numbers_exist() -> None:

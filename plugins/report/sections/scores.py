@@ -54,12 +54,11 @@ def _predictive(scores: AnswerScores) -> list[str]:
     facts = []
     for name, at in scores.predictive_values.items():
         readings = {"as said": at.answer, "at the operating point": at.operating_point}
-        parts = [
-            f"{where} {told(of.ppv)} of the images called {name} are {name}, and {told(of.npv)} of the others are not"
-            for where, of in readings.items()
-            if of is not None
-        ]
-        facts.append(f"Where {percent(at.prevalence, 1)} of the images are {name}: {'; '.join(parts)}.")
+        parts = [f"{where} PPV {told(of.ppv)}, NPV {told(of.npv)}" for where, of in readings.items() if of is not None]
+        facts.append(
+            f"Where {percent(at.prevalence, 1)} of the images are {name}: {'; '.join(parts)}. PPV: of the images "
+            "called this, those that are; NPV: of the others, those that are not."
+        )
     return facts
 
 

@@ -178,6 +178,15 @@ def test_images_that_are_all_ranked_rightly_leave_room_for_patients_not_seen():
     assert 0.8 < low < 0.95
 
 
+def test_scores_that_tell_nothing_have_an_interval_around_chance():
+    labels = np.repeat([0, 1], 20)
+    area = auroc(labels == 1, np.zeros(40), one_fold(labels))
+    low, high = interval(area.resampled(labels, 1, Resamples(labels, np.arange(40), 2, 0), "answer"))
+    assert area.value == 0.5
+    assert 0.5 - low == pytest.approx(high - 0.5, abs=0.01)
+    assert high - low > 0.05
+
+
 def test_the_score_of_a_class_is_its_log_odds():
     p = np.array([[0.2, 0.5, 0.3]])
     assert log_odds(np.log(p) - 7) == pytest.approx(np.log(p / (1 - p)))

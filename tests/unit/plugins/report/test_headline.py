@@ -34,6 +34,7 @@ from tests.unit.plugins.report import samples
 from tests.unit.plugins.report.test_ci import call_of
 from tests.unit.plugins.report.test_report import Page
 
+PICTURES = ("curve", "waterfall", "halves", "ranking", "reliability")
 LAST = FAILURE_MODES["answer"]
 NAME = MODE_NAMES[LAST]
 OPEN = "readable up to the LLM's last layer, not said; cause open"
@@ -114,7 +115,7 @@ def headlines(diagnosis: Diagnosis, jinja: Environment) -> dict[str, str]:
     report, entries = samples.report(diagnosis), [ReportEntry(diagnosis)]
     lines = rows_of(entries, lineage(entries))
     text = jinja.get_template("diagnosis.html").render(
-        page.page(diagnosis, None), suite=[], command="", curve=None, waterfall=None, halves=None, thumbnails={}
+        page.page(diagnosis, None), suite=[], command="", thumbnails={}, **dict.fromkeys(PICTURES)
     )
     box = re.search(r'<section class="verdict.*?</section>', text, re.DOTALL)
     assert box is not None
