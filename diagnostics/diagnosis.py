@@ -10,8 +10,6 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from medprobe.diagnostics.baselines.baseline import Match
 from medprobe.diagnostics.baselines.regression import record
 from medprobe.diagnostics.causes.cause import find_cause
@@ -25,15 +23,13 @@ from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 from medprobe.diagnostics.grounding.hide_lesions import ground, shortcut
 from medprobe.diagnostics.judgement.record import Asked, Predicted, judge_chain, judged_record
 from medprobe.diagnostics.judgement.repeats import exits_by_fold_seed
-from medprobe.diagnostics.judgement.scores_of_answer import Scored, Wanted, scores_of_answer
 from medprobe.diagnostics.judgement.verdicts import Judgement
 from medprobe.diagnostics.last_link.agreement import disagreement
-from medprobe.diagnostics.last_link.calibration import calibrated_probabilities
 from medprobe.diagnostics.last_link.reading import read_answer
+from medprobe.diagnostics.last_link.scores import read_scores
 from medprobe.diagnostics.probes.loci import REFERENCE_LOCUS
-from medprobe.diagnostics.records.chain import CHAIN, Reference
+from medprobe.diagnostics.records.chain import Reference
 from medprobe.diagnostics.records.report import Diagnosis, Excluded, Predictions
-from medprobe.diagnostics.records.scores import AnswerScores
 from medprobe.diagnostics.scores import auroc
 from medprobe.diagnostics.settings import Settings
 from medprobe.diagnostics.subject import Subject, Unmeasured
@@ -104,7 +100,7 @@ def _conclude(evidence: Evidence) -> Diagnosis:
         excluded=[Excluded(image=image.id, reason=reason) for image, reason in measured.excluded],
         contamination=dataset.contamination,
         answer=read_answer(evidence),
-        scores=_scores(evidence),
+        scores=read_scores(evidence),
         reference=_reference(evidence),
         cautions=[*dataset.notes, *cautions, *off, *disagreement(evidence), *shortcut(grounding)],
         controls=controls,
@@ -123,24 +119,6 @@ def _conclude(evidence: Evidence) -> Diagnosis:
             "judging": verdicts - controlled + time.perf_counter() - grounded,
         },
     )
-
-
-def _scores(evidence: Evidence) -> AnswerScores:
-    options = evidence.measured.array(OPTIONS)
-    scored = Scored(
-        labels=evidence.labels,
-        groups=evidence.groups,
-        folds=evidence.folds,
-        classes=evidence.dataset.answers,
-        said=evidence.said,
-        options=options.astype(np.float64),
-        calibrated=calibrated_probabilities(options, evidence.labels, evidence.folds),
-        exits={place: evidence.scores_at(place) for place in CHAIN if place != "answer"},
-        resamples=evidence.resamples,
-        seed=evidence.settings.seed,
-    )
-    dataset = evidence.dataset
-    return scores_of_answer(scored, Wanted(dataset.operating_point, dataset.prevalence, dataset.ordinal))
 
 
 def judgement_of(evidence: Evidence, null_p: float) -> Judgement:

@@ -80,6 +80,10 @@ WRONG: dict[str, tuple[Call, str]] = {
         lambda folder: ["--dataset", manifest(folder, MANIFEST.replace("prompt", "promt"))],
         "{folder}/mine.toml",
     ),
+    "operating point of no class": (
+        lambda folder: ["--dataset", manifest(folder, f"{MANIFEST}[operating_point]\nsensitivity = {{c = 0.9}}")],
+        "operating_point.sensitivity names 'c', but the classes are a, b",
+    ),
     "class without images": (lambda folder: ["--dataset", manifest(folder)], "b/*.png"),
     "two models of one name": (namesakes, "two models are named 'mine'"),
     "missing thresholds": (lambda folder: ["--thresholds", folder / "t.toml"], "{folder}/t.toml"),

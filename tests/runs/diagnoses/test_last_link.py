@@ -7,6 +7,7 @@ import pytest
 from medprobe.diagnostics.evidence import Evidence, gather
 from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 from medprobe.diagnostics.last_link.reading import read_answer
+from medprobe.diagnostics.last_link.scores import read_scores
 from medprobe.diagnostics.settings import Settings
 from medprobe.fixtures.datasets.dataset import open_dataset
 from medprobe.fixtures.models.registry import resolve
@@ -60,3 +61,24 @@ def test_a_second_reading_asks_no_model(manifest, store, monkeypatch):
         lambda self: pytest.fail("the model was loaded again"),
     )
     assert read_answer(evidence("phantom", manifest, store)) == first
+
+
+def test_scores_rank_at_every_place_of_a_healthy_model_and_not_where_a_constant_is_said(manifest, store):
+    healthy, constant = (read_scores(evidence(model, manifest, store)) for model in ("phantom", "phantom-answer"))
+    assert min(found.macro.value for found in healthy.auroc.values()) > 0.9
+    assert healthy.probabilities.brier.value < 0.3
+    assert constant.auroc["llm"].macro.value > 0.9
+    for place in ("answer", "said"):
+        assert constant.auroc[place].macro.value == pytest.approx(0.5)
+    assert constant.kappa.value == pytest.approx(0)
+    assert constant.probabilities_after_offset.ece.value < 0.1 < constant.probabilities.ece.value
+
+
+def test_the_operating_point_of_the_manifest_is_measured(manifest, store):
+    path = manifest.parent / "asked.toml"
+    asked = "\nordinal = true\nprevalence = {malignant = 0.01}\n[operating_point]\nsensitivity = {malignant = 0.9}\n"
+    path.write_text(f'extends = "{manifest.name}"{asked}')
+    found = read_scores(evidence("phantom", path, store))
+    assert found.operating_point["malignant"].sensitivity.value > 0.8
+    assert found.predictive_values["malignant"].prevalence == 0.01
+    assert found.quadratic_kappa.value > 0.8

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from medprobe.diagnostics.baselines.baseline import Baseline, BaselineError, Saved, match, target
+from medprobe.diagnostics.baselines.baseline import Baseline, BaselineError, Saved, load, match, target
 from medprobe.diagnostics.checks import check, check_regression
 from medprobe.diagnostics.records.chain import CHAIN, FAILURE_MODES, FailureMode, FailureModes, Link
 from medprobe.diagnostics.records.regression import AurocChange, Compared, Regression
@@ -149,3 +150,16 @@ def test_a_file_of_one_model_serves_any(tmp_path):
 def test_an_empty_folder_is_refused(tmp_path):
     with pytest.raises(BaselineError, match="holds no"):
         match(tmp_path, [("m", "d")])
+
+
+def test_a_baseline_without_option_likelihoods_is_refused_in_a_sentence(tmp_path):
+    path = saved(tmp_path, 1, "m")
+    whole = json.loads(path.read_text("utf-8"))
+    del whole["diagnoses"][0]["predictions"]["options"]
+    path.write_text(json.dumps(whole), "utf-8")
+    with pytest.raises(BaselineError) as refused:
+        load(path)
+    assert str(refused.value) == (
+        f"the baseline {path} cannot be read: wrong at diagnoses.0.predictions.options: Field required; "
+        "write it anew with --save-baseline"
+    )
