@@ -111,15 +111,17 @@ def page(rows: Sequence[dict[str, Any]]) -> str:
     return f"""# Intervals of AUROC
 
 How often the 95 percent interval of an [AUROC](../reference/scores.md#auroc) holds the true area, in {N_DRAWS} draws
-a row. Four fifths of a score's variance is the patient's. DeLong's interval is what published packages give: every image
-for itself.
+a row. Four fifths of a score's variance is the patient's. DeLong's interval is what published packages give, with every
+image for itself.
 
     python -m benchmarks.auroc --work DIR
 
-The suite's interval holds the truth in {overall:.1f} percent of all draws. The least is {100 * least["holds"]:.1f}
-percent (at least {100 * low:.1f}, 95 percent interval), with {least["n_groups"]} patients. With four images a
-patient DeLong's holds it in {published:.1f} percent of the draws, since it takes them for independent. With 600 patients of one
-image the two standard errors agree: the suite's is {min(ratios):.2f} to {max(ratios):.2f} times DeLong's.
+* The suite's interval holds the truth in {overall:.1f} percent of all draws. The least is {100 * least["holds"]:.1f}
+  percent (at least {100 * low:.1f}, 95 percent interval), with {least["n_groups"]} patients.
+* With four images a patient DeLong's interval holds it in {published:.1f} percent of the draws, since it takes them for
+  independent.
+* With 600 patients of one image the two standard errors agree: the suite's is {min(ratios):.2f} to {max(ratios):.2f}
+  times DeLong's.
 
 ## One image a patient
 
