@@ -85,8 +85,8 @@ class Evidence:
         return {place: choice.predictions for place, choice in self.chosen.items()}
 
     def scores_at(self, place: str) -> Floats:
-        """Held-out log-probabilities at a place of the chain, [n_images, n_classes], of the locus that speaks for it in
-        each fold. Where that is the answer, they are those of its options.
+        """Held-out log-probabilities at a place of the chain, [n_images, n_classes], of the locus chosen for it in each
+        fold. Where that is the answer, they are those of its options.
         """
         found = np.empty((len(self.labels), self.n_classes))
         for fold, locus in enumerate(self.chosen[place].by_fold):

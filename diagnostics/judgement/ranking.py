@@ -4,6 +4,7 @@ Both are linearised. An image's value says how much the area would move if the i
 the image's placement, the share of the images of the other side that it is ranked rightly against (DeLong, DeLong and
 Clarke-Pearson 1988), and resampling the groups' placements is what Obuchowski 1997 does for patients with several
 images. So intervals come from `Resamples`, with its corrections for few groups, and no resample ranks anew.
+What they cover: benchmarks/auroc.py.
 """
 
 from __future__ import annotations
