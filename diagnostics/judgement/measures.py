@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from medprobe.diagnostics.records.report import Diagnosis
-from medprobe.diagnostics.records.scores import Measured
+from medprobe.diagnostics.records.scores import AnswerScores, Measured
 
 
 def measures(diagnosis: Diagnosis) -> dict[str, Measured]:
@@ -13,14 +13,16 @@ def measures(diagnosis: Diagnosis) -> dict[str, Measured]:
     names, `operating_point.*` of the option likelihoods at a threshold. `brier` and `ece` are of the options as the
     model gives them. What could not be computed has no value, and the reason.
     """
-    scores = diagnosis.scores
-    if scores is None:
-        return {}
+    found: dict[str, Measured] = {}
+    for measure, table in (("sensitivity", diagnosis.sensitivity), ("specificity", diagnosis.specificity)):
+        for name, share in table.get("answer", {}).items():
+            found[f"{measure}.{name}"] = Measured(value=share.value, ci=share.ci)
+    return found | ({} if diagnosis.scores is None else _of_scores(diagnosis.scores))
+
+
+def _of_scores(scores: AnswerScores) -> dict[str, Measured]:
     answer = scores.auroc["answer"]
     found = {"auroc": answer.macro, **_named("auroc", answer.classes)}
-    for measure, table in (("sensitivity", diagnosis.sensitivity), ("specificity", diagnosis.specificity)):
-        shares = table.get("answer", {})
-        found |= _named(measure, {name: Measured(value=s.value, ci=s.ci) for name, s in shares.items()})
     found |= _named("average_precision", scores.average_precision)
     found |= {"brier": scores.probabilities.brier, "ece": scores.probabilities.ece}
     found |= _named("f1", scores.f1)
