@@ -34,7 +34,7 @@ def most_squared(n_classes: int) -> float:
 
 def bins(p: Floats) -> Ints:
     """The bin of each image, [n_images], by the probability of its likeliest class: N_BINS of equal width."""
-    return np.minimum((p.max(axis=1) * N_BINS).astype(np.int64), N_BINS - 1)
+    return np.asarray(np.minimum(p.max(axis=1) * N_BINS, N_BINS - 1), dtype=np.int64)
 
 
 def overconfidence(labels: Ints, p: Floats) -> Floats:

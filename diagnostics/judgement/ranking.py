@@ -30,7 +30,7 @@ def log_odds(log_likelihoods: Floats) -> Floats:
     """
     scores = log_likelihoods.astype(np.float64)
     rest = [np.logaddexp.reduce(np.delete(scores, k, axis=1), axis=1) for k in range(scores.shape[1])]
-    return scores - np.stack(rest, axis=1)
+    return np.asarray(scores - np.stack(rest, axis=1))
 
 
 @dataclass(frozen=True)
@@ -116,4 +116,4 @@ def roc(is_class: Bools, scores: Floats) -> Floats:
     from sklearn.metrics import roc_curve
 
     false, true, _ = roc_curve(is_class, scores)
-    return np.interp(ROC_RATES + 1e-12, false, true)
+    return np.asarray(np.interp(ROC_RATES + 1e-12, false, true))

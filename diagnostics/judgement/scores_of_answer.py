@@ -24,6 +24,8 @@ from medprobe.diagnostics.records.scores import (
 )
 from medprobe.fixtures.datasets import manifest
 
+NOT_ORDINAL = Measured(reason="the manifest does not say ordinal = true")
+
 
 @dataclass(frozen=True)
 class Scored:
@@ -62,6 +64,7 @@ def scores_of_answer(read: Scored, wanted: Wanted) -> AnswerScores:
     ranked = {place: _ranked(read, place, ranking.log_odds(found), read.folds) for place, found in read.exits.items()}
     ranked |= {"answer": _ranked(read, "answer", odds, one_fold), "said": _ranked(read, "said", named, one_fold)}
     points = _operating_points(read, odds, wanted.operating_point)
+    by_class, macro, plain = _said(read)
     return AnswerScores(
         auroc=ranked,
         roc={name: ranking.roc(is_, odds[:, k]).tolist() for k, name, is_ in _classes(read)},
@@ -77,7 +80,10 @@ def scores_of_answer(read: Scored, wanted: Wanted) -> AnswerScores:
             for k, name, _ in _classes(read)
             if name in wanted.prevalence
         },
-        **_said(read, wanted.ordinal),
+        f1=by_class,
+        macro_f1=macro,
+        kappa=plain,
+        quadratic_kappa=_quadratic_kappa(read) if wanted.ordinal else NOT_ORDINAL,
     )
 
 
@@ -203,24 +209,22 @@ def _at_prevalence(read: Scored, of: int, prevalence: float, point: _Point | Non
     )
 
 
-def _said(read: Scored, ordinal: bool) -> dict[str, object]:
-    """F1 and kappas of the class that the text names."""
+def _said(read: Scored) -> tuple[dict[str, Measured], Measured, Measured]:
+    """Of the class that the text names: F1 by class, its mean, and Cohen's kappa."""
     from sklearn.metrics import cohen_kappa_score, f1_score
 
-    labels, said, k = read.labels, read.said, len(read.classes)
-    drawn = kappa.tables(labels, said, k, read.resamples, "answer")
-    by_class = f1_score(labels, said, labels=np.arange(k), average=None)
-    f1s = kappa.f1(drawn)
-    quadratic = Measured(reason="the manifest does not say ordinal = true")
-    if ordinal:
-        placed = kappa.farthest(labels, said, k)
-        quadratic = measured(
-            float(cohen_kappa_score(labels, placed, weights="quadratic")),
-            kappa.kappa(kappa.tables(labels, placed, k, read.resamples, "answer"), "quadratic"),
-        )
-    return {
-        "f1": {name: measured(float(by_class[i]), f1s[:, i]) for i, name in enumerate(read.classes)},
-        "macro_f1": measured(float(by_class.mean()), f1s.mean(axis=1)),
-        "kappa": measured(float(cohen_kappa_score(labels, said)), kappa.kappa(drawn)),
-        "quadratic_kappa": quadratic,
-    }
+    k = len(read.classes)
+    drawn = kappa.tables(read.labels, read.said, k, read.resamples, "answer")
+    values, f1s = f1_score(read.labels, read.said, labels=np.arange(k), average=None), kappa.f1(drawn)
+    by_class = {name: measured(float(values[i]), f1s[:, i]) for i, name in enumerate(read.classes)}
+    macro = measured(float(values.mean()), f1s.mean(axis=1))
+    return by_class, macro, measured(float(cohen_kappa_score(read.labels, read.said)), kappa.kappa(drawn))
+
+
+def _quadratic_kappa(read: Scored) -> Measured:
+    from sklearn.metrics import cohen_kappa_score
+
+    k = len(read.classes)
+    placed = kappa.farthest(read.labels, read.said, k)
+    drawn = kappa.kappa(kappa.tables(read.labels, placed, k, read.resamples, "answer"), "quadratic")
+    return measured(float(cohen_kappa_score(read.labels, placed, weights="quadratic")), drawn)

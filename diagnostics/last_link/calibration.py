@@ -28,11 +28,11 @@ def calibrated_probabilities(log_likelihoods: Features, labels: Ints, folds: Int
     They are those of classes of equal size, so each is moved by the log of its class's share of the other folds, by
     Bayes' rule (Saerens et al. 2002), to be probabilities among these images.
     """
-    found = np.empty(log_likelihoods.shape)
+    found: Floats = np.empty(log_likelihoods.shape)
     for held_out, logits in _held_out(log_likelihoods, labels, folds):
         shares = np.bincount(labels[~held_out], minlength=found.shape[1]) / (~held_out).sum()
         found[held_out] = logits + np.log(shares)
-    return found - np.logaddexp.reduce(found, axis=1, keepdims=True)
+    return np.asarray(found - np.logaddexp.reduce(found, axis=1, keepdims=True))
 
 
 def _held_out(log_likelihoods: Features, labels: Ints, folds: Ints) -> Iterator[tuple[Bools, Floats]]:

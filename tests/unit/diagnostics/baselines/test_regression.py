@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -23,7 +25,7 @@ PROBED = ("vision", "connector", "llm")
 
 
 def predictions(truth, patient, places, **changed):
-    values = {
+    values: dict[str, Any] = {
         "model": "m",
         "dataset": "d",
         "data_fingerprint": "f",
