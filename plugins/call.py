@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import date
 from pathlib import Path
@@ -13,10 +13,11 @@ from typing import Any
 
 from medprobe.diagnostics import reference_presets
 from medprobe.diagnostics.baselines.baseline import BaselineError, Match, match, same_question
+from medprobe.diagnostics.records.least import check_names
 from medprobe.diagnostics.records.regression import Gate
 from medprobe.diagnostics.settings import FOLD_SEEDS, Settings
 from medprobe.diagnostics.store import StoreError, located
-from medprobe.diagnostics.thresholds import ThresholdError, load_thresholds
+from medprobe.diagnostics.thresholds import ThresholdError, Thresholds, load_thresholds
 from medprobe.fixtures.datasets import catalog
 from medprobe.fixtures.datasets.dataset import check_dataset
 from medprobe.fixtures.datasets.errors import DataError
@@ -79,6 +80,8 @@ class Call:
     save_baseline: Path | None
     run: str = ""
     """Names this run among others that write into the same report folder; its workers have the same."""
+    least: Mapping[Pair, Sequence[str]] = field(default_factory=dict)
+    """The checks of what the thresholds require of each pair."""
     include_images: bool = False
     """Whether the pages show images of the data set."""
     own: Mapping[str, LoadOptions] = field(default_factory=dict)
@@ -133,7 +136,11 @@ def resolve(options: Mapping[str, Any], folder: Path, config: Config) -> Call:
             f"--gate {options['gate']} needs a baseline: name one with --baseline, MEDPROBE_BASELINE or {CONFIG}"
         )
     gate: Gate = options["gate"] or ("absolute" if baseline is None else "both")
-    compared = {} if baseline is None or gate == "absolute" else _baseline(baseline.absolute(), pairs, options)
+    compares = baseline is not None and gate in ("regression", "both")
+    compared = _baseline(baseline.absolute(), pairs, options) if baseline is not None and compares else {}
+    required = _required(pairs, thresholds)
+    if gate == "least" and not any(required.values()):
+        raise CallError("--gate least needs a [least] table in the thresholds, which says what is required")
     against, against_adapter = _against(options["against"], models[0], config.models)
     found = {
         "store": store,
@@ -155,11 +162,23 @@ def resolve(options: Mapping[str, Any], folder: Path, config: Config) -> Call:
         gate=gate,
         baseline=compared,
         save_baseline=Path(options["save_baseline"]).expanduser().absolute() if options["save_baseline"] else None,
+        least=required,
         include_images=bool(options["include_images"]),
         own={
             name: load_options(options, config.models[name]) for name in options["model"] or () if name in config.models
         },
     )
+
+
+def _required(pairs: Iterable[Pair], thresholds: Thresholds) -> dict[Pair, list[str]]:
+    """The checks of what is required of each pair. Raises CallError for what its data set does not have."""
+    if not thresholds.require:
+        return {}
+    try:
+        asked = {p: thresholds.least_of(p.model.name, p.dataset.name, p.dataset.question()[1]) for p in pairs}
+    except ThresholdError as error:
+        raise CallError(str(error)) from None
+    return {pair: check_names(names) for pair, names in asked.items()}
 
 
 def data_folder(asked: str | None, folder: Path, config: Config) -> Path | None:

@@ -245,9 +245,10 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     (
         "--gate",
         {
-            "choices": ("absolute", "regression", "both"),
+            "choices": ("absolute", "regression", "both", "least"),
             "help": "what decides the run: the four links, the change against the baseline, or both (default: "
-            "both with a baseline, absolute without one)",
+            "both with a baseline, absolute without one), beside what [least] of the thresholds requires, which "
+            "decides alone with least",
         },
     ),
     ("--fail-inconclusive", {"action": "store_true", "help": "fail an inconclusive link instead of skipping it"}),
