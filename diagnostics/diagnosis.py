@@ -194,6 +194,7 @@ def _settings(evidence: Evidence) -> dict[str, Any]:
         "max_new_tokens": settings.max_new_tokens,
         "prompt": dataset.prompt,
         "data_fingerprint": dataset.fingerprint,
+        "model_fingerprint": evidence.model.fingerprint(),
         "features": measured.key,
         "images_seen_in_training_left_out": dataset.n_seen_dropped,
         "images_without_group": dataset.n_ungrouped,

@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
@@ -184,6 +184,9 @@ class Thresholds(BaseModel):
         return [e for e in self.override if e.model in (None, model) and e.dataset in (None, dataset)]
 
 
+Read = TypeVar("Read", bound=Thresholds)
+
+
 def _merged(*tables: Mapping[str, float]) -> dict[str, float]:
     """By name in lower case; a later table wins."""
     return {name.casefold(): value for table in tables for name, value in table.items()}
@@ -205,21 +208,32 @@ def _built_in() -> Thresholds:
 
 def load_thresholds(path: Path | None = None) -> Thresholds:
     """The built-in margins, with those of `path` over them. Raises ThresholdError."""
-    builtin = _built_in()
     if path is None:
-        return builtin
+        return _built_in()
+    own, _ = read_thresholds(path, Thresholds, "thresholds file")
+    return over_built_in(own)
+
+
+def read_thresholds(path: Path, kind: type[Read], what: str) -> tuple[Read, bytes]:
+    """What a file holds itself, and its bytes. Raises ThresholdError."""
     try:
-        own = Thresholds.model_validate(tomllib.loads(path.read_text("utf-8")))
+        content = path.read_bytes()
+        return kind.model_validate(tomllib.loads(content.decode("utf-8"))), content
     except OSError as error:
-        raise ThresholdError(f"the thresholds file {path} cannot be read: {error.strerror}") from None
+        raise ThresholdError(f"the {what} {path} cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ThresholdError(f"the thresholds file {path} is no TOML: {error}") from None
+        raise ThresholdError(f"the {what} {path} is no TOML: {error}") from None
     except RecursionError:
-        raise ThresholdError(f"the thresholds file {path} is nested too deeply") from None
+        raise ThresholdError(f"the {what} {path} is nested too deeply") from None
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise ThresholdError(f"the thresholds file {path} is wrong at {where}: {first['msg']}") from None
+        raise ThresholdError(f"the {what} {path} is wrong at {where}: {first['msg']}") from None
+
+
+def over_built_in(own: Thresholds) -> Thresholds:
+    """The built-in margins, with others over them."""
+    builtin = _built_in()
     return Thresholds(
         retention=builtin.retention | own.retention,
         override=[*builtin.override, *own.override],
