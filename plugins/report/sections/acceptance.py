@@ -10,6 +10,7 @@ from medprobe.plugins.report.text import MISSING, interval, number, percent, sig
 WORDS: dict[Decision, str] = {"accepted": "accepted", "not_accepted": "not accepted", "undecided": "undecided"}
 CHIPS: dict[Decision, str] = {"accepted": "pass", "not_accepted": "fail", "undecided": "inconclusive"}
 """The verdict whose mark and colour a decision has."""
+NONE = "\N{EN DASH}"
 SHARES = {"sensitivity", "specificity", "ppv", "npv"}
 
 
@@ -40,10 +41,10 @@ def _row(row: JudgedCriterion) -> tuple[str, str, str, str, str]:
     told = _told(row.name)
     if row.kind == "margin":
         if row.asked is None:
-            return told, "not regressed", MISSING, MISSING, row.verdict
+            return told, "not regressed", NONE, NONE, row.verdict
         return told, f"at most {100 * row.asked:g} points lost", signed(row.value), interval(row.ci), row.verdict
     if row.kind == "retention":
-        return told, f"at least {100 * row.asked:g}%", percent(row.value), MISSING, row.verdict  # type: ignore[operator]
+        return told, f"at least {100 * row.asked:g}%", percent(row.value), NONE, row.verdict  # type: ignore[operator]
     if row.kind == "least" and not SHARES.isdisjoint(row.name.split(".")[:2]):
         asked = f"at least {100 * row.asked:g}%"  # type: ignore[operator]
         return told, asked, percent(row.value, 1), interval(row.ci), row.verdict
