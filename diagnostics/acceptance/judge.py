@@ -30,7 +30,7 @@ def judged(diagnosis: Diagnosis, criteria: CriteriaFile) -> AcceptedModel:
     whole = worst([row.verdict for row in rows])
     reasons = [row.reason for row in rows if row.verdict == whole]
     if diagnosis.error is not None:
-        why = f"it could not be measured: {diagnosis.error}"
+        why = "it could not be measured; report.json says why"  # the error may name a folder
     elif not rows:
         why = "no criterion is of this model and data set"
     else:

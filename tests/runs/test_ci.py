@@ -39,7 +39,7 @@ RUNS: list[str] = [
     *GITLAB["diagnose"]["script"],
     *JENKINS_RUNS,
 ]
-CALLS = [shlex.split(text) for text in RUNS]
+CALLS = [shlex.split(text.replace("\\\n", " ")) for text in RUNS]
 DIAGNOSES = [words for words in CALLS if words and Path(words[0]).name == "pytest"]
 
 

@@ -44,7 +44,7 @@ def record(report: Report, criteria: CriteriaFile, moment: datetime) -> Acceptan
         decision=decision,
         why="; ".join(whys),
         criteria=CriteriaHeld(sha256=criteria.sha256, fixed=criteria.written.fixed, purpose=criteria.written.purpose),
-        judged=moment,
+        judged=moment.replace(microsecond=0),
         gate=report.gate,
         seed=report.suite.get("seed", 0),
         suite=_made({**versions, "code": code_fingerprint()}),
