@@ -10,8 +10,8 @@ from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from medprobe.diagnostics.judgement.least import least_names, required_of
 from medprobe.diagnostics.records.chain import HealthCurve, Measure, Stage
+from medprobe.diagnostics.required import least_names, required_of
 
 Share = Annotated[float, Field(gt=0, le=1, strict=True)]
 Effect = Annotated[float, Field(gt=0, lt=1, strict=True)]

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, StringConstraints
 
 from medprobe.diagnostics.outside_text import one_line
 from medprobe.diagnostics.records.regression import Gate
-from medprobe.diagnostics.thresholds import ThresholdError, Thresholds, over_built_in, read_thresholds
+from medprobe.diagnostics.thresholds import HealthThresholds, ThresholdError, Thresholds, over_built_in, read_thresholds
 
 MARGINS = ("regression", "sensitivity", "specificity")
 """Tables of losses against a baseline."""
@@ -41,18 +41,20 @@ class CriteriaFile:
     @cached_property
     def tables(self) -> set[str]:
         """The tables that the file or one of its overrides holds."""
-        return {name for part in (self.written, *self.written.override) for name in part.model_fields_set}
+        return self.written.model_fields_set.union(*(part.model_fields_set for part in self.written.override))
+
+    @property
+    def _health(self) -> list[HealthThresholds]:
+        return [self.written.health, *(part.health for part in self.written.override)]
 
     @property
     def compares(self) -> bool:
         """Whether the criteria are of a comparison with a baseline."""
-        drops = any(part.health.largest_drop for part in (self.written, *self.written.override))
-        return drops or not self.tables.isdisjoint(MARGINS)
+        return any(health.largest_drop for health in self._health) or not self.tables.isdisjoint(MARGINS)
 
     @property
     def judges_links(self) -> bool:
-        least = any(part.health.least for part in (self.written, *self.written.override))
-        return least or "retention" in self.tables
+        return any(health.least for health in self._health) or "retention" in self.tables
 
     @property
     def gate(self) -> Gate:

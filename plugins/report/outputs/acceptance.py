@@ -13,7 +13,6 @@ from datetime import datetime
 from functools import cache
 from pathlib import Path
 
-import medprobe
 from medprobe.diagnostics.acceptance.criteria import CriteriaFile
 from medprobe.diagnostics.acceptance.judge import decision_of, judged
 from medprobe.diagnostics.outside_text import one_line
@@ -25,8 +24,9 @@ from medprobe.plugins.report.sections.acceptance import WORDS, view
 
 FILE, PAGE = "acceptance.json", "acceptance.html"
 SCHEMA_PATH = Path(__file__).with_name("acceptance.schema.json")
-CODE = ("diagnostics", "fixtures", "plugins", "commands")
-"""Folders of the package whose files are the suite's code."""
+HOME = Path(__file__).resolve().parents[3]
+CODE = ("diagnostics", "fixtures", "plugins")
+"""Folders whose files are what measures and judges."""
 
 
 def record(report: Report, criteria: CriteriaFile, moment: datetime) -> Acceptance:
@@ -82,12 +82,11 @@ def schema_json() -> str:
 
 @cache
 def code_fingerprint() -> str:
-    """sha256 of the suite's own files, by their places in the package: the same in a checkout and when installed."""
-    package, digest = Path(medprobe.__file__).parent, hashlib.sha256()
+    """sha256 of the suite's own files with their places: the same in a checkout and when installed."""
+    digest = hashlib.sha256()
     for part in CODE:
-        top = (package / part).resolve()
-        for path in sorted(path for path in top.rglob("*") if path.suffix in (".py", ".toml")):
-            digest.update(f"{part}/{path.relative_to(top).as_posix()}\0".encode() + path.read_bytes() + b"\0")
+        for path in sorted(path for path in (HOME / part).rglob("*") if path.suffix in (".py", ".toml")):
+            digest.update(f"{path.relative_to(HOME).as_posix()}\0".encode() + path.read_bytes() + b"\0")
     return digest.hexdigest()
 
 

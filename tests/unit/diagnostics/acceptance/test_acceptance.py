@@ -16,7 +16,8 @@ from medprobe.diagnostics.acceptance.judge import judged
 from medprobe.diagnostics.judgement import least
 from medprobe.diagnostics.judgement.measures import measures
 from medprobe.diagnostics.thresholds import ThresholdError
-from medprobe.plugins.call import CallError, _gate
+from medprobe.plugins.call import _gate
+from medprobe.plugins.project import CallError
 from medprobe.plugins.report.outputs import acceptance
 from tests.places import ACCEPTANCE_SCHEMA
 from tests.unit.plugins.report import samples

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from medprobe.diagnostics.baselines.outcome import brief_outcome, decided, gate_verdicts
 from medprobe.diagnostics.checks import check_least
 from medprobe.diagnostics.judgement import by_class
-from medprobe.diagnostics.judgement.least import judge, least_names, required_of
+from medprobe.diagnostics.judgement.least import judge
 from medprobe.diagnostics.judgement.measures import measures
 from medprobe.diagnostics.records.least import check_names
 from medprobe.diagnostics.records.scores import Measured
+from medprobe.diagnostics.required import least_names, required_of
 from medprobe.plugins.allure.content import description, steps
 from medprobe.plugins.report.outputs.markdown import row
 from medprobe.plugins.report.outputs.pages import write_pages

@@ -20,8 +20,8 @@ def ended(*phases: str, diagnoses=(), status=pytest.ExitCode.TESTS_FAILED):
     session = SimpleNamespace(config=SimpleNamespace(stash=stash), exitstatus=status)
     watching = ErrorCode(10)
     for phase in phases:
-        watching.pytest_runtest_logreport(SimpleNamespace(failed=True, when=phase))
-    watching.pytest_sessionfinish(session)
+        watching.pytest_runtest_logreport(SimpleNamespace(failed=True, when=phase))  # type: ignore[arg-type]
+    watching.pytest_sessionfinish(session)  # type: ignore[arg-type]
     return session.exitstatus
 
 
