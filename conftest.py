@@ -12,6 +12,7 @@ pytest_plugins = [
     "medprobe.plugins.run.properties",
     "medprobe.plugins.run.reporting",
     "medprobe.plugins.run.summary",
+    "medprobe.plugins.run.exit_code",
     "medprobe.plugins.run.ci",
     "medprobe.plugins.run.scheduling",
     "medprobe.plugins.run.devices",

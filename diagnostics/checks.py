@@ -6,6 +6,7 @@ import pytest
 
 from medprobe.diagnostics.judgement.headline import claim
 from medprobe.diagnostics.records.chain import FailureMode
+from medprobe.diagnostics.records.least import criteria_by_check
 from medprobe.diagnostics.records.report import Diagnosis
 
 
@@ -42,4 +43,17 @@ def check_regression(diagnosis: Diagnosis, fail_inconclusive: bool) -> None:
     if found.verdict == "inconclusive":
         if fail_inconclusive:
             raise AssertionError(f"[regression] [inconclusive] {about}")
+        pytest.skip(f"[inconclusive] {about}")
+
+
+def check_least(diagnosis: Diagnosis, check: str, fail_inconclusive: bool) -> None:
+    """Raise AssertionError where less than required was read, skip where that is undecided."""
+    __tracebackhide__ = True
+    criterion = criteria_by_check(diagnosis.least)[check]
+    about = f"{diagnosis.model} on {diagnosis.dataset}: {criterion.reason}"
+    if criterion.verdict == "fail":
+        raise AssertionError(f"[{check}] {about}")
+    if criterion.verdict == "inconclusive":
+        if fail_inconclusive:
+            raise AssertionError(f"[{check}] [inconclusive] {about}")
         pytest.skip(f"[inconclusive] {about}")

@@ -21,6 +21,8 @@ from medprobe.diagnostics.evidence import Evidence
 from medprobe.diagnostics.extraction.measurement import OPTIONS, Progress
 from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
 from medprobe.diagnostics.grounding.hide_lesions import ground, shortcut
+from medprobe.diagnostics.judgement import least
+from medprobe.diagnostics.judgement.measures import measures
 from medprobe.diagnostics.judgement.record import Asked, Predicted, judge_chain, judged_record
 from medprobe.diagnostics.judgement.repeats import exits_by_fold_seed
 from medprobe.diagnostics.judgement.verdicts import Judgement
@@ -57,7 +59,7 @@ def diagnosis_of(subject: Subject, baseline: Match | None = None) -> Diagnosis:
 
     def judged() -> Diagnosis:
         predictions = predictions_of(subject)
-        found = _conclude(subject.evidence).with_predictions(predictions)
+        found = _required(_conclude(subject.evidence), subject.settings).with_predictions(predictions)
         return found if baseline is None else _compared(found, predictions, baseline, subject.settings)
 
     return subject.once("diagnosis", judged)
@@ -68,6 +70,12 @@ def _compared(found: Diagnosis, predictions: Predictions, baseline: Match, setti
     names = (found.model, found.dataset)
     margins, drop = settings.thresholds.margins(*names), settings.thresholds.health_limits(*names).largest_drop
     return found.model_copy(update={"regression": record(baseline, predictions, margins, drop, settings.seed)})
+
+
+def _required(found: Diagnosis, settings: Settings) -> Diagnosis:
+    """The diagnosis with what the thresholds require of it, judged. Raises ThresholdError."""
+    asked = settings.thresholds.least_of(found.model, found.dataset, found.classes)
+    return found.model_copy(update={"least": least.judge(asked, measures(found))})
 
 
 def _conclude(evidence: Evidence) -> Diagnosis:
@@ -189,6 +197,7 @@ def _settings(evidence: Evidence) -> dict[str, Any]:
         "max_new_tokens": settings.max_new_tokens,
         "prompt": dataset.prompt,
         "data_fingerprint": dataset.fingerprint,
+        "model_fingerprint": evidence.model.fingerprint(),
         "features": measured.key,
         "images_seen_in_training_left_out": dataset.n_seen_dropped,
         "images_without_group": dataset.n_ungrouped,

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from medprobe.diagnostics.judgement import least
 from medprobe.diagnostics.judgement.curves import recorded_auroc
+from medprobe.diagnostics.judgement.measures import measures
 from medprobe.diagnostics.judgement.record import Asked, Predicted, judged_record
 from medprobe.diagnostics.judgement.resamples import Resamples
 from medprobe.diagnostics.records.chain import CHAIN, FAILURE_MODES, STAGES
@@ -23,9 +25,9 @@ TOLERANCE = 1e-9
 def rejudge(diagnosis: Diagnosis, predictions: Predictions) -> Diagnosis:
     """The diagnosis with everything that follows from the predictions worked out anew.
 
-    Retentions asked for, limits of scores and the null's p are taken from the record, the resamples' seed from its
-    settings. What needs more than predictions stays as it is: loci chosen, AUROC, the answer's option likelihoods, the
-    controls, the comparison with a baseline.
+    Retentions and least values asked for, limits of scores and the null's p are taken from the record, the resamples'
+    seed from its settings. What needs more than predictions stays as it is: loci chosen, AUROC, the answer's option
+    likelihoods, the controls, the comparison with a baseline.
     """
     assert diagnosis.failure_modes is not None
     assert diagnosis.curves is not None
@@ -48,7 +50,9 @@ def rejudge(diagnosis: Diagnosis, predictions: Predictions) -> Diagnosis:
         null_p=diagnosis.controls.null.p,
     )
     _, fields = judged_record(read, asked, recorded_auroc(diagnosis.curves).get)
-    return diagnosis.model_copy(update=fields)
+    found = diagnosis.model_copy(update=fields)
+    required = {criterion.name: criterion.least for criterion in diagnosis.least}
+    return found.model_copy(update={"least": least.judge(required, measures(found))})
 
 
 def differences(diagnosis: Diagnosis, predictions: Predictions) -> list[str]:

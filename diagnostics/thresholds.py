@@ -6,11 +6,12 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from medprobe.diagnostics.records.chain import HealthCurve, Measure, Stage
+from medprobe.diagnostics.required import least_names, required_of
 
 Share = Annotated[float, Field(gt=0, le=1, strict=True)]
 Effect = Annotated[float, Field(gt=0, lt=1, strict=True)]
@@ -19,6 +20,20 @@ ByClass = dict[str, Effect]
 """By the answer that names the class; `default` is for every class that is not named."""
 Score = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 DEFAULT = "default"
+
+
+def _by_name(table: Any, prefix: str = "") -> Any:
+    """`sensitivity.malignant` of a table in a table, or of a name in quotes."""
+    if not isinstance(table, dict):
+        return table
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        found |= _by_name(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return found
+
+
+Least = Annotated[dict[str, Share], BeforeValidator(_by_name)]
+"""By measure of the answer: `sensitivity.malignant`; `sensitivity.default` is for every class that is not named."""
 
 
 class ThresholdError(ValueError):
@@ -72,6 +87,7 @@ class Override(BaseModel):
     regression: RegressionThresholds | None = None
     sensitivity: ByClass = Field(default_factory=dict)
     specificity: ByClass = Field(default_factory=dict)
+    least: Least = Field(default_factory=dict)
     health: HealthThresholds = HealthThresholds()
 
     @property
@@ -82,7 +98,7 @@ class Override(BaseModel):
     @model_validator(mode="after")
     def _changes_something(self) -> Self:
         if not self.model_fields_set - {"model", "dataset"}:
-            raise ValueError("an override names retention, regression, sensitivity, specificity or health")
+            raise ValueError("an override names retention, regression, sensitivity, specificity, least or health")
         return self
 
 
@@ -98,6 +114,7 @@ class Thresholds(BaseModel):
     regression: RegressionThresholds = RegressionThresholds(minimum_effect=0.02)
     sensitivity: ByClass = Field(default_factory=dict)
     specificity: ByClass = Field(default_factory=dict)
+    least: Least = Field(default_factory=dict)
     health: HealthThresholds = HealthThresholds()
 
     def resolve(self, model: str, dataset: str) -> dict[Stage, float]:
@@ -116,6 +133,24 @@ class Thresholds(BaseModel):
             _merged(self.sensitivity, *(entry.sensitivity for entry in entries)),
             _merged(self.specificity, *(entry.specificity for entry in entries)),
         )
+
+    @property
+    def require(self) -> bool:
+        """Whether the least value of any measure is required."""
+        return bool(self.least) or any(entry.least for entry in self.override)
+
+    def least_of(self, model: str, dataset: str, classes: Sequence[str]) -> dict[str, float]:
+        """The least value required of each measure of one diagnosis, by name. Raises ThresholdError for a measure that
+        its data set does not have.
+        """
+        asked = _merged(self.least, *(entry.least for entry in self._overrides(model, dataset)))
+        found, unknown = required_of(asked, classes)
+        if unknown:
+            raise ThresholdError(
+                f"[least] requires {unknown[0]}, which is no measure of {dataset}; its measures are "
+                f"{', '.join(least_names(classes))}. What one data set has is required in an [[override]] of it"
+            )
+        return found
 
     def health_limits(self, model: str, dataset: str) -> HealthThresholds:
         """The limits of one diagnosis's Feature Health Scores."""
@@ -149,6 +184,9 @@ class Thresholds(BaseModel):
         return [e for e in self.override if e.model in (None, model) and e.dataset in (None, dataset)]
 
 
+Read = TypeVar("Read", bound=Thresholds)
+
+
 def _merged(*tables: Mapping[str, float]) -> dict[str, float]:
     """By name in lower case; a later table wins."""
     return {name.casefold(): value for table in tables for name, value in table.items()}
@@ -170,26 +208,38 @@ def _built_in() -> Thresholds:
 
 def load_thresholds(path: Path | None = None) -> Thresholds:
     """The built-in margins, with those of `path` over them. Raises ThresholdError."""
-    builtin = _built_in()
     if path is None:
-        return builtin
+        return _built_in()
+    own, _ = read_thresholds(path, Thresholds, "thresholds file")
+    return over_built_in(own)
+
+
+def read_thresholds(path: Path, kind: type[Read], what: str) -> tuple[Read, bytes]:
+    """What a file holds itself, and its bytes. Raises ThresholdError."""
     try:
-        own = Thresholds.model_validate(tomllib.loads(path.read_text("utf-8")))
+        content = path.read_bytes()
+        return kind.model_validate(tomllib.loads(content.decode("utf-8"))), content
     except OSError as error:
-        raise ThresholdError(f"the thresholds file {path} cannot be read: {error.strerror}") from None
+        raise ThresholdError(f"the {what} {path} cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ThresholdError(f"the thresholds file {path} is no TOML: {error}") from None
+        raise ThresholdError(f"the {what} {path} is no TOML: {error}") from None
     except RecursionError:
-        raise ThresholdError(f"the thresholds file {path} is nested too deeply") from None
+        raise ThresholdError(f"the {what} {path} is nested too deeply") from None
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise ThresholdError(f"the thresholds file {path} is wrong at {where}: {first['msg']}") from None
+        raise ThresholdError(f"the {what} {path} is wrong at {where}: {first['msg']}") from None
+
+
+def over_built_in(own: Thresholds) -> Thresholds:
+    """The built-in margins, with others over them."""
+    builtin = _built_in()
     return Thresholds(
         retention=builtin.retention | own.retention,
         override=[*builtin.override, *own.override],
         regression=own.regression if "regression" in own.model_fields_set else builtin.regression,
         sensitivity=_merged(builtin.sensitivity, own.sensitivity),
         specificity=_merged(builtin.specificity, own.specificity),
+        least=own.least,
         health=builtin.health.under(own.health),
     )

@@ -44,3 +44,11 @@ def amount(text: str) -> float:
     if not 0 <= value < math.inf:
         raise argparse.ArgumentTypeError(f"{text} is not a number from 0 on")
     return value
+
+
+def error_code(text: str) -> int:
+    """An exit code that is neither pytest's, 0 to 5, nor a shell's, from 126 on."""
+    value = int(text)
+    if not 6 <= value <= 125:
+        raise argparse.ArgumentTypeError(f"{text} is not an exit code from 6 to 125: pytest and shells use the others")
+    return value

@@ -27,6 +27,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "medprobe.commands.report:main",
         "put many reports into one table: REPORT.json... --out DIR",
     ),
+    "checklist": (
+        "medprobe.commands.checklist:main",
+        "say which items of reporting guidelines a run fills: REPORT.json --out DIR",
+    ),
     "rejudge": ("medprobe.commands.rejudge:main", "repeat every verdict from the stored predictions: REPORT_DIR"),
     "cache": ("medprobe.commands.cache:main", "look after the store: list, verify, or prune --older-than DAYS"),
     "find": ("medprobe.commands.find:main", "say which files the images of a report are: DATASET ID..."),

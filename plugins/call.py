@@ -5,18 +5,20 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 from medprobe.diagnostics import reference_presets
+from medprobe.diagnostics.acceptance.criteria import CriteriaFile, load_criteria
 from medprobe.diagnostics.baselines.baseline import BaselineError, Match, match, same_question
+from medprobe.diagnostics.records.least import check_names
 from medprobe.diagnostics.records.regression import Gate
 from medprobe.diagnostics.settings import FOLD_SEEDS, Settings
 from medprobe.diagnostics.store import StoreError, located
-from medprobe.diagnostics.thresholds import ThresholdError, load_thresholds
+from medprobe.diagnostics.thresholds import ThresholdError, Thresholds, load_thresholds
 from medprobe.fixtures.datasets import catalog
 from medprobe.fixtures.datasets.dataset import check_dataset
 from medprobe.fixtures.datasets.errors import DataError
@@ -79,6 +81,12 @@ class Call:
     save_baseline: Path | None
     run: str = ""
     """Names this run among others that write into the same report folder; its workers have the same."""
+    least: Mapping[Pair, Sequence[str]] = field(default_factory=dict)
+    """The checks of what the thresholds require of each pair."""
+    criteria: CriteriaFile | None = None
+    """The criteria that an acceptance record is made of."""
+    error_code: int | None = None
+    """The exit code where a model could not be measured and no check failed."""
     include_images: bool = False
     """Whether the pages show images of the data set."""
     own: Mapping[str, LoadOptions] = field(default_factory=dict)
@@ -112,7 +120,8 @@ def resolve(options: Mapping[str, Any], folder: Path, config: Config) -> Call:
     try:
         reference_presets.resolve(options["reference"])
         store = located(options["store"] or config.store, folder)
-        thresholds = load_thresholds(given("thresholds"))
+        criteria = _criteria(options["acceptance"])
+        thresholds = load_thresholds(given("thresholds")) if criteria is None else criteria.thresholds
         models = [model_of(spec, config.models.get(spec)) for spec in options["model"] or [PHANTOM]]
         pairs = tuple(
             Pair(model, dataset)
@@ -128,12 +137,12 @@ def resolve(options: Mapping[str, Any], folder: Path, config: Config) -> Call:
     _refuse_contradictions(options, len(models))
     load = load_options(options)
     baseline = given("baseline", "MEDPROBE_BASELINE")
-    if options["gate"] in ("regression", "both") and baseline is None:
-        raise CallError(
-            f"--gate {options['gate']} needs a baseline: name one with --baseline, MEDPROBE_BASELINE or {CONFIG}"
-        )
-    gate: Gate = options["gate"] or ("absolute" if baseline is None else "both")
-    compared = {} if baseline is None or gate == "absolute" else _baseline(baseline.absolute(), pairs, options)
+    gate = _gate(options, baseline, criteria)
+    compares = baseline is not None and gate in ("regression", "both")
+    compared = _baseline(baseline.absolute(), pairs, options) if baseline is not None and compares else {}
+    required = _required(pairs, thresholds)
+    if gate == "least" and not any(required.values()):
+        raise CallError("--gate least needs a [least] table in the thresholds, which says what is required")
     against, against_adapter = _against(options["against"], models[0], config.models)
     found = {
         "store": store,
@@ -155,11 +164,44 @@ def resolve(options: Mapping[str, Any], folder: Path, config: Config) -> Call:
         gate=gate,
         baseline=compared,
         save_baseline=Path(options["save_baseline"]).expanduser().absolute() if options["save_baseline"] else None,
+        least=required,
+        criteria=criteria,
+        error_code=options["error_code"],
         include_images=bool(options["include_images"]),
         own={
             name: load_options(options, config.models[name]) for name in options["model"] or () if name in config.models
         },
     )
+
+
+def _criteria(asked: str | None) -> CriteriaFile | None:
+    """The criteria of an acceptance record. Raises ThresholdError."""
+    return None if asked is None else load_criteria(Path(asked).expanduser(), date.today())
+
+
+def _gate(options: Mapping[str, Any], baseline: Path | None, criteria: CriteriaFile | None) -> Gate:
+    """The gate asked for, that of the criteria, or what the baseline makes it. Raises CallError."""
+    asked: Gate | None = options["gate"]
+    if criteria is not None and asked not in (None, "both", criteria.gate):
+        raise CallError(f"the criteria are judged by --gate {criteria.gate}, not {asked}; leave out --gate")
+    gate: Gate = asked or ("absolute" if baseline is None else "both")
+    if criteria is not None and asked is None:
+        gate = criteria.gate
+    if gate in ("regression", "both") and baseline is None:
+        wanted = f"--gate {gate} needs" if asked else "the criteria hold margins, which need"
+        raise CallError(f"{wanted} a baseline: name one with --baseline, MEDPROBE_BASELINE or {CONFIG}")
+    return gate
+
+
+def _required(pairs: Iterable[Pair], thresholds: Thresholds) -> dict[Pair, list[str]]:
+    """The checks of what is required of each pair. Raises CallError for what its data set does not have."""
+    if not thresholds.require:
+        return {}
+    try:
+        asked = {p: thresholds.least_of(p.model.name, p.dataset.name, p.dataset.question()[1]) for p in pairs}
+    except ThresholdError as error:
+        raise CallError(str(error)) from None
+    return {pair: check_names(names) for pair, names in asked.items()}
 
 
 def data_folder(asked: str | None, folder: Path, config: Config) -> Path | None:
@@ -185,6 +227,10 @@ def _refuse_contradictions(options: Mapping[str, Any], n_models: int) -> None:
             raise CallError(f"--{name.replace('_', '-')} makes sense for one model, and {n_models} are given")
     if options["engine"] == "ray" and importlib.util.find_spec("ray") is None:
         raise CallError("--engine ray needs the package ray: pip install ray")
+    if options["acceptance"] and options["thresholds"]:
+        raise CallError("--acceptance holds the thresholds of the run; leave out --thresholds")
+    if options["shard"] and options["acceptance"]:
+        raise CallError("--shard judges nothing, so there is nothing to accept; leave out --acceptance")
     if options["shard"] and options["save_baseline"]:
         raise CallError("--shard judges nothing, so there is no baseline to save; leave out --save-baseline")
 

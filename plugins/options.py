@@ -15,7 +15,7 @@ from medprobe import diagnostics
 from medprobe.diagnostics import reference_presets
 from medprobe.diagnostics.outside_text import one_line
 from medprobe.diagnostics.planning import gpus
-from medprobe.diagnostics.typed import count, seed, share
+from medprobe.diagnostics.typed import count, error_code, seed, share
 from medprobe.fixtures.datasets.catalog import list_datasets
 from medprobe.fixtures.models.fingerprint import forget
 from medprobe.fixtures.models.registry import list_models
@@ -245,12 +245,30 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     (
         "--gate",
         {
-            "choices": ("absolute", "regression", "both"),
+            "choices": ("absolute", "regression", "both", "least"),
             "help": "what decides the run: the four links, the change against the baseline, or both (default: "
-            "both with a baseline, absolute without one)",
+            "both with a baseline, absolute without one), beside what [least] of the thresholds requires, which "
+            "decides alone with least",
         },
     ),
     ("--fail-inconclusive", {"action": "store_true", "help": "fail an inconclusive link instead of skipping it"}),
+    (
+        "--acceptance",
+        {
+            "metavar": "FILE",
+            "help": "TOML file of criteria fixed beforehand; they decide the run, and acceptance.json and "
+            "acceptance.html say of each whether it holds",
+        },
+    ),
+    (
+        "--error-code",
+        {
+            "type": error_code,
+            "metavar": "N",
+            "help": "exit code where a model could not be measured and no check failed by what it found (default: 1, "
+            "as for a failure)",
+        },
+    ),
 )
 
 

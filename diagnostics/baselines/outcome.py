@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from medprobe.diagnostics.baselines.sentences import compared_text
 from medprobe.diagnostics.judgement.headline import headline
 from medprobe.diagnostics.records.chain import VerdictValue, worst
@@ -12,31 +14,46 @@ COMPARED: dict[str, VerdictValue] = {"regressed": "fail", "not_regressed": "pass
 """What a comparison with a baseline makes of a run."""
 
 
-def gate_verdicts(diagnosis: Diagnosis, gate: Gate) -> dict[Gate, VerdictValue | None]:
-    """What each gate that was asked for says of a diagnosis; null on an error."""
-    if diagnosis.error is not None or diagnosis.regression is None:
-        return {"absolute": diagnosis.verdict}
-    compared = COMPARED[diagnosis.regression.verdict]
-    return {"regression": compared} if gate == "regression" else {"absolute": diagnosis.verdict, "regression": compared}
+Judge = Literal["absolute", "regression", "least"]
+NAMES: dict[Judge, str] = {
+    "absolute": "the absolute gate",
+    "regression": "the regression gate",
+    "least": "what is required",
+}
+
+
+def gate_verdicts(diagnosis: Diagnosis, gate: Gate) -> dict[Judge, VerdictValue | None]:
+    """What each gate that was asked for says of a diagnosis, and what is required of its answer; null on an error."""
+    if diagnosis.error is not None:
+        return {"absolute": None}
+    said: dict[Judge, VerdictValue | None] = {}
+    if gate in ("absolute", "both") or (gate == "regression" and diagnosis.regression is None):
+        said["absolute"] = diagnosis.verdict
+    if diagnosis.regression is not None:
+        said["regression"] = COMPARED[diagnosis.regression.verdict]
+    if diagnosis.least:
+        said["least"] = worst([criterion.verdict for criterion in diagnosis.least])
+    return said
 
 
 def decided(report: Report) -> str:
     """`by the regression gate: regressed against release.json: answer -84.7 (-93.8 to -74.2)`: whose verdict the
-    report's is, and what another gate says that differs; empty where no baseline was compared or nothing is known."""
-    compared = [d for d in report.diagnoses if d.regression is not None]
-    if not compared or report.verdict is None:
+    report's is, and what another says that differs; empty where the absolute gate alone judged, or nothing is known."""
+    said: dict[Judge, list[VerdictValue | None]] = {}
+    for diagnosis in report.diagnoses:
+        for judge, verdict in gate_verdicts(diagnosis, report.gate).items():
+            said.setdefault(judge, []).append(verdict)
+    if set(said) <= {"absolute"} or report.verdict is None:
         return ""
-    said = {gate: _worst(report, gate) for gate in _asked(report.gate)}
-    by = [gate for gate, verdict in said.items() if verdict == report.verdict]
-    text = "by both gates" if len(by) == 2 else f"by the {by[0]} gate"
+    whole = {judge: worst(verdicts) for judge, verdicts in said.items()}
+    by = [judge for judge, verdict in whole.items() if verdict == report.verdict]
+    text = "by both gates" if by == ["absolute", "regression"] else f"by {' and '.join(NAMES[judge] for judge in by)}"
     if len(report.diagnoses) == 1:
-        (diagnosis,) = report.diagnoses
-        told = [part for gate in by if (part := _said(diagnosis, gate))]
+        told = [part for judge in by if (part := _said(report.diagnoses[0], judge))]
         text += f": {'; '.join(told)}" if told else ""
-    rest = [gate for gate in said if gate not in by]
-    text += "".join(f"; the {gate} gate says {said[gate]}" for gate in rest)
-    absolute = _worst(report, "absolute")
-    if report.gate == "regression" and absolute != report.verdict:
+    text += "".join(f"; {NAMES[judge]} says {verdict}" for judge, verdict in whole.items() if judge not in by)
+    absolute = worst([diagnosis.verdict for diagnosis in report.diagnoses])
+    if "absolute" not in whole and absolute != report.verdict:
         text += f"; the absolute gate, which was not asked, says {absolute}"
     return text
 
@@ -47,8 +64,9 @@ def gate_sentence(diagnosis: Diagnosis, gate: Gate) -> str:
         return ""
     found = compared_text(diagnosis.regression)
     if gate == "regression":
-        return f"{found}; the regression gate alone decides this run, the absolute gate would say {diagnosis.verdict}"
-    absolute, compared = gate_verdicts(diagnosis, gate).values()
+        decides = "and what is required decide" if diagnosis.least else "alone decides"
+        return f"{found}; the regression gate {decides} this run, the absolute gate would say {diagnosis.verdict}"
+    absolute, compared = diagnosis.verdict, COMPARED[diagnosis.regression.verdict]
     if absolute == compared:
         return f"{found}; both gates say {absolute}"
     by = "regression" if worst([absolute, compared]) == compared else "absolute"
@@ -59,7 +77,7 @@ def brief_outcome(report: Report) -> str:
     """The verdict as a badge has it."""
     message: str = report.verdict or "error"
     if len(report.diagnoses) != 1 or report.verdict is None:
-        gates = {gate for d in report.diagnoses if d.regression is not None for gate in gate_verdicts(d, report.gate)}
+        gates = {gate for d in report.diagnoses for gate in gate_verdicts(d, report.gate)}
         return f"{message}, regression gate" if gates == {"regression"} and report.verdict is not None else message
     (diagnosis,) = report.diagnoses
     said = gate_verdicts(diagnosis, report.gate)
@@ -67,18 +85,9 @@ def brief_outcome(report: Report) -> str:
     return ", ".join([message, *told])
 
 
-def _asked(gate: Gate) -> tuple[Gate, ...]:
-    return ("absolute", "regression") if gate == "both" else (gate,)
-
-
-def _worst(report: Report, gate: Gate) -> VerdictValue | None:
-    """The verdict of one gate over all diagnoses it judged."""
-    if gate == "absolute":
-        return worst([d.verdict for d in report.diagnoses])
-    return worst([COMPARED[d.regression.verdict] for d in report.diagnoses if d.regression is not None])
-
-
-def _said(diagnosis: Diagnosis, gate: Gate) -> str:
-    if gate == "regression":
+def _said(diagnosis: Diagnosis, judge: Judge) -> str:
+    if judge == "least":
+        return "; ".join(criterion.reason for criterion in diagnosis.least if criterion.verdict != "pass")
+    if judge == "regression":
         return compared_text(diagnosis.regression) if diagnosis.regression is not None else ""
     return headline(diagnosis)

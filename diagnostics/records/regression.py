@@ -11,8 +11,9 @@ from medprobe.diagnostics.records.chain import HealthLimit, Record, Stage
 ChangeValue = Literal["regressed", "not_regressed", "inconclusive", "improved"]
 
 
-Gate = Literal["absolute", "regression", "both"]
-"""Whether a run is judged by its links, by its change since a baseline, or by both."""
+Gate = Literal["absolute", "regression", "both", "least"]
+"""Whether a run is judged by its links, by its change since a baseline, by both, or by neither. What the thresholds
+require of its answer is judged under each."""
 
 
 class Change(Record):

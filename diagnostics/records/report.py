@@ -26,6 +26,7 @@ from medprobe.diagnostics.records.chain import (
 from medprobe.diagnostics.records.controls import Controls
 from medprobe.diagnostics.records.frames import flat, frame
 from medprobe.diagnostics.records.grounding import Grounding
+from medprobe.diagnostics.records.least import Criterion
 from medprobe.diagnostics.records.regression import Gate, Regression
 from medprobe.diagnostics.records.scores import AnswerScores
 from medprobe.fixtures.errors import MedprobeError
@@ -109,6 +110,8 @@ class Diagnosis(Record):
     specificity: dict[str, dict[str, Share]] = Field(default_factory=dict)
     """For each place of the chain and each class: the share of the other images that are not read as the class."""
     scores: AnswerScores | None = None
+    least: list[Criterion] = Field(default_factory=list)
+    """What the thresholds require of the answer; empty unless they require something."""
     curves: Curves | None = None
     health: Health | None = None
     health_limits: list[HealthLimit] = Field(default_factory=list)

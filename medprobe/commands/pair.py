@@ -81,8 +81,9 @@ def calls(arguments: list[str]) -> tuple[Path, dict[str, list[str]]]:
     parser.add_argument("--report-dir", metavar="DIR", help="folder of both reports and the comparison")
     parser.add_argument("--save-baseline", metavar="FILE", help="save the run after tuning for later comparison")
     parser.add_argument(
-        "--gate", metavar="GATE", help="what decides the run after tuning: absolute, regression or both"
+        "--gate", metavar="GATE", help="what decides the run after tuning: absolute, regression, both or least"
     )
+    parser.add_argument("--acceptance", metavar="FILE", help="criteria that the run after tuning is held against")
     given, shared = parser.parse_known_args(arguments)
     for option in SETTLED:
         if any(word.split("=")[0] == option for word in shared):
@@ -90,7 +91,8 @@ def calls(arguments: list[str]) -> tuple[Path, dict[str, list[str]]]:
     if len(given.model) > 1:
         raise CallError(f"diagnose-pair is of one model, and {len(given.model)} are given")
     more = []
-    for option, value in (("--save-baseline", given.save_baseline), ("--gate", given.gate)):
+    after = {"--save-baseline": given.save_baseline, "--gate": given.gate, "--acceptance": given.acceptance}
+    for option, value in after.items():
         more += [] if value is None else [option, value]
     project = read(Path.cwd())
     runs = before_and_after(given.model[0], given.adapter, given.after, project.models)

@@ -9,6 +9,7 @@ from medprobe.diagnostics.baselines.outcome import COMPARED, gate_sentence
 from medprobe.diagnostics.baselines.sentences import all_changes
 from medprobe.diagnostics.judgement.headline import LAST, MODE_NAMES, claim, settled
 from medprobe.diagnostics.records.chain import Stage, VerdictValue
+from medprobe.diagnostics.records.least import criteria_by_check
 from medprobe.diagnostics.records.regression import Gate
 from medprobe.diagnostics.records.report import Diagnosis
 from medprobe.plugins.report.sections.advice import next_steps
@@ -72,6 +73,8 @@ def description(check: str, diagnosis: Diagnosis | None, gate: Gate = "absolute"
                     advice = _advice(diagnosis, stage)
         if check == REGRESSION and diagnosis.regression is not None:
             found.append(escape(_sentence(diagnosis.regression.reason)))
+        if (criterion := criteria_by_check(diagnosis.least).get(check)) is not None:
+            found.append(escape(_sentence(criterion.reason)))
         if check in (REGRESSION, LAST):
             found += [escape(text) for text in _classes(diagnosis)]
     if check in MEANINGS:
@@ -110,7 +113,9 @@ def _sentence(text: str) -> str:
 
 
 def steps(check: str, diagnosis: Diagnosis) -> list[AllureStep]:
-    """The links of the chain, or for the regression the places and classes compared."""
+    """The links of the chain, for the regression the places and classes compared, or what is required."""
+    if (criterion := criteria_by_check(diagnosis.least).get(check)) is not None:
+        return [AllureStep(criterion.reason, criterion.verdict, "")]
     if check == REGRESSION and diagnosis.regression is not None:
         return [
             AllureStep(

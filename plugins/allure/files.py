@@ -30,6 +30,7 @@ CATEGORIES: list[dict[str, Any]] = [
             (name, [{"statuses": ["failed"], "message": rf"^AssertionError: \[{check}\]"}])
             for check, name in STORIES.items()
         ),
+        ("least required", [{"statuses": ["failed"], "message": r"^AssertionError: \[least_\w+\]"}]),
         ("accepted failure", [{"statuses": ["skipped"], "message": "^XFAIL"}]),
         # A strict xfail that passes is the one failure without a message.
         ("accepted failure that passes", [{"statuses": ["failed"], "message": "^$"}]),

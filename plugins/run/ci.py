@@ -80,7 +80,8 @@ def _level(diagnosis: Diagnosis, call: Call) -> str | None:
     """`error` where the run is red for it, `warning` where it is undecided or accepted, None where it passes."""
     if diagnosis.error is not None:
         return "error"
-    judged = [] if call.gate == "regression" else [(mode, link.verdict) for _, mode, link in links(diagnosis)]
+    judged_links = links(diagnosis) if call.gate in ("absolute", "both") else []
+    judged = [(mode, link.verdict) for _, mode, link in judged_links]
     red = [
         verdict == "fail" or call.fail_inconclusive
         for mode, verdict in judged
@@ -88,9 +89,11 @@ def _level(diagnosis: Diagnosis, call: Call) -> str | None:
     ]
     compared = "pass" if diagnosis.regression is None else COMPARED[diagnosis.regression.verdict]
     red.append(compared == "fail" or (compared == "inconclusive" and call.fail_inconclusive))
+    required = [criterion.verdict for criterion in diagnosis.least]
+    red += [verdict == "fail" or call.fail_inconclusive for verdict in required if verdict != "pass"]
     if any(red):
         return "error"
-    return "warning" if {compared, *(verdict for _, verdict in judged)} != {"pass"} else None
+    return "warning" if {compared, *required, *(verdict for _, verdict in judged)} != {"pass"} else None
 
 
 def _command(level: str, diagnosis: Diagnosis, report: Report) -> str:

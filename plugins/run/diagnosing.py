@@ -37,7 +37,9 @@ MODEL, PAIR = "medprobe_model", "medprobe_pair"
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Last, so that the ids of a check with parameters of its own end in model and data set too."""
     if PAIR in metafunc.fixturenames:
-        pairs = metafunc.config.stash[CALL].pairs
+        call = metafunc.config.stash[CALL]
+        check = metafunc.definition.name.removeprefix("test_")
+        pairs = [p for p in call.pairs if "criterion" not in metafunc.fixturenames or check in call.least.get(p, ())]
         values, ids = [(pair.model, pair) for pair in pairs], [pair.id for pair in pairs]
         metafunc.parametrize((MODEL, PAIR), values, ids=ids, indirect=True, scope="session")
 
@@ -55,7 +57,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def mode_of(item: pytest.Item) -> str:
-    """The failure mode that a check is named after, or `regression`."""
+    """The failure mode that a check is named after, `regression`, or as `least_sensitivity_malignant`."""
     return item.name.partition("[")[0].removeprefix("test_")
 
 
@@ -139,3 +141,9 @@ def _extract_part(pair: Pair, model: ModelOnDemand, handover: Handover) -> NoRet
 def fail_inconclusive(request: pytest.FixtureRequest) -> bool:
     """Whether a link that cannot be decided fails."""
     return request.config.stash[CALL].fail_inconclusive
+
+
+@pytest.fixture
+def criterion(request: pytest.FixtureRequest) -> str:
+    """The criterion that a check of what is required is named after."""
+    return mode_of(request.node)

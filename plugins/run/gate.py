@@ -1,19 +1,23 @@
-"""Which checks are collected: those of the absolute gate, that of the regression gate, or both."""
+"""Which checks are collected: those of the gates asked for, and one for each criterion that the thresholds require."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from medprobe.plugins.options import CALL, CHECKS
 
-REGRESSION = "test_regression"
+REGRESSION, LEAST = "test_regression", "test_least"
 
 
-def pytest_pycollect_makeitem(collector: pytest.Collector, name: str) -> list[Any] | None:
-    """Nothing for a check of a gate that was not asked for; None leaves it to pytest."""
+def pytest_pycollect_makeitem(collector: Any, name: str, obj: object) -> list[Any] | None:
+    """Nothing for a check of a gate that was not asked for; of what is required a check for each criterion, named after
+    it, so that its id ends as all others do. None leaves it to pytest.
+    """
     if collector.path.parent != CHECKS or not name.startswith("test_"):
         return None
-    other = "absolute" if name == REGRESSION else "regression"
-    return [] if collector.config.stash[CALL].gate == other else None
+    call = collector.config.stash[CALL]
+    if name == LEAST:
+        required = dict.fromkeys(f"test_{check}" for checks in call.least.values() for check in checks)
+        return [item for check in required for item in collector._genfunctions(check, obj)]
+    asked = ("regression", "both") if name == REGRESSION else ("absolute", "both")
+    return None if call.gate in asked else []

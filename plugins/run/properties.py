@@ -39,6 +39,7 @@ def found(diagnosis: Diagnosis) -> list[tuple[str, object]]:
         ("cause_certain", None if cause is None else str(settled(diagnosis) is not None).lower()),
         ("cause_key", None if diagnosis.cause is None else diagnosis.cause.key),
         ("regression", None if diagnosis.regression is None else diagnosis.regression.verdict),
+        *((one_line(f"least.{criterion.name}"), criterion.verdict) for criterion in diagnosis.least),
         *_by_class(diagnosis),
         *_scores(diagnosis),
         *((f"signal.{place}", f"{value:.4f}") for place, value in diagnosis.signal or ()),

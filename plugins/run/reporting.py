@@ -15,12 +15,14 @@ import pytest
 from medprobe.diagnostics.baselines import baseline
 from medprobe.diagnostics.baselines.outcome import gate_verdicts
 from medprobe.diagnostics.outside_text import masked
+from medprobe.diagnostics.records.acceptance import Acceptance
 from medprobe.diagnostics.records.chain import worst
 from medprobe.diagnostics.records.report import Diagnosis, Predictions, Report
 from medprobe.fixtures.whole import write_text
 from medprobe.plugins.call import Call
 from medprobe.plugins.options import CALL
 from medprobe.plugins.project import CONFIG
+from medprobe.plugins.report.outputs import acceptance
 from medprobe.plugins.report.outputs.files import write_report
 from medprobe.plugins.report.outputs.pages import write_pages
 from medprobe.plugins.report.sections.page import folder_names
@@ -32,6 +34,7 @@ from medprobe.plugins.run.report_folder import alone, standing
 REPORT = pytest.StashKey[Report]()
 PARTS = pytest.StashKey[list[str]]()
 SAVED = pytest.StashKey[Path]()
+ACCEPTANCE = pytest.StashKey[Acceptance]()
 ASIDE = pytest.StashKey[bool]()
 """Whether another run took the folder that was named, so that the report is in one beside it."""
 STOOD = pytest.StashKey[tuple[int, ...]]()
@@ -70,6 +73,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     try:
         with alone(call, config.stash[STOOD]) as folder:
             _write(report, folder, predictions, call, handover)
+            if call.criteria is None:
+                acceptance.remove(folder)
+            else:
+                config.stash[ACCEPTANCE] = acceptance.record(report, call.criteria, baseline.now())
+                acceptance.write(config.stash[ACCEPTANCE], folder)
             if call.save_baseline is not None and any(diagnosis.error is None for diagnosis in diagnoses):
                 config.stash[SAVED] = _save_baseline(call.save_baseline, report, predictions)
     except OSError as error:
@@ -136,7 +144,7 @@ def _outdated(diagnoses: list[Diagnosis], call: Call) -> list[str]:
     return [
         f"{d.model} on {d.dataset}: the accepted failure {mode} passes: remove it from {CONFIG}"
         for d in diagnoses
-        for _, mode, link in (links(d) if call.gate != "regression" else [])
+        for _, mode, link in (links(d) if call.gate in ("absolute", "both") else [])
         if link.verdict == "pass" and call.accepts(d.model, d.dataset, mode) is not None
     ]
 

@@ -6,8 +6,9 @@ import pytest
 
 from medprobe.diagnostics.outside_text import one_line
 from medprobe.plugins.options import CALL
+from medprobe.plugins.report.outputs import acceptance
 from medprobe.plugins.report.outputs.terminal import summary_lines, wrap
-from medprobe.plugins.run.reporting import ASIDE, PARTS, REPORT, SAVED
+from medprobe.plugins.run.reporting import ACCEPTANCE, ASIDE, PARTS, REPORT, SAVED
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -52,4 +53,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.write_line("another run left its report in the folder that was named, while this one ran")
     if call.include_images:
         terminalreporter.write_line("the report holds images of the data set (--include-images)")
+    if call.criteria is not None:
+        for line in wrap(acceptance.sentence(config.stash[ACCEPTANCE]), _width(config), ""):
+            terminalreporter.write_line(line)
+        terminalreporter.write_line(f"acceptance: {call.report_dir / acceptance.PAGE}")
     terminalreporter.write_line(f"report: {call.report_dir / 'index.html'}")

@@ -18,6 +18,7 @@ from typing import Any, get_args
 import pytest
 
 from medprobe.command import COMMANDS
+from medprobe.diagnostics.acceptance.criteria import Criteria
 from medprobe.diagnostics.records.answer import RemedyName
 from medprobe.diagnostics.records.chain import FAILURE_MODES
 from medprobe.diagnostics.thresholds import Thresholds
@@ -193,7 +194,7 @@ def test_commands_are_found_and_refused() -> None:
     assert "make test        # sets everything up in .venv and runs the suite's own tests" in found
     assert sum(command.startswith(".venv/bin/pytest") for command in found) >= 4
     gates = [command for command in commands("docs/guides/ci.md") if "--baseline" in command]
-    assert len([command for command in gates if command.endswith("reports/junit.xml")]) == 2
+    assert len([command for command in gates if command.endswith("reports/junit.xml")]) == 4
     assert complaint("pytest --modell phantom") is not None
     assert complaint("pytest --probe forest") is not None
     assert complaint("python -m medprobe.commands.compare a.json b.json --fast") is not None
@@ -214,7 +215,8 @@ def modules(table: dict[str, Any]) -> None:
 KINDS: tuple[tuple[set[str], Callable[[dict[str, Any]], object]], ...] = (
     ({"classes"}, Manifest.model_validate),
     ({"accepted", "checks"}, Config.model_validate),
-    ({"retention", "override", "health", "regression"}, Thresholds.model_validate),
+    ({"fixed", "purpose"}, Criteria.model_validate),
+    ({"retention", "override", "health", "regression", "least"}, Thresholds.model_validate),
     (set(MODULES), modules),
 )
 """Keys that tell a file's kind, and what validates it."""

@@ -28,10 +28,18 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
 
 
-(WORKFLOW,) = (yaml.safe_load(text) for text in blocks("yaml"))
+WORKFLOW, GITLAB = (yaml.safe_load(text) for text in blocks("yaml"))
+(JENKINS,) = blocks("groovy")
 SHELL = blocks("sh")
 STEPS: list[dict[str, Any]] = WORKFLOW["jobs"]["diagnose"]["steps"]
-CALLS = [words for text in (*SHELL, *(s.get("run", "") for s in STEPS)) for words in [shlex.split(text)]]
+JENKINS_RUNS: list[str] = re.findall(r"'''(.+?)'''", JENKINS, re.DOTALL)
+RUNS: list[str] = [
+    *SHELL,
+    *(step.get("run", "") for step in STEPS),
+    *GITLAB["diagnose"]["script"],
+    *JENKINS_RUNS,
+]
+CALLS = [shlex.split(text.replace("\\\n", " ")) for text in RUNS]
 DIAGNOSES = [words for words in CALLS if words and Path(words[0]).name == "pytest"]
 
 
@@ -42,7 +50,7 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 
 
 def test_every_option_exists(known: set[str]) -> None:
-    assert len(DIAGNOSES) == 4
+    assert len(DIAGNOSES) == 6
     for words in DIAGNOSES:
         asked = {word for word in words if word.startswith("--")}
         assert "--model" in asked
@@ -68,8 +76,33 @@ def test_the_workflow_either_saves_or_compares() -> None:
     )
 
 
+def test_every_service_runs_the_same_gate_and_tells_a_fault_from_a_broken_machine() -> None:
+    github, gitlab, jenkins = (words for words in DIAGNOSES if "--error-code" in words)
+    assert github == gitlab == jenkins
+    code = int(github[github.index("--error-code") + 1])
+    job = GITLAB["diagnose"]
+    assert job["retry"]["exit_codes"] == [code]
+    junit = github[github.index("--junit-xml") + 1]
+    assert job["artifacts"]["reports"]["junit"] == junit
+    assert junit.startswith(f"{job['artifacts']['paths'][0]}/")
+    assert {**job["variables"]} == WORKFLOW["env"]
+    assert dict(re.findall(r"(\w+) = '(.+)'", JENKINS)) == WORKFLOW["env"]
+    assert f"if (code == {code})" in JENKINS
+    assert JENKINS.count("{") == JENKINS.count("}")
+
+
+def test_what_is_required_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "thresholds.toml"
+    path.write_text(blocks("toml")[1], "utf-8")
+    assert load_thresholds(path).least_of("any", "any", ["normal", "malignant"]) == {
+        "sensitivity.malignant": 0.9,
+        "specificity.normal": 0.7,
+        "specificity.malignant": 0.7,
+    }
+
+
 def test_the_accepted_failure_is_one() -> None:
-    _, text = blocks("toml")
+    *_, text = blocks("toml")
     (entry,) = Config.model_validate(tomllib.loads(text)).accepted
     assert entry.mode == "visual_representation_quality"
 

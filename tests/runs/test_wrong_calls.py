@@ -87,6 +87,20 @@ WRONG: dict[str, tuple[Call, str]] = {
     "class without images": (lambda folder: ["--dataset", manifest(folder)], "b/*.png"),
     "two models of one name": (namesakes, "two models are named 'mine'"),
     "missing thresholds": (lambda folder: ["--thresholds", folder / "t.toml"], "{folder}/t.toml"),
+    "missing criteria": (lambda folder: ["--acceptance", folder / "c.toml"], "{folder}/c.toml cannot be read"),
+    "criteria beside thresholds": (
+        lambda folder: [
+            *("--acceptance", written(folder / "c.toml", "[retention]\nllm = 0.8")),
+            *("--thresholds", written(folder / "t.toml", "")),
+        ],
+        "leave out --thresholds",
+    ),
+    "a measure that the data set does not have": (
+        lambda folder: ["--thresholds", written(folder / "t.toml", "[least]\nsensitivity.nodule = 0.9")],
+        "[least] requires sensitivity.nodule, which is no measure of phantom; its measures are sensitivity.normal, ",
+    ),
+    "nothing required": (lambda folder: ["--gate", "least"], "--gate least needs a [least] table"),
+    "an exit code of pytest": (lambda folder: ["--error-code", "3"], "3 is not an exit code from 6 to 125"),
     "missing adapter": (lambda folder: ["--adapter", folder / "adapter"], "{folder}/adapter"),
     "missing modules": (lambda folder: ["--modules", folder / "m.toml"], "{folder}/m.toml"),
     "unknown part": (

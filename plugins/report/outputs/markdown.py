@@ -55,6 +55,7 @@ def row(diagnosis: Diagnosis, gate: Gate = "absolute") -> str:
     against = [] if cause is None else [cause]
     if regression is not None:
         against += [gate_sentence(diagnosis, gate), f"{regression.verdict.replace('_', ' ')}: {regression.reason}"]
+    against += [criterion.reason for criterion in diagnosis.least if criterion.verdict != "pass"]
     cells = (
         [diagnosis.model],
         [diagnosis.dataset],

@@ -92,6 +92,8 @@ def diagnosis_lines(diagnosis: Diagnosis, width: int) -> list[str]:
         lines += wrap(f"treatment: {treatments.sentence(diagnosis.treatments)}", width)
     if diagnosis.grounding is not None:
         lines += wrap(f"grounding: {grounding.sentence(diagnosis.grounding)}", width)
+    for criterion in diagnosis.least:
+        lines += wrap(f"required: {criterion.verdict}: {criterion.reason}", width)
     if diagnosis.regression is not None:
         verdict = diagnosis.regression.verdict.replace("_", " ")
         lines += wrap(f"against the baseline: {verdict}: {diagnosis.regression.reason}", width)

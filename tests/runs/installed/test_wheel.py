@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.places import ROOT, SCHEMA
+from tests.places import ACCEPTANCE_SCHEMA, ROOT, SCHEMA
 from tests.runs.calling import SETTLED
 
 PARTS = ("diagnostics", "fixtures", "plugins", "medprobe", "conftest.py", "pyproject.toml", "README.md", "LICENSE")
@@ -152,6 +152,7 @@ def test_the_wheel_carries_the_licence_and_the_schema(wheel: Path) -> None:
         (licence,) = (name for name in held.namelist() if name.endswith("licenses/LICENSE"))
         assert held.read(licence) == (ROOT / "LICENSE").read_bytes()
         assert held.read("medprobe/plugins/report/outputs/report.schema.json") == SCHEMA.read_bytes()
+        assert held.read("medprobe/plugins/report/outputs/acceptance.schema.json") == ACCEPTANCE_SCHEMA.read_bytes()
 
 
 def test_a_diagnosis_from_an_empty_folder(run: tuple[Path, subprocess.CompletedProcess[str]]) -> None:

@@ -80,7 +80,7 @@ def test_the_margins_of_a_class_have_a_default_and_overrides(tmp_path: Path) -> 
         (b"[health]\nleast = {answer = 0.5}\n", "is wrong at health.least.answer"),
         (
             b"[[override]]\nmodel = 'm'\n",
-            "is wrong at override.0: .*names retention, regression, sensitivity, specificity or health",
+            "is wrong at override.0: .*names retention, regression, sensitivity, specificity, least or health",
         ),
     ],
 )
@@ -94,3 +94,30 @@ def test_a_wrong_file_is_one_sentence(tmp_path: Path, content: bytes, complaint:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ThresholdError, match=r"none.toml cannot be read: No such file"):
         load_thresholds(tmp_path / "none.toml")
+
+
+def test_what_is_required_is_named_by_tables_or_in_quotes_and_by_data_set(tmp_path: Path) -> None:
+    path = tmp_path / "t.toml"
+    path.write_text(
+        '[least]\nsensitivity.Malignant = 0.9\n"specificity.default" = 0.7\n'
+        '[[override]]\ndataset = "d"\nleast = {sensitivity = {malignant = 0.8}, specificity = {normal = 0.6}}\n'
+    )
+    thresholds, classes = load_thresholds(path), ["normal", "malignant"]
+    assert thresholds.require
+    assert not load_thresholds().require
+    assert load_thresholds().least_of("m", "d", classes) == {}
+    assert thresholds.least_of("m", "e", classes) == {
+        "sensitivity.malignant": 0.9,
+        "specificity.normal": 0.7,
+        "specificity.malignant": 0.7,
+    }
+    assert thresholds.least_of("m", "d", classes) == {
+        "sensitivity.malignant": 0.8,
+        "specificity.normal": 0.6,
+        "specificity.malignant": 0.7,
+    }
+    with pytest.raises(ThresholdError, match=r"requires sensitivity.malignant, .*; its measures are sensitivity.a, "):
+        thresholds.least_of("m", "e", ["a", "b"])
+    path.write_text("[least]\nsensitivity.malignant = 90\n")
+    with pytest.raises(ThresholdError, match=r"is wrong at least.sensitivity.malignant: .*less than or equal to 1"):
+        load_thresholds(path)

@@ -1,0 +1,1 @@
+"""The acceptance record: criteria fixed beforehand, and what a run says of each."""
