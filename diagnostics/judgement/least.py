@@ -7,17 +7,21 @@ from collections.abc import Mapping
 from medprobe.diagnostics.records.chain import VerdictValue
 from medprobe.diagnostics.records.least import Criterion
 from medprobe.diagnostics.records.scores import Measured
+from medprobe.diagnostics.required import spoken
+
+NOT_MEASURED = Measured(reason="the manifest does not ask for it")
+"""Operating points alone are read on request."""
 
 
 def judge(asked: Mapping[str, float], measured: Mapping[str, Measured]) -> list[Criterion]:
     """Each criterion by the 95 percent interval over patient groups: pass where all of it is at least what is asked,
     fail where all of it is less, else inconclusive."""
-    return [_judged(name, least, measured.get(name, Measured())) for name, least in asked.items()]
+    return [_judged(name, least, measured.get(name, NOT_MEASURED)) for name, least in asked.items()]
 
 
 def _judged(name: str, least: float, read: Measured) -> Criterion:
     asked, unit = f"at least {_shown(name, least)}", " percent" if _is_share(name) else ""
-    told = " for ".join(name.replace("_", " ").split(".", 1))
+    told = spoken(name)
     if read.value is None or read.ci is None:
         verdict: VerdictValue = "inconclusive"
         reason = f"{told} could not be measured ({read.reason or 'nothing was read'}), {asked}{unit} is required"
@@ -37,7 +41,7 @@ def _judged(name: str, least: float, read: Measured) -> Criterion:
 
 def _is_share(name: str) -> bool:
     """Whether a measure is a share of images, which is told in percent."""
-    return not {"sensitivity", "specificity", "ppv", "npv"}.isdisjoint(name.split(".")[:2])
+    return not {"sensitivity", "specificity"}.isdisjoint(name.split(".")[:2])
 
 
 def _shown(name: str, value: float, fixed: bool = False) -> str:

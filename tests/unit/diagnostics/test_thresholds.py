@@ -116,7 +116,7 @@ def test_what_is_required_is_named_by_tables_or_in_quotes_and_by_data_set(tmp_pa
         "specificity.normal": 0.6,
         "specificity.malignant": 0.7,
     }
-    with pytest.raises(ThresholdError, match=r"requires sensitivity.malignant, .*; its measures are sensitivity.a, "):
+    with pytest.raises(ThresholdError, match=r"requires sensitivity.malignant, .*; its measures are auroc, .*sensitivity.a, "):
         thresholds.least_of("m", "e", ["a", "b"])
     path.write_text("[least]\nsensitivity.malignant = 90\n")
     with pytest.raises(ThresholdError, match=r"is wrong at least.sensitivity.malignant: .*less than or equal to 1"):

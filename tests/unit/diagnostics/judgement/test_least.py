@@ -16,7 +16,7 @@ from medprobe.diagnostics.judgement.least import judge
 from medprobe.diagnostics.judgement.measures import measures
 from medprobe.diagnostics.records.least import check_names
 from medprobe.diagnostics.records.scores import Measured
-from medprobe.diagnostics.required import least_names, required_of
+from medprobe.diagnostics.required import least_names, required_of, spoken
 from medprobe.plugins.allure.content import description, steps
 from medprobe.plugins.report.outputs.markdown import row
 from medprobe.plugins.report.outputs.pages import write_pages
@@ -49,7 +49,7 @@ def test_a_criterion_turns_at_its_bounds(ci, verdict):
 def test_what_could_not_be_measured_is_undecided():
     (criterion,) = judge({"auroc.a": 0.8}, {"auroc.a": Measured(reason="one class only")})
     assert criterion.verdict == "inconclusive"
-    assert criterion.reason == "auroc for a could not be measured (one class only), at least 0.8 is required"
+    assert criterion.reason == "AUROC for a could not be measured (one class only), at least 0.8 is required"
     assert judge({NAME: 0.8}, {})[0].verdict == "inconclusive"
 
 
@@ -58,7 +58,7 @@ def test_a_share_is_told_in_percent_and_a_score_as_it_is():
         judged((0.9, 0.95), 0.925).reason
         == "sensitivity for malignant 92.5 percent (90.0 to 95.0), at least 80 as required"
     )
-    assert judged((0.6, 0.7), 0.65, name="auroc").reason == "auroc 0.650 (0.600 to 0.700), less than the 0.8 required"
+    assert judged((0.6, 0.7), 0.65, name="auroc").reason == "AUROC 0.650 (0.600 to 0.700), less than the 0.8 required"
 
 
 def test_the_check_passes_fails_or_skips():
@@ -122,15 +122,30 @@ def test_what_is_required_is_read_by_patients():
 
 
 def test_every_measure_that_may_be_required_is_measured():
-    diagnosis = samples.healthy()
-    assert set(least_names(diagnosis.classes)) <= set(measures(diagnosis))
+    diagnosis = samples.connector_fail()
+    asked = {name for name in least_names(diagnosis.classes) if not name.startswith("operating_point.")}
+    assert asked <= set(measures(diagnosis))
+    assert "operating_point.specificity.pneumonia" in measures(diagnosis)
 
 
 def test_a_class_is_found_whatever_its_case_and_before_the_default():
-    asked = {"sensitivity.malignant": 0.9, "sensitivity.default": 0.5, "sensitivity.nodule": 0.4, "auroc": 0.7}
+    asked = {"sensitivity.malignant": 0.9, "sensitivity.default": 0.5, "sensitivity.nodule": 0.4, "auroc": 0.7, "brier": 0.1}
     found, unknown = required_of(asked, ["Normal", "Malignant"])
-    assert found == {"sensitivity.Normal": 0.5, "sensitivity.Malignant": 0.9}
-    assert unknown == ["sensitivity.nodule", "auroc"]
+    assert found == {"auroc": 0.7, "sensitivity.Normal": 0.5, "sensitivity.Malignant": 0.9}
+    assert unknown == ["sensitivity.nodule", "brier"]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("auroc", "AUROC"),
+        ("quadratic_kappa", "quadratic kappa"),
+        ("average_precision.grade 1.5", "average precision for grade 1.5"),
+        ("operating_point.specificity.a.b", "specificity at the operating point for a.b"),
+    ],
+)
+def test_a_measure_is_named_in_words(name, said):
+    assert spoken(name) == said
 
 
 @given(st.lists(st.text(max_size=12), unique=True, max_size=6))
