@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import replace
 from pathlib import Path
 
 from medprobe.diagnostics.baselines.baseline import BaselineError, load, match
@@ -31,7 +30,7 @@ def compare_files(
     for matched, run in zip(match(before, [(run.model, run.dataset) for run in runs]), runs, strict=True):
         margins = asked.margins(run.model, run.dataset)
         if given is not None:
-            margins = replace(margins, minimum_effect=given)
+            margins = margins.with_minimum_effect(given)
         drops = asked.health_limits(run.model, run.dataset).largest_drop
         compared.append((run, record(matched, run, margins, drops)))
     return compared

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from medprobe.diagnostics.records.chain import HealthLimit, Record, Stage
+from medprobe.diagnostics.records.chain import STAGES, HealthLimit, Record, Stage
 
 ChangeValue = Literal["regressed", "not_regressed", "inconclusive", "improved"]
 
@@ -21,8 +21,17 @@ class Change(Record):
     change: float
     ci: tuple[float, float]
     p: float
+    """One-sided, of a loss that is no more than the margin asked."""
     p_adjusted: float
+    """`p` times the number of tests that decide (Bonferroni)."""
     verdict: ChangeValue
+    asked: float | None = None
+    """The margin of the thresholds: a larger loss is a regression. What is accepted is more where no team wrote a
+    margin and this set cannot clear it."""
+    clears: float | None = None
+    """The smallest loss that this set clears."""
+    needed: dict[str, int] = Field(default_factory=dict)
+    """By class, the images that would decide with 80 percent power at the margin asked."""
 
 
 class ClassChange(Change):
@@ -43,17 +52,25 @@ class Compared(Record):
 
 
 class Regression(Record):
-    """This run against its baseline: regressed where any place is, inconclusive where any cannot be decided."""
+    """This run against its baseline: regressed where any criterion that decides is, inconclusive where any cannot be
+    decided. The answer and each class decide, and of the other places those that the thresholds name.
+    """
 
     verdict: Literal["regressed", "not_regressed", "inconclusive"]
     reason: str
     places: list[Stage]
-    """The places that regressed."""
+    """The places that regressed, also those that advise."""
     undecided: list[Stage]
     improved: list[Stage]
+    deciding: list[Stage] = Field(default_factory=lambda: list(STAGES))
+    """The places that decide; the others advise."""
+    changed_answers: float | None = None
+    """The share of the answers that an equally good model is assumed to change."""
+    differing: float | None = None
+    """The share of the answers that differ from the baseline's."""
     baseline: Compared
     minimum_effect: float
-    """The loss of signal that is accepted."""
+    """The loss of signal that is accepted: as asked, or what this set clears."""
     made_otherwise: dict[str, tuple[str, str]]
     """Device, dtype and batch size where they differ, the baseline's first; a regression must then exceed twice the
     minimum effect."""

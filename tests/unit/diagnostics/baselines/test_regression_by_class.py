@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -76,13 +78,20 @@ def test_a_loss_is_judged_by_the_margin_of_its_class():
     assert verdicts == {0.02: "regressed", 0.1: "inconclusive", 0.2: "not_regressed"}
 
 
-def test_places_and_classes_are_one_family():
-    from scipy.stats import false_discovery_control
-
+def test_what_decides_is_one_family_and_the_rest_another():
+    """Of two classes the specificity of one is the sensitivity of the other: three tests decide, three places advise."""
     found = compare(run(said((0.9, 0.9), 0)), run(said((0.9, 0.8), 1)), MARGINS)
-    family = found.all()
-    assert len(family) == 4 + 2 * 2
-    assert [c.p_adjusted for c in family] == pytest.approx(false_discovery_control([c.p for c in family]).tolist())
+    assert [c.p_adjusted for c in found.decisive()] == pytest.approx([min(1, 3 * c.p) for c in found.decisive()])
+    assert len(found.decisive()) == 1 + 2 * 2
+    more = compare(run(said((0.9, 0.9), 0)), run(said((0.9, 0.8), 1)), replace(MARGINS, places=("llm", "answer")))
+    malignant = more.sensitivity["malignant"]
+    assert malignant.p_adjusted == pytest.approx(min(1, 4 * malignant.p))
+
+
+def test_an_answer_that_names_no_class_makes_specificity_a_test_of_its_own():
+    silent = np.where(np.arange(600) % 50 == 0, -1, LABELS)
+    found = compare(run(LABELS), run(silent), MARGINS).sensitivity["malignant"]
+    assert found.p_adjusted == pytest.approx(min(1, 5 * found.p))
 
 
 def test_another_device_asks_for_twice_the_margin():
@@ -97,7 +106,7 @@ def test_a_run_that_loses_nothing_says_so_of_the_classes_too():
     found = recorded(run(LABELS), run(LABELS))
     assert found.verdict == "not_regressed"
     assert found.reason == (
-        "no more than 2 points of signal are lost at any place, nor more than its margin of any class's sensitivity "
+        "no more than 2 points of signal are lost at the answer, nor more than its margin of any class's sensitivity "
         "and specificity; the answer changed by +0.0, +0.0 to +0.0, p 1"
     )
     assert compared_text(found) == "not regressed against release.json: answer +0 (+0.0 to +0.0)"
