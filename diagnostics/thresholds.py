@@ -142,7 +142,9 @@ class Thresholds(BaseModel):
         asked = RegressionThresholds()
         for layer in layers:
             asked = asked.under(layer.regression or asked)
-        assert asked.minimum_effect and asked.changed_answers and asked.places
+        assert asked.minimum_effect
+        assert asked.changed_answers
+        assert asked.places
         merged = {m: _merged(*(getattr(layer, m) for layer in layers)) for m in _MEASURES}
         written = {f"{m}.{name.casefold()}" for m in _MEASURES for layer in layers[1:] for name in getattr(layer, m)}
         if any(layer.regression and layer.regression.minimum_effect for layer in layers[1:]):

@@ -41,7 +41,8 @@ def lines(run: Predictions, found: Regression) -> list[str]:
     rows = [("place", "change", "interval", "p adjusted", "verdict")]
     for name, c, _ in all_changes(found):
         low, high = (100 * bound for bound in c.ci)
-        verdict = c.verdict.replace("_", " ")
+        advises = name in found.exits and name not in found.deciding
+        verdict = ("advises: " if advises else "") + c.verdict.replace("_", " ")
         rows.append(
             (one_line(name), f"{100 * c.change:+.1f}", f"{low:+.1f} to {high:+.1f}", f"{c.p_adjusted:.2g}", verdict)
         )

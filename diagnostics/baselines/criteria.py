@@ -1,7 +1,7 @@
 """What the gate asks of a set of images: a criterion for the answer's signal, and two for every class.
 
-Before a run, the patients of each class and an assumed share of changed answers say how small a loss each can clear, and
-how many images would decide it.
+Before a run, the patients of each class and an assumed share of changed answers say how small a loss each can clear,
+and how many images would decide it.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from math import ceil
 
 import numpy as np
+from numpy.typing import NDArray
 
-from medprobe.diagnostics.arrays import Ints
-from medprobe.diagnostics.baselines.paired import Criterion, Shape
+from medprobe.diagnostics.arrays import Floats, Ints
+from medprobe.diagnostics.baselines.paired import LEVEL, Criterion, Shape, Tested
 from medprobe.diagnostics.records.chain import Measure
 from medprobe.diagnostics.thresholds import Margins
 
@@ -62,12 +63,12 @@ class Criteria:
     def keys(self) -> Iterator[tuple[Measure, int]]:
         return iter(self._of_class)
 
-    def n_tests(self, n_places: int, mirrored: bool = True) -> int:
-        """How many criteria decide; of two classes that are `mirrored`, the specificity of one is the sensitivity of
-        the other and counts once.
+    def n_tests(self, n_places: int) -> int:
+        """How many criteria decide; of two classes the specificity of one is the sensitivity of the other, and counts
+        once.
         """
         k = len(self._classes)
-        return n_places + (k if k == 2 and mirrored else 2 * k)
+        return n_places + (k if k == 2 else 2 * k)
 
     def accepted(self, margins: Margins, seen: float = 0.0) -> tuple[Accepted, dict[tuple[Measure, int], Accepted]]:
         """What is accepted of the signal and of each class. Margins depend on nothing that a run has found; the images
@@ -92,3 +93,24 @@ class Criteria:
             )
             for (measure, index), criterion in self._of_class.items()
         }
+
+
+def judged(family: Sequence[tuple[Tested, Accepted]], twice: bool) -> list[tuple[Floats, NDArray[np.str_]]]:
+    """The adjusted p and the verdict of each of the criteria that are judged together.
+
+    p is adjusted as Benjamini and Hochberg 1995 do: of equally good models one of the family is called changed in at
+    most 5 percent of comparisons. Regressed where that p is below 0.05 and the whole interval is a loss of more than
+    the margin asked, or of `twice` that; improved where p is below 0.05 and the interval is a rise, under `twice` of
+    more than the margin asked; not regressed where the interval holds no loss of what is accepted; else inconclusive.
+    """
+    from scipy.stats import false_discovery_control
+
+    found = []
+    for (tested, accepted), p in zip(family, false_discovery_control([t.p for t, _ in family], axis=0), strict=True):
+        slack = accepted.asked if twice else 0.0
+        lost = (p < LEVEL) & (-tested.high > accepted.asked + slack)
+        gained = (p < LEVEL) & (tested.low > slack)
+        held = -tested.low < accepted.margin
+        verdict = np.select([lost, gained, held], ["regressed", "improved", "not_regressed"], "inconclusive")
+        found.append((p, verdict))
+    return found

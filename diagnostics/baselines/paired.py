@@ -1,4 +1,4 @@
-"""A change between two readings of the same images: its size, its standard error, and what a set of images can show.
+"""A change between two readings of the same images: its size, its bounds, and what a set of images can show.
 
 The estimate is a mean of image by image gains, in one class or summed over several. Its variance is that of the sums of
 patient groups (Liang and Zeger 1986), each residual enlarged for its group's own pull on the mean (Bell and McCaffrey
@@ -74,7 +74,7 @@ class Shape:
         from scipy.stats import norm, t
 
         missed = (1 - POWER) / n_criteria
-        return float((t.ppf(1 - LEVEL / 2, self.freedom) + norm.ppf(1 - missed)) * self.error(share, together))
+        return float((t.ppf(1 - LEVEL, self.freedom) + norm.ppf(1 - missed)) * self.error(share, together))
 
     def times_needed(self, margin: float, share: float, together: float, n_criteria: int) -> float:
         """How often as many images would decide with POWER at this margin, in groups like these: an equally good model
@@ -82,17 +82,30 @@ class Shape:
         """
         from scipy.stats import norm
 
-        cleared = norm.ppf(1 - LEVEL / 2) + norm.ppf(POWER)
-        called = norm.ppf(1 - LEVEL / n_criteria) + norm.ppf(POWER)
+        decided = norm.ppf(1 - LEVEL) + norm.ppf(POWER)
+        # Of no change, two-sided, the smallest p of the family: Benjamini and Hochberg's first step.
+        told = norm.ppf(1 - LEVEL / 2 / n_criteria) + norm.ppf(POWER)
         lost = 2 * margin / (self.scale * len(self.classes))
-        return max(
-            self._times(margin / cleared, share, together), self._times(margin / called, min(share + lost, 1.0), together)
-        )
+        return self._times(margin / max(decided, told / 2), min(share + lost, 1.0), together)
 
     def _times(self, error: float, share: float, together: float) -> float:
         """How often as many images have this standard error."""
         seen, added = self.error(share, together) ** 2 - self.added, self.added
         return float((seen + sqrt(seen**2 + 4 * added * error**2)) / (2 * error**2))
+
+
+@dataclass(frozen=True)
+class Tested:
+    """What is found of a criterion; arrays of one shape, an element a comparison.
+
+    low, high: each a 95 percent bound, so that the change is lower in at most 5 of 100 comparisons, and higher in at
+    most 5. p: two-sided, of no change.
+    """
+
+    change: Floats
+    low: Floats
+    high: Floats
+    p: Floats
 
 
 class Criterion:
@@ -126,6 +139,15 @@ class Criterion:
         seen = (sums**2 / np.maximum(self._kept, 1e-12)).sum(axis=-1)
         scale = self.shape.scale
         return scale * means.sum(axis=-1), np.sqrt(scale**2 * seen + self.shape.added)
+
+    def tested(self, gain: Floats, same: Bools | bool = False) -> Tested:
+        """Of [..., n_images] gains. Where all answers are the `same` nothing is lost, however few they are."""
+        from scipy.stats import t
+
+        change, error = self.estimate(gain)
+        half = float(t.ppf(1 - LEVEL, self.shape.freedom)) * np.where(same, 0.0, error)
+        p = np.where(same, 1.0, 2 * t.sf(np.abs(change) / error, self.shape.freedom))
+        return Tested(change, np.maximum(change - half, -1.0), np.minimum(change + half, 1.0), p)
 
     def value(self, right: Bools) -> float:
         """The share of [n_images] that is read rightly, of the images it is of."""

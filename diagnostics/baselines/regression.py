@@ -17,8 +17,8 @@ import numpy as np
 
 from medprobe.diagnostics.arrays import Floats
 from medprobe.diagnostics.baselines.baseline import BaselineError, Match, comparable
-from medprobe.diagnostics.baselines.criteria import MEASURES, Accepted, Criteria
-from medprobe.diagnostics.baselines.paired import LEVEL, Criterion
+from medprobe.diagnostics.baselines.criteria import MEASURES, Accepted, Criteria, judged
+from medprobe.diagnostics.baselines.paired import Tested
 from medprobe.diagnostics.baselines.sentences import reason
 from medprobe.diagnostics.judgement.health import Scores, judge_drops
 from medprobe.diagnostics.judgement.resamples import Resamples
@@ -54,73 +54,60 @@ def compare(baseline: Predictions, current: Predictions, margins: Margins) -> Ch
     """The change at the answer and at each probe exit, and of each class's sensitivity and specificity at the answer,
     from predictions of the same images.
 
-    change: of the signal, averaged over the fold seeds, or of a share of images. ci: 95 percent, by patient groups
-    (`paired.py`); 0 where every image is read as before. p: one-sided, of a loss that is no more than the margin asked.
-    p_adjusted: Bonferroni over what decides, so that of losses of just their margins, or less, one is called in at most
-    5 percent of comparisons. Places that advise are a family of their own.
+    change: of the signal, averaged over the fold seeds, or of a share of images. ci: each end is a 95 percent bound, by
+    patient groups (`paired.py`); 0 where every image is read as before. p, p_adjusted, verdict: `criteria.judged`, of
+    what decides as one family and of the places that advise as another.
 
-    Regressed where p_adjusted is below 0.05; not regressed where the interval holds no loss of the margin, or where no
-    team wrote one, of what the set can clear if that is more; improved where the interval is a rise and p of no rise,
-    adjusted alike, is below 0.05. Another device, dtype or batch size alone may move predictions, so where the baseline
-    was made under another the loss must exceed twice the margin, and a rise the margin.
+    Another device, dtype or batch size alone may move predictions, so where the baseline was made under another the
+    loss must exceed twice the margin, and a rise the margin.
     Raises BaselineError for predictions that cannot be paired.
     """
     order = pairing(baseline, current)
     labels, groups = np.asarray(current.labels), np.asarray(current.groups)
-    k = len(current.classes)
-    said = np.asarray([np.asarray(baseline.places["answer"])[order], current.places["answer"]])
+    said = [np.asarray(baseline.places["answer"])[order], np.asarray(current.places["answer"])]
     differing = float(np.mean(said[0] != said[1]))
     criteria = Criteria(labels, groups, current.classes)
     signal, of_class = criteria.accepted(margins, differing)
-    otherwise = bool(made_otherwise(baseline, current))
-    mirrored = bool(((said >= 0) & (said < k)).all())
-    n_deciding = criteria.n_tests(len(margins.places), mirrored)
-
-    def judged(criterion: Criterion, gain: Floats, accepted: Accepted, n_tests: int, same: bool) -> dict[str, Any]:
-        found = _tested(criterion, gain, accepted, otherwise, n_tests, same)
-        return found | {"asked": accepted.asked, "clears": accepted.clears, "needed": accepted.needed}
-
-    exits = {}
+    family: dict[Stage | tuple[Measure, int], tuple[Tested, Accepted]] = {}
+    advice: dict[Stage | tuple[Measure, int], tuple[Tested, Accepted]] = {}
     for stage in STAGES:
         gain = _right(current, stage) - _right(baseline, stage)[order]
-        n_tests = n_deciding if stage in margins.places else len(STAGES) - len(margins.places)
-        exits[stage] = Change(**judged(criteria.signal, gain, signal, n_tests, not gain.any()))
-    tables: dict[Measure, dict[str, ClassChange]] = {measure: {} for measure in MEASURES}
+        (family if stage in margins.places else advice)[stage] = criteria.signal.tested(gain, not gain.any()), signal
+    sides = {}
     for (measure, index), accepted in of_class.items():
         criterion = criteria.of(measure, index)
         before, after = ((row == index) == (labels == index) for row in said)
         gain = after.astype(np.float64) - before
-        tables[measure][current.classes[index]] = ClassChange(
-            **judged(criterion, gain, accepted, n_deciding, not differing),
-            before=criterion.value(before),
-            after=criterion.value(after),
-            margin=accepted.margin,
-        )
+        family[measure, index] = criterion.tested(gain, differing == 0), accepted
+        sides[measure, index] = {"before": criterion.value(before), "after": criterion.value(after)}
+    otherwise = bool(made_otherwise(baseline, current))
+    found = _fields(family, otherwise) | _fields(advice, otherwise)
+    exits = {stage: Change(**found[stage]) for stage in STAGES}
+    tables: dict[Measure, dict[str, ClassChange]] = {measure: {} for measure in MEASURES}
+    for (measure, index), accepted in of_class.items():
+        key = (measure, index)
+        tables[measure][current.classes[index]] = ClassChange(**found[key], **sides[key], margin=accepted.margin)
     return Changes(exits, tables["sensitivity"], tables["specificity"], signal, margins.places, differing)
 
 
-def _tested(
-    criterion: Criterion, gain: Floats, accepted: Accepted, otherwise: bool, n_tests: int, same: bool
-) -> dict[str, Any]:
-    """Change, interval, p and verdict. Where all answers are the `same` nothing is lost, however few they are."""
-    from scipy.stats import t
-
-    if same:
-        return {"change": 0.0, "ci": (0.0, 0.0), "p": 1.0, "p_adjusted": 1.0, "verdict": "not_regressed"}
-    estimate, error = (float(value) for value in criterion.estimate(gain))
-    freedom, slack = criterion.shape.freedom, accepted.asked if otherwise else 0.0
-    half = float(t.ppf(1 - LEVEL / 2, freedom)) * error
-    ci = (max(estimate - half, -1.0), min(estimate + half, 1.0))
-    p, p_beyond, p_rise = (
-        float(t.sf(distance / error, freedom))
-        for distance in (-estimate - accepted.asked, -estimate - accepted.asked - slack, estimate - slack)
-    )
+def _fields(family: Mapping[Any, tuple[Tested, Accepted]], twice: bool) -> dict[Any, dict[str, Any]]:
+    """What a record says of each criterion of a family."""
+    if not family:
+        return {}
     return {
-        "change": estimate,
-        "ci": ci,
-        "p": p,
-        "p_adjusted": min(1.0, n_tests * p),
-        "verdict": _verdict(ci, n_tests * p_beyond, 2 * n_tests * p_rise, accepted.margin, slack),
+        key: {
+            "change": float(tested.change),
+            "ci": (float(tested.low), float(tested.high)),
+            "p": float(tested.p),
+            "p_adjusted": float(p),
+            "verdict": str(verdict),
+            "asked": accepted.asked,
+            "clears": accepted.clears,
+            "needed": accepted.needed,
+        }
+        for (key, (tested, accepted)), (p, verdict) in zip(
+            family.items(), judged([*family.values()], twice), strict=True
+        )
     }
 
 
@@ -199,18 +186,6 @@ def _right(predictions: Predictions, stage: Stage) -> Floats:
     """The share of fold seeds under which each image is read rightly, [n_images]."""
     read = predictions.exits[stage] if stage != "answer" else [predictions.places[stage]]
     return np.asarray(np.mean(np.asarray(read) == np.asarray(predictions.labels), axis=0))
-
-
-def _verdict(ci: tuple[float, float], p_loss: float, p_rise: float, margin: float, slack: float) -> ChangeValue:
-    """p_loss, p_rise: adjusted, of a loss that is no more than margin and slack, and of a rise that is no more than the
-    slack.
-    """
-    low, _ = ci
-    if p_loss < LEVEL:
-        return "regressed"
-    if p_rise < LEVEL and low > slack:
-        return "improved"
-    return "not_regressed" if -low < margin else "inconclusive"
 
 
 def _drops(

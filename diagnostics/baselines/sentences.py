@@ -7,7 +7,7 @@ from math import isclose
 from typing import TYPE_CHECKING
 
 from medprobe.diagnostics.records.chain import STAGES, HealthLimit, Measure, Stage
-from medprobe.diagnostics.records.regression import Change, ChangeValue, ClassChange, Regression
+from medprobe.diagnostics.records.regression import Change, ChangeValue, ClassChange, Pooled, Regression
 
 if TYPE_CHECKING:
     from medprobe.diagnostics.baselines.criteria import Accepted
@@ -25,6 +25,22 @@ def all_changes(found: Regression) -> list[tuple[str, Change, float]]:
         (f"{measure} for {name}", change, change.margin)
         for measure, table in tables.items()
         for name, change in table.items()
+    ]
+
+
+def needed_text(needed: Mapping[str, int]) -> str:
+    """`2,702 malignant`: the images of each class."""
+    return ", ".join(f"{count:,} {name}" for name, count in needed.items())
+
+
+def needed_sentences(found: Regression) -> list[str]:
+    """What this set clears of each criterion that decides, and the images that would decide it, a sentence each."""
+    return [
+        f"{name if name != 'answer' else 'signal of the answer'}: this set clears losses of {100 * c.clears:.3g} points "
+        f"and more; {100 * c.asked:.3g} points are decided by {needed_text(c.needed)} images"
+        for name, c, _ in all_changes(found)
+        if name not in found.exits or name in found.deciding
+        if c.clears is not None and c.asked is not None
     ]
 
 
@@ -129,6 +145,16 @@ def compared_text(found: Regression) -> str:
     decisive += [drop.reason for drop in found.health_drops if drop.verdict == wanted]
     where = f": {', '.join(decisive)}" if decisive else ""
     return f"{found.verdict.replace('_', ' ')} against {found.baseline.file}{where}"
+
+
+def pooled_text(found: Pooled) -> str:
+    """What several data sets say together of the answer; it decides nothing beside the single ones."""
+    low, high = (100 * bound for bound in found.ci)
+    cleared = f"; together they clear losses of {100 * found.margin:.3g} points and more"
+    return (
+        f"{found.model} over {', '.join(found.datasets)}: {found.verdict.replace('_', ' ')}: the answer changed by "
+        f"{100 * found.change:+.1f} ({low:+.1f} to {high:+.1f}) points{cleared if found.margin > found.asked else ''}"
+    )
 
 
 def _places(exits: Mapping[Stage, Change], verdict: ChangeValue, said: str) -> list[str]:

@@ -16,14 +16,16 @@ Gate = Literal["absolute", "regression", "both"]
 
 
 class Change(Record):
-    """The change of signal at one place, this run minus the baseline, with its 95 percent interval."""
+    """The change of signal at one place, this run minus the baseline; each end of its interval is a 95 percent
+    bound.
+    """
 
     change: float
     ci: tuple[float, float]
     p: float
-    """One-sided, of a loss that is no more than the margin asked."""
+    """Two-sided, of no change."""
     p_adjusted: float
-    """`p` times the number of tests that decide (Bonferroni)."""
+    """Over what decides as one family, and over the places that advise as another."""
     verdict: ChangeValue
     asked: float | None = None
     """The margin of the thresholds: a larger loss is a regression. What is accepted is more where no team wrote a
@@ -81,3 +83,18 @@ class Regression(Record):
     """By class, at the answer; one family of tests with `specificity` and `exits`."""
     specificity: dict[str, ClassChange] = Field(default_factory=dict)
     health_drops: list[HealthLimit]
+
+
+class Pooled(Record):
+    """The change of the answer's signal over the data sets of one model, each counted alike. It decides nothing beside
+    the single ones.
+    """
+
+    model: str
+    datasets: list[str]
+    change: float
+    ci: tuple[float, float]
+    asked: float
+    margin: float
+    """The loss that is accepted: as asked, or what the sets clear together."""
+    verdict: ChangeValue

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medprobe.diagnostics.baselines import regression, sentences
+from medprobe.diagnostics.baselines import sentences
 from medprobe.diagnostics.baselines.baseline import BaselineError, Match, Saved
 from medprobe.diagnostics.baselines.criteria import Accepted
 from medprobe.diagnostics.baselines.regression import compare, made_otherwise, record
@@ -106,16 +106,13 @@ def test_a_loss_of_five_points_is_found_with_enough_images():
 
 def test_noise_under_patient_groups_is_seldom_called_a_regression():
     labels, groups = patients(100, 4)
-    verdicts, ps = [], []
-    for seed in range(200):
+    called = 0
+    for seed in range(100):
         rng = np.random.default_rng(seed)
         one, other = (predictions(labels, groups, read(labels, groups, 0.8, rng)) for _ in range(2))
-        found = compare(one, other, MARGINS).exits["answer"]
-        verdicts.append(found.verdict)
-        ps.append(found.p)
-    assert verdicts.count("regressed") <= 10
-    # 200 tests at 0.05: 10 expected, more than 18 has a chance of 1 percent.
-    assert sum(p < 0.05 for p in ps) <= 18
+        called += any(change.verdict == "regressed" for change in compare(one, other, ANSWER).decisive())
+    # At 5 percent more than 11 have a chance of 0.4 percent.
+    assert called <= 11
 
 
 def test_an_improvement_is_reported():
@@ -231,25 +228,6 @@ def test_what_cannot_be_paired_is_refused(changed, word):
     labels, groups = patients(12, 1)
     with pytest.raises(BaselineError, match=word):
         compare(predictions(labels, groups, labels, **changed), predictions(labels, groups, labels), MARGINS)
-
-
-@pytest.mark.parametrize(
-    ("low", "p_loss", "p_rise", "slack", "verdict"),
-    [
-        (-0.08, 0.049, 1.0, 0.0, "regressed"),
-        (-0.08, 0.05, 1.0, 0.0, "inconclusive"),
-        (-0.0199, 0.5, 0.5, 0.0, "not_regressed"),
-        (-0.02, 0.5, 0.5, 0.0, "inconclusive"),
-        # A loss beyond the margin asked that is shown counts, whatever the set clears.
-        (-0.01, 0.04, 1.0, 0.0, "regressed"),
-        (0.001, 1.0, 0.049, 0.0, "improved"),
-        (0.001, 1.0, 0.05, 0.0, "not_regressed"),
-        (0.0, 1.0, 0.01, 0.0, "not_regressed"),
-        (0.02, 1.0, 0.01, 0.02, "not_regressed"),
-    ],
-)
-def test_a_change_turns_at_its_bounds(low, p_loss, p_rise, slack, verdict):
-    assert regression._verdict((low, 1.0), p_loss, p_rise, MINIMUM, slack) == verdict
 
 
 def changed(verdict, change=-0.05):

@@ -42,7 +42,7 @@ def recorded(before, after, margins=MARGINS):
 def test_sensitivity_bought_with_specificity_is_named(before, after, lost, seed):
     found = recorded(run(said(before, [seed, 0])), run(said(after, [seed, 1])))
     assert found.verdict == "regressed"
-    assert found.exits["answer"].verdict in ("inconclusive", "not_regressed")
+    assert found.exits["answer"].verdict != "regressed"
     malignant = found.sensitivity["malignant"]
     assert (malignant.verdict, malignant.margin) == ("regressed", 0.02)
     assert malignant.change == pytest.approx(lost, abs=0.07)
@@ -79,19 +79,14 @@ def test_a_loss_is_judged_by_the_margin_of_its_class():
 
 
 def test_what_decides_is_one_family_and_the_rest_another():
-    """Of two classes the specificity of one is the sensitivity of the other: three tests decide, three places advise."""
-    found = compare(run(said((0.9, 0.9), 0)), run(said((0.9, 0.8), 1)), MARGINS)
-    assert [c.p_adjusted for c in found.decisive()] == pytest.approx([min(1, 3 * c.p) for c in found.decisive()])
-    assert len(found.decisive()) == 1 + 2 * 2
-    more = compare(run(said((0.9, 0.9), 0)), run(said((0.9, 0.8), 1)), replace(MARGINS, places=("llm", "answer")))
-    malignant = more.sensitivity["malignant"]
-    assert malignant.p_adjusted == pytest.approx(min(1, 4 * malignant.p))
+    from scipy.stats import false_discovery_control
 
-
-def test_an_answer_that_names_no_class_makes_specificity_a_test_of_its_own():
-    silent = np.where(np.arange(600) % 50 == 0, -1, LABELS)
-    found = compare(run(LABELS), run(silent), MARGINS).sensitivity["malignant"]
-    assert found.p_adjusted == pytest.approx(min(1, 5 * found.p))
+    pair = run(said((0.9, 0.9), 0)), run(said((0.9, 0.8), 1))
+    found = compare(*pair, MARGINS)
+    family = found.decisive()
+    assert len(family) == 1 + 2 * 2
+    assert [c.p_adjusted for c in family] == pytest.approx(false_discovery_control([c.p for c in family]).tolist())
+    assert len(compare(*pair, replace(MARGINS, places=("llm", "answer"))).decisive()) == 2 + 2 * 2
 
 
 def test_another_device_asks_for_twice_the_margin():
