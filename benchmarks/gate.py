@@ -13,11 +13,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from math import sqrt
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.gate_page import page, sizes_table
+from benchmarks.study import GUIDES, Study, filled, model, quiet, trained
 from medprobe.diagnostics.baselines.criteria import Accepted, Criteria, judged
 from medprobe.diagnostics.baselines.paired import Criterion, Tested
 from medprobe.diagnostics.baselines.pooled import pooled_verdict
@@ -358,3 +361,93 @@ def sizes() -> list[dict[str, Any]]:
             for criterion, accepted in named.items()
         ]
     return rows
+
+
+def by_trained(bases: Path, data_root: Path, work: Path) -> dict[str, Any]:
+    """Models that were trained apart, on the half of Chest-Xray that none was trained on: how often their answers
+    differ, how two images of a patient change together, and what the gate says of every pair in both orders.
+    """
+    from medprobe.diagnostics.evidence import said_classes
+    from medprobe.diagnostics.extraction.measurement import measure
+    from medprobe.diagnostics.extraction.model_on_demand import ModelOnDemand
+    from medprobe.diagnostics.settings import Settings
+    from medprobe.fixtures.datasets.dataset import open_dataset
+
+    dataset = open_dataset(HELD_OUT, data_root, None, 0)
+    said = {}
+    for name in trained(bases):
+        found = measure(ModelOnDemand(model(name, bases), Settings(store=work / "store")), dataset, quiet)
+        said[name] = said_classes(found.texts(), dataset)
+        of = Set(dataset.answers, found.labels, found.groups)
+    rows = []
+    for one, other in itertools.permutations(said, 2):
+        counted = Gate(of, margins_of("chest-xray")).counted(
+            lambda _, pair=(said[one], said[other]): (pair[0][None], pair[1][None]), 1
+        )
+        gain = (said[other] == of.labels).astype(float) - (said[one] == of.labels)
+        tested = Gate(of, margins_of("chest-xray")).tested(said[one][None], said[other][None])
+        rows.append(
+            {
+                "before": one,
+                "after": other,
+                "differing": round(float(np.mean(said[one] != said[other])), 4),
+                "together": {c: round(together(gain, of, k), 3) for k, c in enumerate(of.classes)},
+                "changes": {
+                    name: [round(float(v[0]), 4) for v in (t.change, t.low, t.high)] for name, (t, _) in tested.items()
+                },
+                "verdicts": {name: next(iter(verdict)) for name, verdict in counted.items()},
+            }
+        )
+    return {"images": len(of.labels), "patients": len(set(of.groups.tolist())), "pairs": rows}
+
+
+def together(gain: Floats, of: Set, k: int) -> float:
+    """The correlation of the gains of two images of a patient, over all pairs of a class."""
+    mine, groups = gain[of.labels == k], of.groups[of.labels == k]
+    group = np.unique(groups, return_inverse=True)[1]
+    apart = mine - mine.mean()
+    sums, squares, sizes = (np.bincount(group, weights=w) for w in (apart, apart**2, np.ones(len(mine))))
+    return float((sums**2 - squares).sum() / (sizes * (sizes - 1)).sum() / mine.var())
+
+
+def study(runs: int, before: Any, real: Any) -> dict[str, Any]:
+    return {
+        "runs": runs,
+        "recall": RECALL,
+        "share": SHARE,
+        "sizes": sizes(),
+        "equal": equal(runs),
+        "losses": losses(runs),
+        "sized": sized(runs),
+        "trades": trades(runs),
+        "pooled": together_sets(runs),
+        "covariates": covariates(runs),
+        "trained": real,
+        "before": before,
+    }
+
+
+STUDY = Study("gate", page)
+HELD_OUT = Path(__file__).with_name("chest-xray-held-out.toml")
+
+
+def main() -> None:
+    parser = STUDY.parser(__doc__)
+    parser.add_argument("--runs", type=int, default=RUNS)
+    for name, text in (
+        ("--bases", "folder of checkpoints"),
+        ("--data-root", "folder of the data sets"),
+        ("--work", ""),
+    ):
+        parser.add_argument(name, type=Path, metavar="DIR", help=text or "folder of features")
+    given = parser.parse_args()
+    known = STUDY.found() if STUDY.results.exists() else {}
+    real = by_trained(given.bases, given.data_root, given.work) if given.bases else known.get("trained")
+    found = study(given.runs, known["before"], real)
+    STUDY.publish(found)
+    guide = GUIDES / "gate.md"
+    guide.write_text(filled(guide, sizes=sizes_table(found)), "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -36,11 +36,12 @@ def needed_text(needed: Mapping[str, int]) -> str:
 def needed_sentences(found: Regression) -> list[str]:
     """What this set clears of each criterion that decides, and the images that would decide it, a sentence each."""
     return [
-        f"{name if name != 'answer' else 'signal of the answer'}: this set clears losses of {100 * c.clears:.3g} points "
-        f"and more; {100 * c.asked:.3g} points are decided by {needed_text(c.needed)} images"
+        f"{f'signal of the {_name(name)}' if name in STAGES else name}: this set clears losses of "
+        f"{100 * c.clears:.3g} points and more; {needed_text(c.needed)} images decide {100 * c.asked:.3g} points"
         for name, c, _ in all_changes(found)
         if name not in found.exits or name in found.deciding
-        if c.clears is not None and c.asked is not None
+        if c.clears is not None
+        if c.asked is not None
     ]
 
 
@@ -162,7 +163,7 @@ def _places(exits: Mapping[Stage, Change], verdict: ChangeValue, said: str) -> l
     return [f"{said} {' and '.join(where)}"] if where else []
 
 
-def _name(stage: Stage) -> str:
+def _name(stage: str) -> str:
     return stage if stage == "answer" else f"{stage} exit"
 
 
