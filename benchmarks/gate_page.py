@@ -125,12 +125,13 @@ Answers are simulated, since the truth must be known, {runs:,} runs a row. All c
 [benchmarks/results/gate.json](../../benchmarks/results/gate.json). [The guide](../guides/gate.md) says what is tested.
 
 **What is drawn.** Images and patients are those of the published sets, with their real numbers of images a patient.
-Each class is read rightly in {100 * found["recall"]:g} percent. *Apart*: every image changes on its own. *Half*: in half
-of the patients all images change as one. *Together*: in every patient. The suite plans with a correlation of 0.5 of two
-images of a patient; whole patients that change, among others that do not, are another structure than its intervals use.
+Each class is read rightly in {100 * found["recall"]:g} percent. *Apart*: every image changes on its own. *Half*: in
+half of the patients all images change as one. *Together*: in every patient. The suite plans with a correlation of 0.5
+of two images of a patient. Whole patients that change, among others that do not, are another structure than its
+intervals use.
 
-**Before** is the gate as it was: the answer and three probe exits decided beside the classes, each with a margin of 2 or
-5 points that did not depend on the set. It was run on 100 draws of *half* a row, 25 of chest-xray, with probes that
+**Before** is the gate as it was: the answer and three probe exits decided beside the classes, each with a margin of 2
+or 5 points that did not depend on the set. It was run on 100 draws of *half* a row, 25 of chest-xray, with probes that
 differ between fold seeds as much as the answers. This repository no longer holds its code.
 
 ## Equally good checkpoints
@@ -154,9 +155,9 @@ the loss is just the margin asked, at most 5 percent may be called. A set that c
 
 ## At the size that the suite says it needs
 
-A team writes a margin of 2.5 points for one class, and the class loses 5. The set has as many images of the class as the
-suite said, in patients like its own. The aims: found in at least 80 percent, cleared in at most 5. The last columns are
-equally good models.
+A team writes a margin of 2.5 points for one class, and the class loses 5. The set has as many images of the class as
+the suite said, in patients like its own. The aims: found in at least 80 percent, cleared in at most 5. The last columns
+are equally good models.
 
 {_table(SIZED, size_rows)}
 
@@ -175,9 +176,9 @@ The signal of the answer over all three sets, 5 percent of the answers differing
 ## Option likelihoods as covariates
 
 A change of correctness was adjusted by the paired change of the right option's likelihood, with slopes learnt out of
-fold. The variance of the estimate is {covariate["variance_ratio"]:.3f} of the plain one, although the two correlate with
-{covariate["correlation"]:.2f}. Both models read the same images, so the mean of the covariate is known from these images
-alone, and adjusting by it takes away nothing. It was left out.
+fold. The variance of the estimate is {covariate["variance_ratio"]:.3f} of the plain one, although the two correlate
+with {covariate["correlation"]:.2f}. Both models read the same images, so the mean of the covariate is known from these
+images alone, and adjusting by it takes away nothing. It was left out.
 
 ## Trained models
 
@@ -185,7 +186,7 @@ alone, and adjusting by it takes away nothing. It was left out.
 
 **What this is not.** Simulated answers change for no reason inside a model. The margins of one class and of the signal
 are judged each with its own 5 percent: where a model loses just the margin of several criteria at once, one of them is
-called more often.
+called more often. Probe exits are not drawn: they advise, and add no call.
 """
 
 
@@ -200,8 +201,8 @@ def _equal_words(found: Mapping[str, Any]) -> str:
     if not missed:
         return "The aim for undecided runs is met in every row."
     return (
-        f"Where 5 percent of the answers differ, the aim for undecided runs is met but for {', '.join(missed)}. Margins "
-        "that met it there too would be wider everywhere; trained models (below) change like *apart*."
+        f"Where 5 percent of the answers differ, the aim for undecided runs is met but for {', '.join(missed)}. "
+        "Margins that met it there too would be wider everywhere. Trained models (below) change like *apart*."
     )
 
 
@@ -223,8 +224,8 @@ def _trained_words(real: Mapping[str, Any] | None) -> str:
         for row in real["pairs"]
     ]
     names = [n for n in real["pairs"][0]["changes"] if not n.startswith("specificity")]
-    return f"""Models of different families, trained on one half of Chest-Xray, answered the {real["images"]:,} images of
-{real["patients"]:,} patients of the other half. The answers of two differ on {min(shares):.1f} to {max(shares):.1f}
+    return f"""Models of different families, trained on one half of Chest-Xray, answered the {real["images"]:,} images
+of {real["patients"]:,} patients of the other half. The answers of two differ on {min(shares):.1f} to {max(shares):.1f}
 percent of the images. Two images of a patient change with a correlation of {min(cor):.2f} to {max(cor):.2f}: apart, not
 together.
 

@@ -94,9 +94,9 @@ def table(plan: CallPlan) -> str:
             "",
         ]
         lines += _wrapped(
-            f"Clears: of equally good models, whose answers differ on {plan.changed_answers:.0%} of the images, 80% are "
-            "cleared of such a loss by all criteria. Needed: images, in groups like these, that decide with 80% power "
-            "at the margin asked. plan.json has them by class, and the specificities."
+            f"Clears: of equally good models, whose answers differ on {plan.changed_answers:.0%} of the images, "
+            "80% are cleared of such a loss by all criteria. Needed: images, in groups like these, that decide with "
+            "80% power at the margin asked. plan.json has them by class, and the specificities."
         )
         lines += [""]
     for sentence in (*plan.notes, *plan.refused):
