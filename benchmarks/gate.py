@@ -169,7 +169,7 @@ def margins_of(name: str) -> Margins:
 def written(classes: Mapping[tuple[Measure, str], float]) -> Margins:
     """The built-in margins, with those of some classes as a team would write them."""
     built_in = margins_of("any")
-    tables = {m: {**getattr(built_in, m)} for m in ("sensitivity", "specificity")}
+    tables: dict[str, Any] = {m: {**getattr(built_in, m)} for m in ("sensitivity", "specificity")}
     for (measure, name), value in classes.items():
         tables[measure][name.casefold()] = value
     own = {f"{measure}.{name.casefold()}" for measure, name in classes}
@@ -288,7 +288,8 @@ def together_sets(runs: int) -> list[dict[str, Any]]:
     """The answer over the three sets, pooled."""
     rows = []
     for number, (name, lost) in enumerate({"none": 0.0, "3 points of accuracy": 0.03}.items()):
-        rng, parts = cell_rng(5, number), []
+        rng = cell_rng(5, number)
+        clears, bounds = [], []
         for each in SETS:
             of = of_published(each)
             accepted = Criteria(of.labels, of.groups, of.classes).accepted(margins_of(each))[0]
@@ -298,14 +299,13 @@ def together_sets(runs: int) -> list[dict[str, Any]]:
                 falls = dict.fromkeys(range(of.k), lost) if lost else {}
                 answers = retrained(of, SHARE, falls, DEPENDENCE["half"], n, rng)
                 found.append(Gate(of, margins_of(each)).tested(*answers)["answer"][0])
-            parts.append(
-                (accepted, *(np.concatenate([getattr(f, v) for f in found]) for v in ("change", "low", "high")))
-            )
-        n = len(SETS)
-        change = sum(part[1] for part in parts) / n
-        low = change - np.sqrt(sum((part[1] - part[2]) ** 2 for part in parts)) / n
-        high = change + np.sqrt(sum((part[3] - part[1]) ** 2 for part in parts)) / n
-        margin = max(0.02, sqrt(sum(part[0].clears ** 2 for part in parts)) / n)
+            clears.append(accepted.clears)
+            bounds.append([np.concatenate([getattr(f, v) for f in found]) for v in ("change", "low", "high")])
+        of_sets = np.array(bounds)
+        change = of_sets[:, 0].mean(axis=0)
+        low = change - np.sqrt(((of_sets[:, 0] - of_sets[:, 1]) ** 2).sum(axis=0)) / len(SETS)
+        high = change + np.sqrt(((of_sets[:, 2] - of_sets[:, 0]) ** 2).sum(axis=0)) / len(SETS)
+        margin = max(0.02, sqrt(sum(value**2 for value in clears)) / len(SETS))
         verdicts = [pooled_verdict(ci, 0.02, margin) for ci in zip(low.tolist(), high.tolist(), strict=True)]
         rows.append({"lost": name, "clears": round(margin, 4), "runs": runs, "verdicts": tally(np.array(verdicts))})
     return rows
@@ -381,11 +381,14 @@ def by_trained(bases: Path, data_root: Path, work: Path) -> dict[str, Any]:
         of = Set(dataset.answers, found.labels, found.groups)
     rows = []
     for one, other in itertools.permutations(said, 2):
-        counted = Gate(of, margins_of("chest-xray")).counted(
-            lambda _, pair=(said[one], said[other]): (pair[0][None], pair[1][None]), 1
-        )
+        answers = said[one][None], said[other][None]
+
+        def alone(_: int, answers: tuple[Ints, Ints] = answers) -> tuple[Ints, Ints]:
+            return answers
+
+        gate = Gate(of, margins_of("chest-xray"))
+        counted, tested = gate.counted(alone, 1), gate.tested(*answers)
         gain = (said[other] == of.labels).astype(float) - (said[one] == of.labels)
-        tested = Gate(of, margins_of("chest-xray")).tested(said[one][None], said[other][None])
         rows.append(
             {
                 "before": one,

@@ -138,7 +138,7 @@ class Thresholds(BaseModel):
 
     def margins(self, model: str, dataset: str) -> Margins:
         """The losses that one diagnosis may show against its baseline."""
-        layers = [_built_in(), self, *self._overrides(model, dataset)]
+        layers: list[Thresholds | Override] = [_built_in(), self, *self._overrides(model, dataset)]
         asked = RegressionThresholds()
         for layer in layers:
             asked = asked.under(layer.regression or asked)

@@ -24,6 +24,7 @@ from medprobe.plugins.call import PHANTOM, PUBLISHED, load_options, model_of
 from medprobe.plugins.project import CallError, Config, settled
 
 if TYPE_CHECKING:
+    from medprobe.diagnostics.planning.gate import GatePlan
     from medprobe.diagnostics.planning.pictures import Pictures
     from medprobe.diagnostics.planning.plan import CallPlan
     from medprobe.diagnostics.settings import Settings
@@ -63,7 +64,8 @@ def _plan(config: pytest.Config, written: Config) -> CallPlan:
         **{name: option(f"medprobe_{name}") for name in ("controls", "seed", "batch_size", "max_images")},
     )
     typed = {field.name: option(f"medprobe_{field.name}") for field in fields(LoadOptions)}
-    thresholds, gates = _thresholds(config, written), {}
+    thresholds = _thresholds(config, written)
+    gates: dict[str, tuple[GatePlan, ...]] = {}
     gpu, costs, refused = GPUS[option("medprobe_plan")], [], []
     known: dict[str, Pictures] = {}
     try:

@@ -79,14 +79,16 @@ def compare(baseline: Predictions, current: Predictions, margins: Margins) -> Ch
         before, after = ((row == index) == (labels == index) for row in said)
         gain = after.astype(np.float64) - before
         family[measure, index] = criterion.tested(gain, differing == 0), accepted
-        sides[measure, index] = {"before": criterion.value(before), "after": criterion.value(after)}
+        sides[measure, index] = criterion.value(before), criterion.value(after)
     otherwise = bool(made_otherwise(baseline, current))
     found = _fields(family, otherwise) | _fields(advice, otherwise)
     exits = {stage: Change(**found[stage]) for stage in STAGES}
     tables: dict[Measure, dict[str, ClassChange]] = {measure: {} for measure in MEASURES}
     for (measure, index), accepted in of_class.items():
-        key = (measure, index)
-        tables[measure][current.classes[index]] = ClassChange(**found[key], **sides[key], margin=accepted.margin)
+        was, now = sides[measure, index]
+        tables[measure][current.classes[index]] = ClassChange(
+            **found[measure, index], before=was, after=now, margin=accepted.margin
+        )
     return Changes(exits, tables["sensitivity"], tables["specificity"], signal, margins.places, differing)
 
 

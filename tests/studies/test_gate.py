@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks import gate
+from medprobe.diagnostics.baselines.criteria import judged
 from medprobe.diagnostics.baselines.regression import compare
 from medprobe.diagnostics.records.report import Predictions
 
@@ -33,10 +34,10 @@ def test_many_runs_at_once_have_the_verdicts_of_the_suite(name):
     of, margins = gate.of_published(name), gate.margins_of(name)
     answers = gate.retrained(of, 0.1, {0: 0.08}, 0.5, 6, np.random.default_rng(1))
     tested = gate.Gate(of, margins).tested(*answers)
-    judged = gate.judged([*tested.values()], twice=False)
+    verdicts = judged([*tested.values()], twice=False)
     for row, (before, after) in enumerate(zip(*answers, strict=True)):
         found = compare(predictions(of, before), predictions(of, after), margins)
-        assert [c.verdict for c in found.decisive()] == [verdict[row] for _, verdict in judged]
+        assert [c.verdict for c in found.decisive()] == [verdict[row] for _, verdict in verdicts]
         assert [c.ci[0] for c in found.decisive()] == pytest.approx([t.low[row] for t, _ in tested.values()])
 
 

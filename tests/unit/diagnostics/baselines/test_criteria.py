@@ -7,11 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from medprobe.diagnostics.baselines.baseline import Match, Saved
 from medprobe.diagnostics.baselines.criteria import MOST, TOGETHER, Criteria
 from medprobe.diagnostics.baselines.regression import record
 from medprobe.diagnostics.baselines.sentences import needed_sentences
 from medprobe.diagnostics.thresholds import Margins, load_thresholds
-from tests.unit.diagnostics.baselines.test_regression_by_class import Match, Saved, predictions, run, said
+from tests.unit.diagnostics.baselines.test_regression import predictions
+from tests.unit.diagnostics.baselines.test_regression_by_class import run, said
 
 LABELS = np.repeat([0, 1], [300, 100])
 GROUPS = np.arange(400)

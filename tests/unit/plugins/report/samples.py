@@ -518,7 +518,7 @@ def tuned(diagnosis: Diagnosis, adapter: str = "lora", answer: float = 0.42) -> 
 
 
 def regressed() -> Regression:
-    size = {"asked": 0.02, "clears": 0.043, "needed": {"normal": 1500, "pneumonia": 1234}}
+    size: dict[str, Any] = {"asked": 0.02, "clears": 0.043, "needed": {"normal": 1500, "pneumonia": 1234}}
     lost = Change(change=-0.11, ci=(-0.15, -0.07), p=0.0002, p_adjusted=0.0004, verdict="regressed", **size)
     kept = Change(change=0.002, ci=(-0.01, 0.014), p=0.7, p_adjusted=0.7, verdict="not_regressed", **size)
     return Regression(
