@@ -72,7 +72,7 @@ class Criteria:
 
     def accepted(self, margins: Margins, seen: float = 0.0) -> tuple[Accepted, dict[tuple[Measure, int], Accepted]]:
         """What is accepted of the signal and of each class. Margins depend on nothing that a run has found; the images
-        needed allow for the share of answers that was `seen` to change, where it is more than assumed.
+        needed allow for the share of answers that was `seen` to change both ways, where it is more than assumed.
         """
         share, n_tests = margins.changed_answers, self.n_tests(len(margins.places))
 

@@ -66,8 +66,11 @@ def compare(baseline: Predictions, current: Predictions, margins: Margins) -> Ch
     labels, groups = np.asarray(current.labels), np.asarray(current.groups)
     said = [np.asarray(baseline.places["answer"])[order], np.asarray(current.places["answer"])]
     differing = float(np.mean(said[0] != said[1]))
+    was, now = (row == labels for row in said)
+    # What changes for the better and for the worse alike; the rest of the changes is the loss or gain itself.
+    both_ways = 2 * min(float(np.mean(was & ~now)), float(np.mean(now & ~was)))
     criteria = Criteria(labels, groups, current.classes)
-    signal, of_class = criteria.accepted(margins, differing)
+    signal, of_class = criteria.accepted(margins, both_ways)
     family: dict[Stage | tuple[Measure, int], tuple[Tested, Accepted]] = {}
     advice: dict[Stage | tuple[Measure, int], tuple[Tested, Accepted]] = {}
     for stage in STAGES:
@@ -85,9 +88,9 @@ def compare(baseline: Predictions, current: Predictions, margins: Margins) -> Ch
     exits = {stage: Change(**found[stage]) for stage in STAGES}
     tables: dict[Measure, dict[str, ClassChange]] = {measure: {} for measure in MEASURES}
     for (measure, index), accepted in of_class.items():
-        was, now = sides[measure, index]
+        share_before, share_after = sides[measure, index]
         tables[measure][current.classes[index]] = ClassChange(
-            **found[measure, index], before=was, after=now, margin=accepted.margin
+            **found[measure, index], before=share_before, after=share_after, margin=accepted.margin
         )
     return Changes(exits, tables["sensitivity"], tables["specificity"], signal, margins.places, differing)
 
