@@ -437,12 +437,9 @@ HELD_OUT = Path(__file__).with_name("chest-xray-held-out.toml")
 def main() -> None:
     parser = STUDY.parser(__doc__)
     parser.add_argument("--runs", type=int, default=RUNS)
-    for name, text in (
-        ("--bases", "folder of checkpoints"),
-        ("--data-root", "folder of the data sets"),
-        ("--work", ""),
-    ):
-        parser.add_argument(name, type=Path, metavar="DIR", help=text or "folder of features")
+    parser.add_argument("--bases", type=Path, metavar="DIR", help="folder of models trained on half of Chest-Xray")
+    parser.add_argument("--data-root", type=Path, metavar="DATA", help="folder of the published data sets")
+    parser.add_argument("--work", type=Path, metavar="DIR", help="folder of their features")
     given = parser.parse_args()
     known = STUDY.found() if STUDY.results.exists() else {}
     real = by_trained(given.bases, given.data_root, given.work) if given.bases else known.get("trained")
