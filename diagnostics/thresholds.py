@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
 
@@ -20,6 +21,7 @@ ByClass = dict[str, Effect]
 """By the answer that names the class; `default` is for every class that is not named."""
 Score = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 DEFAULT = "default"
+_MEASURES: tuple[Measure, ...] = ("sensitivity", "specificity")
 
 
 def _by_name(table: Any, prefix: str = "") -> Any:
@@ -43,8 +45,16 @@ class ThresholdError(ValueError):
 class RegressionThresholds(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    minimum_effect: Effect
+    minimum_effect: Effect | None = None
     """The loss of signal that is accepted; more is a regression."""
+    changed_answers: Effect | None = None
+    """The share of the answers that an equally good model is assumed to change."""
+    places: Annotated[list[Stage], Field(min_length=1)] | None = None
+    """The places that decide; the others advise."""
+
+    def under(self, other: RegressionThresholds) -> RegressionThresholds:
+        """These with those of `other` over them."""
+        return RegressionThresholds(**(self.model_dump(exclude_none=True) | other.model_dump(exclude_none=True)))
 
 
 class HealthThresholds(BaseModel):
@@ -66,16 +76,34 @@ class Margins:
     """The losses that a run may show against its baseline: of signal at each place, and of the sensitivity and
     specificity of a class at the answer, by its name in lower case. A class that a table does not name may lose as much
     as its `default`.
+
+    places: those that decide. changed_answers: the share of the answers that an equally good model is assumed to
+    change. built_in: names of the margins that no team wrote, as `minimum_effect` and `sensitivity.default`.
     """
 
     minimum_effect: float
     sensitivity: Mapping[str, float]
     specificity: Mapping[str, float]
+    places: tuple[Stage, ...] = ("answer",)
+    changed_answers: float = 0.05
+    built_in: frozenset[str] = frozenset()
 
     def of(self, measure: Measure, class_name: str) -> float:
         """The loss of one class that is accepted, whatever the case its name is written in."""
         table: Mapping[str, float] = getattr(self, measure)
-        return float(table.get(class_name.casefold(), table[DEFAULT]))
+        return float(table[self._row(measure, class_name)])
+
+    def is_built_in(self, measure: Measure, class_name: str) -> bool:
+        """Whether no team wrote the margin of the class."""
+        return f"{measure}.{self._row(measure, class_name)}" in self.built_in
+
+    def with_minimum_effect(self, value: float) -> Margins:
+        """These with a minimum effect that was asked for."""
+        return replace(self, minimum_effect=value, built_in=self.built_in - {"minimum_effect"})
+
+    def _row(self, measure: Measure, class_name: str) -> str:
+        name = class_name.casefold()
+        return name if name in getattr(self, measure) else DEFAULT
 
 
 class Override(BaseModel):
@@ -104,14 +132,15 @@ class Override(BaseModel):
 
 class Thresholds(BaseModel):
     """Least retention asked of each link, the losses accepted against a baseline, limits of the Feature Health Scores,
-    with overrides for a model, a data set, or both; a later override wins over an earlier one.
+    with overrides for a model, a data set, or both; a later override wins over an earlier one. The accepted losses are
+    those that a team wrote; under them lie the built-in ones.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     retention: dict[Stage, Share] = Field(default_factory=dict)
     override: list[Override] = Field(default_factory=list)
-    regression: RegressionThresholds = RegressionThresholds(minimum_effect=0.02)
+    regression: RegressionThresholds = RegressionThresholds()
     sensitivity: ByClass = Field(default_factory=dict)
     specificity: ByClass = Field(default_factory=dict)
     least: Least = Field(default_factory=dict)
@@ -126,12 +155,24 @@ class Thresholds(BaseModel):
 
     def margins(self, model: str, dataset: str) -> Margins:
         """The losses that one diagnosis may show against its baseline."""
-        entries = self._overrides(model, dataset)
-        effect = [self.regression, *(entry.regression for entry in entries if entry.regression)][-1]
+        layers: list[Thresholds | Override] = [_built_in(), self, *self._overrides(model, dataset)]
+        asked = RegressionThresholds()
+        for layer in layers:
+            asked = asked.under(layer.regression or asked)
+        assert asked.minimum_effect
+        assert asked.changed_answers
+        assert asked.places
+        merged = {m: _merged(*(getattr(layer, m) for layer in layers)) for m in _MEASURES}
+        written = {f"{m}.{name.casefold()}" for m in _MEASURES for layer in layers[1:] for name in getattr(layer, m)}
+        if any(layer.regression and layer.regression.minimum_effect for layer in layers[1:]):
+            written.add("minimum_effect")
+        named = {"minimum_effect", *(f"{m}.{name}" for m, table in merged.items() for name in table)}
         return Margins(
-            effect.minimum_effect,
-            _merged(self.sensitivity, *(entry.sensitivity for entry in entries)),
-            _merged(self.specificity, *(entry.specificity for entry in entries)),
+            asked.minimum_effect,
+            **merged,
+            places=tuple(asked.places),
+            changed_answers=asked.changed_answers,
+            built_in=frozenset(named - written),
         )
 
     @property
@@ -195,13 +236,15 @@ def _merged(*tables: Mapping[str, float]) -> dict[str, float]:
 def checked_effect(value: float) -> float:
     """A minimum effect typed elsewhere than in a file, under the same rule. Raises ThresholdError."""
     try:
-        return RegressionThresholds(minimum_effect=value).minimum_effect
+        RegressionThresholds(minimum_effect=value)
     except ValidationError:
         raise ThresholdError(
             f"a minimum effect is a share of the signal above 0 and below 1, and {value:g} is none; 2 points are 0.02"
         ) from None
+    return value
 
 
+@cache
 def _built_in() -> Thresholds:
     return Thresholds.model_validate(tomllib.loads(Path(__file__).with_name("thresholds.toml").read_text("utf-8")))
 
@@ -209,7 +252,7 @@ def _built_in() -> Thresholds:
 def load_thresholds(path: Path | None = None) -> Thresholds:
     """The built-in margins, with those of `path` over them. Raises ThresholdError."""
     if path is None:
-        return _built_in()
+        return over_built_in(Thresholds())
     own, _ = read_thresholds(path, Thresholds, "thresholds file")
     return over_built_in(own)
 
@@ -237,9 +280,9 @@ def over_built_in(own: Thresholds) -> Thresholds:
     return Thresholds(
         retention=builtin.retention | own.retention,
         override=[*builtin.override, *own.override],
-        regression=own.regression if "regression" in own.model_fields_set else builtin.regression,
-        sensitivity=_merged(builtin.sensitivity, own.sensitivity),
-        specificity=_merged(builtin.specificity, own.specificity),
+        regression=own.regression,
+        sensitivity=own.sensitivity,
+        specificity=own.specificity,
         least=own.least,
         health=builtin.health.under(own.health),
     )

@@ -13,6 +13,7 @@ import pytest
 from medprobe.diagnostics.outside_text import one_line
 from medprobe.diagnostics.planning.gpus import GPUS
 from medprobe.diagnostics.settings import Settings
+from medprobe.diagnostics.thresholds import ThresholdError, Thresholds, load_thresholds
 from medprobe.fixtures.datasets import catalog
 from medprobe.fixtures.datasets.errors import DataError
 from medprobe.fixtures.models.load_options import LoadOptions
@@ -23,6 +24,7 @@ from medprobe.plugins.call import PHANTOM, PUBLISHED, load_options, model_of
 from medprobe.plugins.project import CallError, Config, settled
 
 if TYPE_CHECKING:
+    from medprobe.diagnostics.planning.gate import GatePlan
     from medprobe.diagnostics.planning.pictures import Pictures
     from medprobe.diagnostics.planning.plan import CallPlan
     from medprobe.diagnostics.settings import Settings
@@ -51,6 +53,7 @@ def _plan(config: pytest.Config, written: Config) -> CallPlan:
     """The plan of the call. Raises CallError."""
     from medprobe.diagnostics.planning.checkpoint import describe
     from medprobe.diagnostics.planning.cost import cost
+    from medprobe.diagnostics.planning.gate import gate_plan
     from medprobe.diagnostics.planning.plan import CallPlan
 
     option = config.getoption
@@ -61,6 +64,8 @@ def _plan(config: pytest.Config, written: Config) -> CallPlan:
         **{name: option(f"medprobe_{name}") for name in ("controls", "seed", "batch_size", "max_images")},
     )
     typed = {field.name: option(f"medprobe_{field.name}") for field in fields(LoadOptions)}
+    thresholds = _thresholds(config, written)
+    gates: dict[str, tuple[GatePlan, ...]] = {}
     gpu, costs, refused = GPUS[option("medprobe_plan")], [], []
     known: dict[str, Pictures] = {}
     try:
@@ -73,16 +78,30 @@ def _plan(config: pytest.Config, written: Config) -> CallPlan:
                 for name in option("medprobe_dataset") or ([PHANTOM] if spec.is_phantom else PUBLISHED):
                     known[name] = known.get(name) or _pictures(written.datasets.get(name, name), own)
                     costs.append(cost(spec, checkpoint, known[name], own, gpu))
+                    margins = thresholds.margins(spec.name, known[name].name)
+                    gates[name] = gates.get(name) or tuple(gate_plan(known[name], margins))
             except UnknownArchitecture as error:
                 refused.append(f"{spec.name} cannot be planned: {error}.")
     except (ModelError, DataError) as error:
         raise CallError(str(error)) from None
+    share = thresholds.margins("", "").changed_answers
     notes = [
         f"{pictures.name} was not found here; as published: {pictures.note}."
         for pictures in known.values()
         if pictures.note is not None
     ]
-    return CallPlan(gpu, tuple(costs), tuple(refused), tuple(notes))
+    return CallPlan(
+        gpu, tuple(costs), tuple(refused), tuple(notes), tuple(g for each in gates.values() for g in each), share
+    )
+
+
+def _thresholds(config: pytest.Config, written: Config) -> Thresholds:
+    """The thresholds of the call. Raises CallError."""
+    asked = config.getoption("medprobe_thresholds") or written.thresholds
+    try:
+        return load_thresholds(Path(asked).expanduser() if asked else None)
+    except ThresholdError as error:
+        raise CallError(str(error)) from None
 
 
 def _pictures(name: str, settings: Settings) -> Pictures:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import replace
 from pathlib import Path
 
 from medprobe.diagnostics.baselines.baseline import BaselineError, load, match
@@ -31,7 +30,7 @@ def compare_files(
     for matched, run in zip(match(before, [(run.model, run.dataset) for run in runs]), runs, strict=True):
         margins = asked.margins(run.model, run.dataset)
         if given is not None:
-            margins = replace(margins, minimum_effect=given)
+            margins = margins.with_minimum_effect(given)
         drops = asked.health_limits(run.model, run.dataset).largest_drop
         compared.append((run, record(matched, run, margins, drops)))
     return compared
@@ -42,7 +41,8 @@ def lines(run: Predictions, found: Regression) -> list[str]:
     rows = [("place", "change", "interval", "p adjusted", "verdict")]
     for name, c, _ in all_changes(found):
         low, high = (100 * bound for bound in c.ci)
-        verdict = c.verdict.replace("_", " ")
+        advises = name in found.exits and name not in found.deciding
+        verdict = ("advises: " if advises else "") + c.verdict.replace("_", " ")
         rows.append(
             (one_line(name), f"{100 * c.change:+.1f}", f"{low:+.1f} to {high:+.1f}", f"{c.p_adjusted:.2g}", verdict)
         )

@@ -1,11 +1,10 @@
-"""Whether a run reads worse than its baseline, image by image, at the answer and at every probe exit, and whether any
-class is recognised or excluded worse.
+"""Whether a run reads worse than its baseline, image by image: at the answer, in any class, and at every probe exit.
 
 What is paired. The answer: the class its text names, once an image; of each class also its sensitivity and its
-specificity, since the signal does not change where one class's is bought with another's. A probe exit: the held-out
-class read from the exit's own readouts under each of several fold seeds, fold seed by fold seed; an image counts by the
-share of the fold seeds that read it rightly, since a probe's own training varies with its folds. The patient group is
-the unit.
+specificity, since the signal does not change where one class's is bought with another's. These decide. A probe exit:
+the held-out class read from the exit's own readouts under each of several fold seeds, fold seed by fold seed; an image
+counts by the share of the fold seeds that read it rightly, since a probe's own training varies with its folds. Probe
+exits advise, unless the thresholds ask for more. The patient group is the unit.
 """
 
 from __future__ import annotations
@@ -16,85 +15,106 @@ from typing import Any
 
 import numpy as np
 
-from medprobe.diagnostics.arrays import Floats, Ints
+from medprobe.diagnostics.arrays import Floats
 from medprobe.diagnostics.baselines.auroc import auroc_change
 from medprobe.diagnostics.baselines.baseline import BaselineError, Match, comparable
+from medprobe.diagnostics.baselines.criteria import MEASURES, Accepted, Criteria, judged
+from medprobe.diagnostics.baselines.paired import Tested
 from medprobe.diagnostics.baselines.sentences import reason
-from medprobe.diagnostics.judgement.by_class import OneClass
 from medprobe.diagnostics.judgement.health import Scores, judge_drops
-from medprobe.diagnostics.judgement.resamples import ALPHA, Resamples, interval
+from medprobe.diagnostics.judgement.resamples import Resamples
 from medprobe.diagnostics.records.chain import STAGES, HealthCurve, HealthLimit, Measure, Stage
 from medprobe.diagnostics.records.regression import Change, ChangeValue, ClassChange, Compared, Regression
 from medprobe.diagnostics.records.report import Predictions
 from medprobe.diagnostics.thresholds import Margins
 
-N_FLIPS = 9999
-
 
 @dataclass(frozen=True)
 class Changes:
-    """What a run reads otherwise than its baseline: signal by place, sensitivity and specificity by class."""
+    """What a run reads otherwise than its baseline: signal by place, sensitivity and specificity by class.
+
+    deciding: the places that decide. differing: the share of the
+    answers that name another class.
+    """
 
     exits: dict[Stage, Change]
     sensitivity: dict[str, ClassChange]
     specificity: dict[str, ClassChange]
+    accepted: Accepted
+    """Of the signal."""
+    deciding: tuple[Stage, ...]
+    differing: float
 
-    def all(self) -> list[Change]:
-        """Every test of the family."""
-        return [*self.exits.values(), *self.sensitivity.values(), *self.specificity.values()]
+    def decisive(self) -> list[Change]:
+        """The tests whose error is controlled together."""
+        places = [change for stage, change in self.exits.items() if stage in self.deciding]
+        return [*places, *self.sensitivity.values(), *self.specificity.values()]
 
 
-def compare(baseline: Predictions, current: Predictions, margins: Margins, seed: int = 0) -> Changes:
+def compare(baseline: Predictions, current: Predictions, margins: Margins) -> Changes:
     """The change at the answer and at each probe exit, and of each class's sensitivity and specificity at the answer,
     from predictions of the same images.
 
-    change: of the signal, averaged over the fold seeds, or of a share of images. ci: 95 percent, from resamples of
-    groups; 0 where every image is read as before. p: two-sided sign-flip test whose unit is the group. p_adjusted:
-    Benjamini and Hochberg 1995 over places and classes as one family: where nothing changed, one of them is called
-    changed in at most 5 percent of comparisons.
+    change: of the signal, averaged over the fold seeds, or of a share of images. ci: each end is a 95 percent bound, by
+    patient groups (`paired.py`); 0 where every image is read as before. p, p_adjusted, verdict: `criteria.judged`, of
+    what decides as one family and of the places that advise as another.
 
-    Regressed where p_adjusted is below 0.05 and the loss exceeds its margin with its lower bound; not regressed where
-    its upper bound stays below; improved where p_adjusted is below 0.05 and the whole interval is a rise. Another
-    device, dtype or batch size alone may move predictions, so where the baseline was made under another the bounds
-    must clear the margin once more, else a loss is inconclusive and a rise is none.
+    Another device, dtype or batch size alone may move predictions, so where the baseline was made under another the
+    loss must exceed twice the margin, and a rise the margin.
     Raises BaselineError for predictions that cannot be paired.
     """
-    from scipy.stats import false_discovery_control
-
     order = pairing(baseline, current)
     labels, groups = np.asarray(current.labels), np.asarray(current.groups)
-    k = len(current.classes)
-    resamples = Resamples(labels, groups, k, seed)
-    found: list[tuple[float, tuple[float, float], Floats]] = []
+    said = [np.asarray(baseline.places["answer"])[order], np.asarray(current.places["answer"])]
+    differing = float(np.mean(said[0] != said[1]))
+    was, now = (row == labels for row in said)
+    # What changes for the better and for the worse alike; the rest of the changes is the loss or gain itself.
+    both_ways = 2 * min(float(np.mean(was & ~now)), float(np.mean(now & ~was)))
+    criteria = Criteria(labels, groups, current.classes)
+    signal, of_class = criteria.accepted(margins, both_ways)
+    family: dict[Stage | tuple[Measure, int], tuple[Tested, Accepted]] = {}
+    advice: dict[Stage | tuple[Measure, int], tuple[Tested, Accepted]] = {}
     for stage in STAGES:
         gain = _right(current, stage) - _right(baseline, stage)[order]
-        by_group = contributions(labels, groups, gain, k)
-        ci = interval(resamples.change(gain)) if gain.any() else (0.0, 0.0)
-        found.append((float(by_group.sum()), ci, by_group))
-    said = [np.asarray(baseline.places["answer"])[order], np.asarray(current.places["answer"])]
-    moved = [
-        (name, change)
-        for index, name in enumerate(current.classes)
-        for change in OneClass(labels, groups, index, seed).changes(*said)
-    ]
-    found += [(float(change.by_group.sum()), change.ci, change.by_group) for _, change in moved]
-    ps = [sign_flip(by_group, seed) for _, _, by_group in found]
-    adjusted = [float(p) for p in false_discovery_control(ps)]
+        (family if stage in margins.places else advice)[stage] = criteria.signal.tested(gain, not gain.any()), signal
+    sides = {}
+    for (measure, index), accepted in of_class.items():
+        criterion = criteria.of(measure, index)
+        before, after = ((row == index) == (labels == index) for row in said)
+        gain = after.astype(np.float64) - before
+        family[measure, index] = criterion.tested(gain, differing == 0), accepted
+        sides[measure, index] = criterion.value(before), criterion.value(after)
     otherwise = bool(made_otherwise(baseline, current))
-
-    def judged(index: int, margin: float) -> dict[str, Any]:
-        change, ci, _ = found[index]
-        verdict = _verdict(change, ci, adjusted[index], margin, margin if otherwise else 0.0)
-        return {"change": change, "ci": ci, "p": ps[index], "p_adjusted": adjusted[index], "verdict": verdict}
-
-    exits = {stage: Change(**judged(index, margins.minimum_effect)) for index, stage in enumerate(STAGES)}
-    tables: dict[Measure, dict[str, ClassChange]] = {"sensitivity": {}, "specificity": {}}
-    for index, (name, change) in enumerate(moved, start=len(STAGES)):
-        margin = margins.of(change.measure, name)
-        tables[change.measure][name] = ClassChange(
-            **judged(index, margin), before=change.before, after=change.after, margin=margin
+    found = _fields(family, otherwise) | _fields(advice, otherwise)
+    exits = {stage: Change(**found[stage]) for stage in STAGES}
+    tables: dict[Measure, dict[str, ClassChange]] = {measure: {} for measure in MEASURES}
+    for (measure, index), accepted in of_class.items():
+        share_before, share_after = sides[measure, index]
+        tables[measure][current.classes[index]] = ClassChange(
+            **found[measure, index], before=share_before, after=share_after, margin=accepted.margin
         )
-    return Changes(exits, tables["sensitivity"], tables["specificity"])
+    return Changes(exits, tables["sensitivity"], tables["specificity"], signal, margins.places, differing)
+
+
+def _fields(family: Mapping[Any, tuple[Tested, Accepted]], twice: bool) -> dict[Any, dict[str, Any]]:
+    """What a record says of each criterion of a family."""
+    if not family:
+        return {}
+    return {
+        key: {
+            "change": float(tested.change),
+            "ci": (float(tested.low), float(tested.high)),
+            "p": float(tested.p),
+            "p_adjusted": float(p),
+            "verdict": str(verdict),
+            "asked": accepted.asked,
+            "clears": accepted.clears,
+            "needed": accepted.needed,
+        }
+        for (key, (tested, accepted)), (p, verdict) in zip(
+            family.items(), judged([*family.values()], twice), strict=True
+        )
+    }
 
 
 def record(
@@ -106,22 +126,27 @@ def record(
 ) -> Regression:
     """The `regression` of a diagnosis. Raises BaselineError."""
     baseline = match.saved.predictions
-    found = compare(baseline, current, margins, seed)
+    found = compare(baseline, current, margins)
     drops = _drops(baseline, current, largest_drop or {}, seed)
 
     def those(verdict: ChangeValue) -> list[Stage]:
         return [stage for stage, change in found.exits.items() if change.verdict == verdict]
 
-    verdicts = [*(change.verdict for change in found.all()), *(DROPS[drop.verdict] for drop in drops)]
+    verdicts = [*(change.verdict for change in found.decisive()), *(DROPS[drop.verdict] for drop in drops)]
     otherwise = made_otherwise(baseline, current)
     return Regression(
         verdict=next((v for v in ("regressed", "inconclusive") if v in verdicts), "not_regressed"),
-        reason=reason(found.exits, found.sensitivity, found.specificity, drops, margins.minimum_effect, otherwise),
+        reason=reason(
+            found.exits, found.sensitivity, found.specificity, drops, found.accepted, otherwise, found.deciding
+        ),
         places=those("regressed"),
         undecided=those("inconclusive"),
         improved=those("improved"),
+        deciding=list(found.deciding),
+        changed_answers=margins.changed_answers,
+        differing=found.differing,
         baseline=Compared(file=match.file, model=baseline.model, revision=match.saved.revision),
-        minimum_effect=margins.minimum_effect,
+        minimum_effect=found.accepted.margin,
         made_otherwise=otherwise,
         fold_seeds=len(current.exits["llm"]),
         exits=found.exits,
@@ -140,24 +165,6 @@ def made_otherwise(baseline: Predictions, current: Predictions) -> dict[str, tup
     names = sorted({*baseline.made, *current.made})
     pairs = {name: (baseline.made.get(name, "unknown"), current.made.get(name, "unknown")) for name in names}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
-
-
-def contributions(labels: Ints, groups: Ints, gain: Floats, n_classes: int) -> Floats:
-    """What each group adds to the change of signal, [n_groups]; their sum is the change.
-
-    gain: [n_images], the share of fold seeds that read an image rightly now minus that of the baseline.
-    """
-    share = 1 / np.bincount(labels, minlength=n_classes)[labels] / (n_classes - 1)
-    return np.asarray(np.bincount(np.unique(groups, return_inverse=True)[1], weights=share * gain), dtype=np.float64)
-
-
-def sign_flip(values: Floats, seed: int = 0, n_flips: int = N_FLIPS) -> float:
-    """Two-sided p of the sum of `values` when the sign of each is a coin's."""
-    values = values[values != 0]
-    signs = np.random.default_rng(seed).integers(0, 2, (n_flips, len(values)), dtype=np.int8) * 2 - 1
-    # A tie must count, whatever the order of the additions.
-    reached = np.abs(signs @ values) >= abs(values.sum()) - 1e-12
-    return float((1 + reached.sum()) / (1 + n_flips))
 
 
 def pairing(baseline: Predictions, current: Predictions) -> list[int]:
@@ -186,15 +193,6 @@ def _right(predictions: Predictions, stage: Stage) -> Floats:
     """The share of fold seeds under which each image is read rightly, [n_images]."""
     read = predictions.exits[stage] if stage != "answer" else [predictions.places[stage]]
     return np.asarray(np.mean(np.asarray(read) == np.asarray(predictions.labels), axis=0))
-
-
-def _verdict(change: float, ci: tuple[float, float], p: float, minimum_effect: float, slack: float) -> ChangeValue:
-    low, high = ci
-    if p < ALPHA and -high > minimum_effect:
-        return "regressed" if -high > minimum_effect + slack else "inconclusive"
-    if p < ALPHA and change > 0 and low > slack:
-        return "improved"
-    return "not_regressed" if -low < minimum_effect else "inconclusive"
 
 
 def _drops(

@@ -8,8 +8,7 @@ lowers the sensitivity of its own class and no specificity.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -27,8 +26,6 @@ class OneClass:
 
     def __init__(self, labels: Ints, groups: Ints, of: int, seed: int) -> None:
         self._of, self._is = of, (labels == of).astype(np.int64)
-        self._counts = np.bincount(self._is, minlength=2)
-        self._group = np.unique(groups, return_inverse=True)[1]
         self._resamples = Resamples(self._is, groups, 2, seed)
 
     def right(self, predictions: Ints) -> Bools:
@@ -50,32 +47,6 @@ class OneClass:
     def resampled(self, predictions: Ints, place: str) -> Floats:
         """Specificity and sensitivity, [n_resamples, 2]."""
         return self._resamples.recalls((predictions == self._of).astype(np.int64), place)
-
-    def changes(self, before: Ints, after: Ints) -> Iterator[Moved]:
-        """What moved from one reading of the images to another."""
-        gain = self.right(after).astype(np.float64) - self.right(before)
-        drawn = self._resamples.gains(gain)
-        for measure in MEASURES:
-            column = _column(measure)
-            mine = np.where(self._is == column, gain, 0.0) / self._counts[column]
-            yield Moved(
-                measure=measure,
-                before=self.value(measure, before),
-                after=self.value(measure, after),
-                ci=interval(drawn[:, column]) if mine.any() else (0.0, 0.0),
-                by_group=np.bincount(self._group, weights=mine).astype(np.float64),
-            )
-
-
-@dataclass(frozen=True)
-class Moved:
-    """A change of one measure; `by_group`, [n_groups], is what each patient group adds to it."""
-
-    measure: Measure
-    before: float
-    after: float
-    ci: tuple[float, float]
-    by_group: Floats
 
 
 def read(

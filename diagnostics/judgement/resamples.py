@@ -153,8 +153,11 @@ class Resamples:
         return self._recalls(predictions, place)
 
     def gains(self, gain: Floats) -> Floats:
-        """[..., n_resamples, n_classes] changes of the share of each class read rightly, of [..., n_images] gains as
-        for `change`.
+        """[..., n_resamples, n_classes] changes of the mean of each class, of [..., n_images] gains from one reading to
+        another.
+
+        Two readings of the same images, so an added group counts as one image until images of a group are seen to
+        change together: with whole groups, 150 groups read alike could not exclude a change of 2 points.
         """
         turned = self._coin("after") - self._coin("before")
         return np.clip(self._means(gain, turned[:, None], prior=0), -1, 1)
@@ -170,14 +173,6 @@ class Resamples:
         if place is None:
             return self._means(values, None, PRIOR_GROUPS)
         return self._means(values, wrong + self._coin(place)[:, None] * np.subtract(right, wrong), PRIOR_GROUPS)
-
-    def change(self, gain: Floats) -> Floats:
-        """[..., n_resamples] changes of signal of [..., n_images] gains: the share read rightly after minus before.
-
-        Two runs read the same images, so an added group counts as one image until images of a group are seen to change
-        together: with whole groups, 150 groups read alike could not exclude a change of 2 points.
-        """
-        return np.asarray(self.gains(gain).mean(axis=-1) / (1 - 1 / self._n_classes))
 
 
 def interval(samples: Floats) -> tuple[float, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,9 @@ FACTS = catalog.PUBLISHED / "facts.toml"
 
 @dataclass(frozen=True)
 class Pictures:
-    """Pictures by (width, height). `note` says where the numbers are from if not from the files."""
+    """Pictures by (width, height), and of every image a diagnosis would judge its class and patient group; these are
+    empty where they are not known. `note` says where the numbers are from if not from the files.
+    """
 
     name: str
     sizes: tuple[tuple[tuple[int, int], int], ...]
@@ -25,6 +28,8 @@ class Pictures:
     answers: tuple[str, ...]
     paraphrases: tuple[str, ...] = ()
     note: str | None = None
+    labels: tuple[int, ...] = ()
+    groups: tuple[int, ...] = ()
 
     @property
     def n(self) -> int:
@@ -43,7 +48,15 @@ def count(manifest: Path, data_root: Path | None, max_images: int | None, seed: 
             # No picture: a diagnosis leaves it out too.
             continue
         sizes[facts.width, facts.height] += 1
-    return Pictures(dataset.name, tuple(sorted(sizes.items())), dataset.prompt, dataset.answers, dataset.paraphrases)
+    return Pictures(
+        name=dataset.name,
+        sizes=tuple(sorted(sizes.items())),
+        prompt=dataset.prompt,
+        answers=dataset.answers,
+        paraphrases=dataset.paraphrases,
+        labels=tuple(dataset.labels()),
+        groups=tuple(dataset.groups()),
+    )
 
 
 def published(manifest: Path, max_images: int | None) -> Pictures:
@@ -51,6 +64,7 @@ def published(manifest: Path, max_images: int | None) -> Pictures:
     asked = load_manifest(manifest)
     facts = tomllib.loads(FACTS.read_text("utf-8"))[asked.name]
     n = min(facts["images"], max_images or facts["images"])
+    labels, groups = _dealt(facts["groups"], [entry.answer for entry in asked.classes])
     return Pictures(
         name=asked.name,
         sizes=(((facts["width"], facts["height"]), n),),
@@ -58,4 +72,20 @@ def published(manifest: Path, max_images: int | None) -> Pictures:
         answers=tuple(entry.answer for entry in asked.classes),
         paraphrases=asked.paraphrases,
         note=facts["source"],
+        labels=labels if n == facts["images"] else (),
+        groups=groups if n == facts["images"] else (),
     )
+
+
+def _dealt(patients: dict[str, dict[str, int]], answers: Sequence[str]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Class and group of each image, from the number of patients by their number of images."""
+    labels: list[int] = []
+    groups: list[int] = []
+    group = 0
+    for k, answer in enumerate(answers):
+        for size, count in patients[answer].items():
+            for _ in range(count):
+                labels += [k] * int(size)
+                groups += [group] * int(size)
+                group += 1
+    return tuple(labels), tuple(groups)

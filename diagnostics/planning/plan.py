@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from medprobe.diagnostics.planning.cost import Cost
+from medprobe.diagnostics.planning.gate import GatePlan
+from medprobe.diagnostics.planning.gate import rows as gate_rows
 from medprobe.diagnostics.planning.gpus import BANDWIDTH, COMPUTE, RUNTIME, Gpu
 from medprobe.diagnostics.planning.makespan import Job, shards, whole_models
 
@@ -24,6 +26,8 @@ class CallPlan:
     costs: tuple[Cost, ...]
     refused: tuple[str, ...]
     notes: tuple[str, ...]
+    gates: tuple[GatePlan, ...] = ()
+    changed_answers: float | None = None
 
     def jobs(self, conditions: int) -> list[Job]:
         """A job a model and condition: its data sets one after the other, on the most GPUs that one needs."""
@@ -51,6 +55,8 @@ class CallPlan:
             "hours": self.spans(),
             "refused": list(self.refused),
             "notes": list(self.notes),
+            "changed_answers": self.changed_answers,
+            "gates": [asdict(gate) for gate in self.gates],
         }
 
 
@@ -80,6 +86,19 @@ def table(plan: CallPlan) -> str:
             "Whole models: one stays on its GPUs, the longest first. Shards: its images spread over all GPUs, a lower "
             "bound. And tuned: every model a second time."
         )
+    if shown := [gate for gate in plan.gates if not gate.criterion.startswith("specificity")]:
+        lines += [
+            "",
+            *_wrapped("What a comparison with a baseline decides, points"),
+            *_aligned(gate_rows(shown), left=2),
+            "",
+        ]
+        lines += _wrapped(
+            f"Clears: of equally good models, whose answers differ on {plan.changed_answers:.0%} of the images, "
+            "80% are cleared of such a loss by all criteria. Needed: images, in groups like these, that decide with "
+            "80% power at the margin asked. plan.json has them by class, and the specificities."
+        )
+        lines += [""]
     for sentence in (*plan.notes, *plan.refused):
         lines += _wrapped(sentence)
     return "\n".join(lines)

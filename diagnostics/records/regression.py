@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from medprobe.diagnostics.records.chain import HealthLimit, Record, Stage
+from medprobe.diagnostics.records.chain import STAGES, HealthLimit, Record, Stage
 
 ChangeValue = Literal["regressed", "not_regressed", "inconclusive", "improved"]
 
@@ -17,13 +17,24 @@ require of its answer is judged under each."""
 
 
 class Change(Record):
-    """The change of signal at one place, this run minus the baseline, with its 95 percent interval."""
+    """The change of signal at one place, this run minus the baseline; each end of its interval is a 95 percent
+    bound.
+    """
 
     change: float
     ci: tuple[float, float]
     p: float
+    """Two-sided, of no change."""
     p_adjusted: float
+    """Over what decides as one family, and over the places that advise as another."""
     verdict: ChangeValue
+    asked: float | None = None
+    """The margin of the thresholds: a larger loss is a regression. What is accepted is more where no team wrote a
+    margin and this set cannot clear it."""
+    clears: float | None = None
+    """The smallest loss that this set clears."""
+    needed: dict[str, int] = Field(default_factory=dict)
+    """By class, the images that would decide with 80 percent power at the margin asked."""
 
 
 class ClassChange(Change):
@@ -53,17 +64,25 @@ class Compared(Record):
 
 
 class Regression(Record):
-    """This run against its baseline: regressed where any place is, inconclusive where any cannot be decided."""
+    """This run against its baseline: regressed where any criterion that decides is, inconclusive where any cannot be
+    decided. The answer and each class decide, and of the other places those that the thresholds name.
+    """
 
     verdict: Literal["regressed", "not_regressed", "inconclusive"]
     reason: str
     places: list[Stage]
-    """The places that regressed."""
+    """The places that regressed, also those that advise."""
     undecided: list[Stage]
     improved: list[Stage]
+    deciding: list[Stage] = Field(default_factory=lambda: list(STAGES))
+    """The places that decide; the others advise."""
+    changed_answers: float | None = None
+    """The share of the answers that an equally good model is assumed to change."""
+    differing: float | None = None
+    """The share of the answers that differ from the baseline's."""
     baseline: Compared
     minimum_effect: float
-    """The loss of signal that is accepted."""
+    """The loss of signal that is accepted: as asked, or what this set clears."""
     made_otherwise: dict[str, tuple[str, str]]
     """Device, dtype and batch size where they differ, the baseline's first; a regression must then exceed twice the
     minimum effect."""
@@ -75,3 +94,18 @@ class Regression(Record):
     specificity: dict[str, ClassChange] = Field(default_factory=dict)
     auroc: AurocChange
     health_drops: list[HealthLimit]
+
+
+class Pooled(Record):
+    """The change of the answer's signal over the data sets of one model, each counted alike. It decides nothing beside
+    the single ones.
+    """
+
+    model: str
+    datasets: list[str]
+    change: float
+    ci: tuple[float, float]
+    asked: float
+    margin: float
+    """The loss that is accepted: as asked, or what the sets clear together."""
+    verdict: ChangeValue

@@ -27,7 +27,7 @@ from medprobe.diagnostics.records.controls import Controls
 from medprobe.diagnostics.records.frames import flat, frame
 from medprobe.diagnostics.records.grounding import Grounding
 from medprobe.diagnostics.records.least import Criterion
-from medprobe.diagnostics.records.regression import Gate, Regression
+from medprobe.diagnostics.records.regression import Gate, Pooled, Regression
 from medprobe.diagnostics.records.scores import AnswerScores
 from medprobe.fixtures.errors import MedprobeError
 
@@ -187,6 +187,8 @@ class Report(Record):
     """Whose verdict it is."""
     outdated: list[str] = Field(default_factory=list)
     """Accepted failures that pass, a sentence each; their checks are red, whatever the verdict."""
+    pooled: list[Pooled] = Field(default_factory=list)
+    """Of each model that was compared with its baseline on several data sets."""
     diagnoses: list[Diagnosis]
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True)

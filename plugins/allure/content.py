@@ -36,9 +36,9 @@ MEANINGS: dict[str, str] = {
         "and is not said; what keeps it from being said is open until it is shown, and is often the input."
     ),
     REGRESSION: (
-        "Are the answers, the sensitivity and specificity of every class, and the exits of tower, connector and "
-        "language model, no worse than the baseline's on the same images? If not, the new checkpoint has lost more "
-        "than is accepted."
+        "Are the answers, and the sensitivity and specificity of every class, no worse than the baseline's on the same "
+        "images? If not, the new checkpoint has lost more than is accepted. The exits of tower, connector and language "
+        "model are compared too and advise, unless the thresholds let them decide."
     ),
 }
 """What each check asks; `docs/reference/failure-modes.md` says it with the remedies."""
@@ -113,17 +113,22 @@ def _sentence(text: str) -> str:
 
 
 def steps(check: str, diagnosis: Diagnosis) -> list[AllureStep]:
-    """The links of the chain, for the regression the places and classes compared, or what is required."""
+    """The links of the chain, what is required, or for the regression the places and classes compared; of these, what
+    only advises passes.
+    """
     if (criterion := criteria_by_check(diagnosis.least).get(check)) is not None:
         return [AllureStep(criterion.reason, criterion.verdict, "")]
     if check == REGRESSION and diagnosis.regression is not None:
+        found = diagnosis.regression
+        advising = {stage for stage in found.exits if stage not in found.deciding}
         return [
             AllureStep(
-                f"{name}: {change.verdict.replace('_', ' ')}, {signed(change.change)} points ({interval(change.ci)})",
-                _CHANGES[change.verdict],
+                f"{name}: {'advises, ' if name in advising else ''}{change.verdict.replace('_', ' ')}, "
+                f"{signed(change.change)} points ({interval(change.ci)})",
+                "pass" if name in advising else _CHANGES[change.verdict],
                 "",
             )
-            for name, change, _ in all_changes(diagnosis.regression)
+            for name, change, _ in all_changes(found)
         ]
     return [
         AllureStep(

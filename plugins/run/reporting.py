@@ -14,6 +14,7 @@ import pytest
 
 from medprobe.diagnostics.baselines import baseline
 from medprobe.diagnostics.baselines.outcome import gate_verdicts
+from medprobe.diagnostics.baselines.pooled import pooled
 from medprobe.diagnostics.outside_text import masked
 from medprobe.diagnostics.records.acceptance import Acceptance
 from medprobe.diagnostics.records.chain import worst
@@ -106,6 +107,7 @@ def _report(diagnoses: list[Diagnosis], call: Call) -> Report:
         verdict=worst([v for diagnosis in diagnoses for v in gate_verdicts(diagnosis, call.gate).values()]),
         gate=call.gate,
         outdated=_outdated(diagnoses, call),
+        pooled=pooled(diagnoses),
         diagnoses=diagnoses,
     )
 

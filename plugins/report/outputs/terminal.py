@@ -7,7 +7,7 @@ import unicodedata
 from collections import Counter
 
 from medprobe.diagnostics.baselines.outcome import decided
-from medprobe.diagnostics.baselines.sentences import compared_text
+from medprobe.diagnostics.baselines.sentences import compared_text, needed_sentences, pooled_text
 from medprobe.diagnostics.judgement.headline import cause_text, headline
 from medprobe.diagnostics.outside_text import one_line
 from medprobe.diagnostics.records.chain import CHAIN
@@ -153,6 +153,12 @@ def _score_lines(diagnosis: Diagnosis, width: int) -> list[str]:
     return [line for part in [*told, *points, *score_facts(diagnosis)] for line in wrap(part, width)]
 
 
+def _needed_lines(diagnosis: Diagnosis, width: int) -> list[str]:
+    """What the set clears, and the images that would decide each criterion of the regression gate."""
+    told = [] if diagnosis.regression is None else needed_sentences(diagnosis.regression)
+    return [line for sentence in told for line in wrap(sentence, width)]
+
+
 def _last_lines(report: Report, width: int) -> list[str]:
     return [line for text in (*report.outdated, total_line(report)) for line in wrap(text, width, "")]
 
@@ -170,6 +176,8 @@ def summary_lines(report: Report, width: int = 80, verbosity: int = 0) -> list[s
         lines += diagnosis_lines(diagnosis, width)
         if verbosity > 0:
             lines += _link_lines(diagnosis, width) + _class_lines(diagnosis, width) + _score_lines(diagnosis, width)
+            lines += _needed_lines(diagnosis, width)
+    lines += [line for found in report.pooled for line in wrap(pooled_text(found), width, "")]
     lines += _last_lines(report, width)
     ungated = [d for d in report.diagnoses if d.regression is None and d.error is None]
     if ungated:

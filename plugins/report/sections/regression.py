@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from medprobe.diagnostics.baselines.sentences import all_changes
+from medprobe.diagnostics.baselines.sentences import all_changes, needed_text
 from medprobe.diagnostics.records.report import Diagnosis
 from medprobe.plugins.report.text import interval, number, points
 
 
-def change_rows(diagnosis: Diagnosis) -> list[tuple[str, str, str, str, str, str]]:
-    """Place or class, change in points, its interval, the loss accepted, adjusted p, verdict."""
-    changes = [] if diagnosis.regression is None else all_changes(diagnosis.regression)
+def change_rows(diagnosis: Diagnosis) -> list[tuple[str, ...]]:
+    """Place or class, change in points, its interval, the margin asked, the loss accepted, images needed, adjusted p,
+    verdict.
+    """
+    found = diagnosis.regression
+    if found is None:
+        return []
+    advising = {stage for stage in found.exits if stage not in found.deciding}
     return [
-        (name, points(c.change), interval(c.ci), points(least), f"{c.p_adjusted:.2g}", c.verdict.replace("_", " "))
-        for name, c, least in changes
+        (
+            name,
+            points(c.change),
+            interval(c.ci),
+            points(least if c.asked is None else c.asked),
+            points(least),
+            "" if name in advising else needed_text(c.needed),
+            f"{c.p_adjusted:.2g}",
+            ("advises: " if name in advising else "") + c.verdict.replace("_", " "),
+        )
+        for name, c, least in all_changes(found)
     ]
 
 

@@ -75,6 +75,9 @@ def test_the_margins_of_a_class_have_a_default_and_overrides(tmp_path: Path) -> 
         (b"[retention]\ntower = 0.5\n", "is wrong at retention.tower"),
         (b"[retentions]\nvision = 0.5\n", "is wrong at retentions"),
         (b"[regression]\nminimum_effect = 0\n", "is wrong at regression.minimum_effect: .*greater than 0"),
+        (b"[regression]\nplaces = []\n", "is wrong at regression.places: .*at least 1 item"),
+        (b"[regression]\nplaces = ['tower']\n", "is wrong at regression.places.0: .*'vision'"),
+        (b"[regression]\nchanged_answers = 1\n", "is wrong at regression.changed_answers: .*less than 1"),
         (b"[sensitivity]\nmalignant = 0\n", "is wrong at sensitivity.malignant: .*greater than 0"),
         (b"[specificity]\nmalignant = 2\n", "is wrong at specificity.malignant: .*less than 1"),
         (b"[health]\nleast = {answer = 0.5}\n", "is wrong at health.least.answer"),
@@ -116,8 +119,33 @@ def test_what_is_required_is_named_by_tables_or_in_quotes_and_by_data_set(tmp_pa
         "specificity.normal": 0.6,
         "specificity.malignant": 0.7,
     }
-    with pytest.raises(ThresholdError, match=r"requires sensitivity.malignant, .*; its measures are auroc, .*sensitivity.a, "):
+    with pytest.raises(
+        ThresholdError, match=r"requires sensitivity.malignant, .*; its measures are auroc, .*sensitivity.a, "
+    ):
         thresholds.least_of("m", "e", ["a", "b"])
     path.write_text("[least]\nsensitivity.malignant = 90\n")
     with pytest.raises(ThresholdError, match=r"is wrong at least.sensitivity.malignant: .*less than or equal to 1"):
         load_thresholds(path)
+
+
+def test_a_margin_is_built_in_until_a_team_writes_it(tmp_path: Path) -> None:
+    builtin = load_thresholds().margins("m", "d")
+    assert (builtin.places, builtin.changed_answers) == (("answer",), 0.05)
+    assert builtin.built_in == {"minimum_effect", "sensitivity.default", "sensitivity.malignant", "specificity.default"}
+    path = tmp_path / "t.toml"
+    # The same numbers as built in: they count as written all the same.
+    path.write_text("[regression]\nminimum_effect = 0.02\n[sensitivity]\ndefault = 0.05\n")
+    own = load_thresholds(path).margins("m", "d")
+    assert "minimum_effect" not in own.built_in
+    assert [own.is_built_in("sensitivity", name) for name in ("Malignant", "benign")] == [True, False]
+    assert own.is_built_in("specificity", "benign")
+    path.write_text(
+        '[regression]\nplaces = ["answer", "llm"]\n'
+        '[[override]]\nmodel = "m"\nregression = {changed_answers = 0.1}\nspecificity = {Benign = 0.05}\n'
+    )
+    own, other = (load_thresholds(path).margins(model, "d") for model in ("m", "x"))
+    assert (own.places, own.changed_answers, own.minimum_effect) == (("answer", "llm"), 0.1, 0.02)
+    assert "minimum_effect" in own.built_in
+    assert [m.is_built_in("specificity", "benign") for m in (own, other)] == [False, True]
+    asked = other.with_minimum_effect(0.03)
+    assert (asked.minimum_effect, "minimum_effect" in asked.built_in) == (0.03, False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medprobe.diagnostics.baselines import regression, sentences
+from medprobe.diagnostics.baselines import sentences
 from medprobe.diagnostics.baselines.baseline import BaselineError, Match, Saved
-from medprobe.diagnostics.baselines.regression import compare, contributions, made_otherwise, record, sign_flip
+from medprobe.diagnostics.baselines.criteria import Accepted
+from medprobe.diagnostics.baselines.regression import compare, made_otherwise, record
 from medprobe.diagnostics.records.chain import CHAIN, STAGES, HealthLimit, Stage
 from medprobe.diagnostics.records.regression import Change
 from medprobe.diagnostics.records.report import Predictions
@@ -19,7 +21,9 @@ from medprobe.diagnostics.thresholds import Margins
 
 LOCI = (("vision", 0, "mean"), ("vision", 1, "mean"), ("connector", 0, "mean"), ("llm", 0, "mean"), ("llm", 0, "last"))
 MINIMUM = 0.02
-MARGINS = Margins(MINIMUM, {"default": 0.05}, {"default": 0.05})
+MARGINS = Margins(MINIMUM, {"default": 0.05}, {"default": 0.05}, places=STAGES)
+"""Every place decides."""
+ANSWER = replace(MARGINS, places=("answer",))
 N_FOLD_SEEDS = 5
 PROBED = ("vision", "connector", "llm")
 
@@ -105,16 +109,13 @@ def test_a_loss_of_five_points_is_found_with_enough_images():
 
 def test_noise_under_patient_groups_is_seldom_called_a_regression():
     labels, groups = patients(100, 4)
-    verdicts, ps = [], []
-    for seed in range(200):
+    called = 0
+    for seed in range(100):
         rng = np.random.default_rng(seed)
         one, other = (predictions(labels, groups, read(labels, groups, 0.8, rng)) for _ in range(2))
-        found = compare(one, other, MARGINS).exits["answer"]
-        verdicts.append(found.verdict)
-        ps.append(found.p)
-    assert verdicts.count("regressed") <= 10
-    # 200 tests at 0.05: 10 expected, more than 18 has a chance of 1 percent.
-    assert sum(p < 0.05 for p in ps) <= 18
+        called += any(change.verdict == "regressed" for change in compare(one, other, ANSWER).decisive())
+    # At 5 percent more than 11 have a chance of 0.4 percent.
+    assert called <= 11
 
 
 def test_an_improvement_is_reported():
@@ -130,16 +131,6 @@ def test_few_images_cannot_decide():
     rng = np.random.default_rng(0)
     was, now = (predictions(labels, groups, read(labels, groups, 0.8, rng)) for _ in range(2))
     assert compare(was, now, MARGINS).exits["answer"].verdict == "inconclusive"
-
-
-def test_contributions_add_up_to_the_change():
-    labels, groups = patients(31, 3)
-    rng = np.random.default_rng(3)
-    was, now = (read(labels, groups, a, rng) for a in (0.9, 0.6))
-    found = compare(predictions(labels, groups, was), predictions(labels, groups, now), MARGINS).exits["answer"]
-    assert contributions(labels, groups, 1.0 * (now == labels) - (was == labels), 3).sum() == pytest.approx(
-        found.change
-    )
 
 
 def with_exit(base, stage, seeds):
@@ -224,10 +215,6 @@ def test_a_drop_of_a_health_score_regresses_by_name():
     assert recorded(base, base, {"vision": 0.1}).verdict == "not_regressed"
 
 
-def test_sign_flip_is_the_exact_test_in_a_small_case():
-    assert sign_flip(np.array([1.0, 1.0, 1.0, 1.0, 0.0])) == pytest.approx(2 / 16, abs=0.01)
-
-
 @pytest.mark.parametrize(
     ("changed", "word"),
     [
@@ -246,36 +233,17 @@ def test_what_cannot_be_paired_is_refused(changed, word):
         compare(predictions(labels, groups, labels, **changed), predictions(labels, groups, labels), MARGINS)
 
 
-@pytest.mark.parametrize(
-    ("change", "ci", "p", "slack", "verdict"),
-    [
-        (-0.05, (-0.08, -0.021), 0.049, 0.0, "regressed"),
-        # Not significant, not beyond the minimum effect, not beyond it once more.
-        (-0.05, (-0.08, -0.021), 0.05, 0.0, "inconclusive"),
-        (-0.05, (-0.08, -0.02), 0.001, 0.0, "inconclusive"),
-        (-0.05, (-0.08, -0.04), 0.001, 0.02, "inconclusive"),
-        (-0.05, (-0.08, -0.041), 0.001, 0.02, "regressed"),
-        (-0.01, (-0.0199, 0.01), 0.5, 0.0, "not_regressed"),
-        (-0.01, (-0.02, 0.01), 0.5, 0.0, "inconclusive"),
-        (0.05, (0.001, 0.09), 0.049, 0.0, "improved"),
-        (0.05, (0.001, 0.09), 0.05, 0.0, "not_regressed"),
-        (0.05, (0.0, 0.09), 0.001, 0.0, "not_regressed"),
-        (0.05, (-0.001, 0.09), 0.001, 0.0, "not_regressed"),
-        (0.05, (0.02, 0.09), 0.001, 0.02, "not_regressed"),
-        (0.0, (0.001, 0.09), 0.001, 0.0, "not_regressed"),
-    ],
-)
-def test_a_change_turns_at_its_bounds(change, ci, p, slack, verdict):
-    assert regression._verdict(change, ci, p, MINIMUM, slack) == verdict
-
-
 def changed(verdict, change=-0.05):
     return Change(change=change, ci=(change - 0.02, change + 0.02), p=0.01, p_adjusted=0.012, verdict=verdict)
 
 
-def reason_of(*verdicts, drops=(), otherwise=None):
+ACCEPTED = Accepted(MINIMUM, MINIMUM, 0.01, {})
+EVERYWHERE = "the vision exit, the connector exit, the llm exit and the answer"
+
+
+def reason_of(*verdicts, drops=(), otherwise=None, deciding=STAGES):
     found: dict[Stage, Change] = {stage: changed(v) for stage, v in zip(STAGES, verdicts, strict=True)}
-    return sentences.reason(found, {}, {}, list(drops), MINIMUM, otherwise or {})
+    return sentences.reason(found, {}, {}, list(drops), ACCEPTED, otherwise or {}, deciding)
 
 
 SAID = "-5.0, -7.0 to -3.0, p 0.012"
@@ -283,7 +251,7 @@ SAID = "-5.0, -7.0 to -3.0, p 0.012"
 
 def test_a_reason_says_what_was_found_where():
     assert reason_of(*["not_regressed"] * 4) == (
-        f"no more than 2 points of signal are lost at any place; the answer changed by {SAID}"
+        f"no more than 2 points of signal are lost at {EVERYWHERE}; the answer changed by {SAID}"
     )
     assert reason_of("regressed", "regressed", "inconclusive", "improved") == (
         f"more than 2 points are lost at the vision exit ({SAID}) and the connector exit ({SAID}); "
@@ -291,7 +259,7 @@ def test_a_reason_says_what_was_found_where():
         f"more is read at the answer ({SAID})"
     )
     assert reason_of("improved", *["not_regressed"] * 3) == (
-        f"no more than 2 points of signal are lost at any place; the answer changed by {SAID}; "
+        f"no more than 2 points of signal are lost at {EVERYWHERE}; the answer changed by {SAID}; "
         f"more is read at the vision exit ({SAID})"
     )
 
@@ -303,7 +271,7 @@ def test_a_reason_says_which_scores_dropped_and_how_the_baseline_was_made():
     ]
     otherwise = {"batch_size": ("1", "16"), "device": ("cpu", "cuda")}
     assert reason_of(*["not_regressed"] * 4, drops=drops, otherwise=otherwise) == (
-        f"no more than 2 points of signal are lost at any place; the answer changed by {SAID}; fail; inconclusive; "
+        f"no more than 2 points of signal are lost at {EVERYWHERE}; the answer changed by {SAID}; fail; inconclusive; "
         "the baseline was made otherwise (batch size 1, here 16, device cpu, here cuda), "
         "so a regression must exceed 4 points"
     )
@@ -328,7 +296,7 @@ def test_the_record_names_the_undecided_places_and_the_baseline():
     assert (found.baseline.file, found.baseline.model, found.baseline.revision) == ("b.json", "m", "r1")
 
 
-def test_the_seed_decides_the_resamples_and_the_flips():
+def test_the_seed_decides_the_resamples_of_a_score_and_no_change():
     labels, groups = patients(30, 2)
     rng = np.random.default_rng(0)
     was, now = (
@@ -340,11 +308,9 @@ def test_the_seed_decides_the_resamples_and_the_flips():
     match = Match(file="b.json", saved=Saved(revision=None, predictions=was))
     one, again, other = (record(match, now, MARGINS, {"vision": 0.1}, seed) for seed in (3, 3, 4))
     assert one == again
-    assert one.exits["answer"].p != other.exits["answer"].p
+    assert one.exits == other.exits
     assert one.health_drops[0].ci != other.health_drops[0].ci
     assert record(match, now, MARGINS) == record(match, now, MARGINS, None, 0)
-    assert compare(was, now, MARGINS) == compare(was, now, MARGINS, 0)
-    assert sign_flip(np.arange(5.0)) == sign_flip(np.arange(5.0), 0)
 
 
 def test_a_drop_of_a_health_score_is_resampled_by_patient():
@@ -372,8 +338,3 @@ def test_images_of_which_one_run_has_more_are_refused(fewer):
     assert str(raised.value) == (
         f"the baseline of m on d has other images: {counts} both; use the same --max-images, --seed and MEDPROBE_ID_KEY"
     )
-
-
-def test_a_sum_that_is_reached_counts_as_reached():
-    """Of two equal values, every flip but those that cancel reaches the sum: half of them."""
-    assert sign_flip(np.array([0.1, 0.1])) == pytest.approx(0.5, abs=0.02)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -40,7 +42,7 @@ def recorded(before, after, margins=MARGINS):
 def test_sensitivity_bought_with_specificity_is_named(before, after, lost, seed):
     found = recorded(run(said(before, [seed, 0])), run(said(after, [seed, 1])))
     assert found.verdict == "regressed"
-    assert found.exits["answer"].verdict in ("inconclusive", "not_regressed")
+    assert found.exits["answer"].verdict != "regressed"
     malignant = found.sensitivity["malignant"]
     assert (malignant.verdict, malignant.margin) == ("regressed", 0.02)
     assert malignant.change == pytest.approx(lost, abs=0.07)
@@ -76,13 +78,15 @@ def test_a_loss_is_judged_by_the_margin_of_its_class():
     assert verdicts == {0.02: "regressed", 0.1: "inconclusive", 0.2: "not_regressed"}
 
 
-def test_places_and_classes_are_one_family():
+def test_what_decides_is_one_family_and_the_rest_another():
     from scipy.stats import false_discovery_control
 
-    found = compare(run(said((0.9, 0.9), 0)), run(said((0.9, 0.8), 1)), MARGINS)
-    family = found.all()
-    assert len(family) == 4 + 2 * 2
+    pair = run(said((0.9, 0.9), 0)), run(said((0.9, 0.8), 1))
+    found = compare(*pair, MARGINS)
+    family = found.decisive()
+    assert len(family) == 1 + 2 * 2
     assert [c.p_adjusted for c in family] == pytest.approx(false_discovery_control([c.p for c in family]).tolist())
+    assert len(compare(*pair, replace(MARGINS, places=("llm", "answer"))).decisive()) == 2 + 2 * 2
 
 
 def test_another_device_asks_for_twice_the_margin():
@@ -97,7 +101,7 @@ def test_a_run_that_loses_nothing_says_so_of_the_classes_too():
     found = recorded(run(LABELS), run(LABELS))
     assert found.verdict == "not_regressed"
     assert found.reason == (
-        "no more than 2 points of signal are lost at any place, nor more than its margin of any class's sensitivity "
+        "no more than 2 points of signal are lost at the answer, nor more than its margin of any class's sensitivity "
         "and specificity; the answer changed by +0.0, +0.0 to +0.0, p 1"
     )
     assert compared_text(found) == "not regressed against release.json: answer +0 (+0.0 to +0.0)"

@@ -129,7 +129,13 @@ def test_every_measure_that_may_be_required_is_measured():
 
 
 def test_a_class_is_found_whatever_its_case_and_before_the_default():
-    asked = {"sensitivity.malignant": 0.9, "sensitivity.default": 0.5, "sensitivity.nodule": 0.4, "auroc": 0.7, "brier": 0.1}
+    asked = {
+        "sensitivity.malignant": 0.9,
+        "sensitivity.default": 0.5,
+        "sensitivity.nodule": 0.4,
+        "auroc": 0.7,
+        "brier": 0.1,
+    }
     found, unknown = required_of(asked, ["Normal", "Malignant"])
     assert found == {"auroc": 0.7, "sensitivity.Normal": 0.5, "sensitivity.Malignant": 0.9}
     assert unknown == ["sensitivity.nodule", "brier"]

@@ -136,14 +136,6 @@ def test_resamples_are_paired() -> None:
     assert (same.signal(a) >= same.signal(b)).all()
 
 
-def test_a_resampled_change_is_the_difference_of_resampled_signals() -> None:
-    labels, groups = patients(300, 3)
-    same = Resamples(labels, groups, 3, 0, 500)
-    a, b = reading(labels, 0.7, 3), reading(labels, 0.5, 3)  # so far from 0 and 1 that nothing is cut off there
-    apart = same.signal(b, "after") - same.signal(a, "before")
-    np.testing.assert_allclose(same.change(1.0 * (b == labels) - (a == labels)), apart)
-
-
 def test_resamples_are_of_groups_not_images() -> None:
     """Ten images of each patient, read alike, tell no more than one."""
     rng = np.random.default_rng(0)

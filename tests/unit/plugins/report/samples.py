@@ -570,8 +570,9 @@ def tuned(diagnosis: Diagnosis, adapter: str = "lora", answer: float = 0.42) -> 
 
 
 def regressed() -> Regression:
-    lost = Change(change=-0.11, ci=(-0.15, -0.07), p=0.0002, p_adjusted=0.0004, verdict="regressed")
-    kept = Change(change=0.002, ci=(-0.01, 0.014), p=0.7, p_adjusted=0.7, verdict="not_regressed")
+    size: dict[str, Any] = {"asked": 0.02, "clears": 0.043, "needed": {"normal": 1500, "pneumonia": 1234}}
+    lost = Change(change=-0.11, ci=(-0.15, -0.07), p=0.0002, p_adjusted=0.0004, verdict="regressed", **size)
+    kept = Change(change=0.002, ci=(-0.01, 0.014), p=0.7, p_adjusted=0.7, verdict="not_regressed", **size)
     return Regression(
         verdict="regressed",
         reason="sensitivity for pneumonia, -11 points, 52.0 to 41.0 percent (-15.0 to -7.0, p 0.0004); "
@@ -584,6 +585,9 @@ def regressed() -> Regression:
         minimum_effect=0.02,
         made_otherwise={"device": ("cpu", "cuda")},
         fold_seeds=5,
+        deciding=["answer"],
+        changed_answers=0.05,
+        differing=0.043,
         exits={"vision": kept, "connector": kept, "llm": kept, "answer": lost},
         sensitivity={
             "normal": ClassChange(**kept.model_dump(), before=0.9, after=0.902, margin=0.05),

@@ -260,7 +260,7 @@ def test_report_json_validates(tmp_path: Path) -> None:
     path = write_report(samples.everything(), tmp_path)
     data = json.loads(path.read_text(encoding="utf-8"))
     Draft202012Validator(schema).validate(data)
-    assert list(data) == ["schema", "suite", "verdict", "gate", "outdated", "diagnoses"]
+    assert list(data) == ["schema", "suite", "verdict", "gate", "outdated", "pooled", "diagnoses"]
     assert Report.model_validate(data) == samples.everything()
     assert [p.name for p in tmp_path.iterdir()] == ["report.json"]
     data["diagnoses"][0]["verdict"] = "red"
