@@ -37,6 +37,9 @@ def diagnose(model: str | Path, dataset: str | Path, *, progress: Progress = sil
         call = resolve(parse(model, dataset, options), folder, project.read(folder))
     except project.CallError as error:
         raise MedprobeError(one_line(str(error))) from None
+    if len(call.pairs) > 1:
+        names = ", ".join(pair.dataset.asked for pair in call.pairs)
+        raise MedprobeError(f"{dataset} holds several findings, each a data set: name one of {names}")
     (pair,) = call.pairs
     asked = ModelOnDemand(pair.model, call.settings_of(pair))
     subject = Subject(asked, pair.dataset.name, pair.dataset.manifest, lambda: nullcontext(progress))

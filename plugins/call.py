@@ -22,7 +22,7 @@ from medprobe.diagnostics.thresholds import ThresholdError, Thresholds, load_thr
 from medprobe.fixtures.datasets import catalog
 from medprobe.fixtures.datasets.dataset import check_dataset
 from medprobe.fixtures.datasets.errors import DataError
-from medprobe.fixtures.datasets.manifest import load_manifest
+from medprobe.fixtures.datasets.manifest import by_finding, load_manifest
 from medprobe.fixtures.models.kinship import visible_difference
 from medprobe.fixtures.models.load_options import LoadOptions
 from medprobe.fixtures.models.registry import ModelError, ModelSpec, check_adapter, check_processor, read_modules
@@ -283,12 +283,14 @@ def _datasets(asked: Iterable[str], data_root: Path | None, own: Mapping[str, st
         if name == PHANTOM:
             yield DatasetSpec(name, PHANTOM)
             continue
-        manifest = catalog.resolve(own.get(name, name))
-        check_dataset(manifest, data_root)
-        inside = load_manifest(manifest).name
-        if name in own and inside != name:
-            raise CallError(f"{manifest} is named {inside!r} in itself and {name!r} in the project; use one name")
-        yield DatasetSpec(own.get(name, name), inside)
+        written = own.get(name, name)
+        manifest = load_manifest(catalog.resolve(written))
+        if name in own and manifest.name != name:
+            raise CallError(f"{written} is named {manifest.name!r} in itself and {name!r} in the project; use one name")
+        for one in by_finding(written):
+            path = catalog.resolve(one)
+            check_dataset(path, data_root)
+            yield DatasetSpec(one, load_manifest(path).title)
 
 
 def _once(what: str, names: list[str]) -> None:

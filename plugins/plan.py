@@ -16,6 +16,7 @@ from medprobe.diagnostics.settings import Settings
 from medprobe.diagnostics.thresholds import ThresholdError, Thresholds, load_thresholds
 from medprobe.fixtures.datasets import catalog
 from medprobe.fixtures.datasets.errors import DataError
+from medprobe.fixtures.datasets.manifest import by_finding
 from medprobe.fixtures.models.load_options import LoadOptions
 from medprobe.fixtures.models.registry import ModelError
 from medprobe.fixtures.models.size.shapes import UnknownArchitecture
@@ -75,8 +76,9 @@ def _plan(config: pytest.Config, written: Config) -> CallPlan:
             own = replace(settings, load=load_options(typed, alias))
             try:
                 checkpoint = describe(spec, own.load.dtype, own.load.processor)
-                for name in option("medprobe_dataset") or ([PHANTOM] if spec.is_phantom else PUBLISHED):
-                    known[name] = known.get(name) or _pictures(written.datasets.get(name, name), own)
+                given = option("medprobe_dataset") or ([PHANTOM] if spec.is_phantom else PUBLISHED)
+                for name in (one for each in given for one in by_finding(written.datasets.get(each, each))):
+                    known[name] = known.get(name) or _pictures(name, own)
                     costs.append(cost(spec, checkpoint, known[name], own, gpu))
                     margins = thresholds.margins(spec.name, known[name].name)
                     gates[name] = gates.get(name) or tuple(gate_plan(known[name], margins))

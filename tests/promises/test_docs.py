@@ -237,17 +237,19 @@ def fields(model: Any) -> set[str]:
 
 def test_the_whole_manifest_is_shown() -> None:
     from medprobe.fixtures.datasets.dicom.ct_windows import CHANNELS, PRESETS
-    from medprobe.fixtures.datasets.manifest import Groups, GroupTable, ImageClass, Subset, Windows
+    from medprobe.fixtures.datasets.manifest import Finding, Groups, GroupTable, ImageClass, Labels, Subset, Windows
 
-    shown = next(tomllib.loads(body) for page, body in TOML if page == "docs/guides/datasets.md")
-    groups, classes = shown["groups"], {key for entry in shown["classes"] for key in entry}
-    assert set(shown) == fields(Manifest)
-    assert classes == fields(ImageClass)
+    first, *others = [tomllib.loads(body) for page, body in TOML if page == "docs/guides/datasets.md"]
+    shown, tables = first, [first, *others]
+    groups = shown["groups"]
+    assert {key for table in tables for key in table} == fields(Manifest)
+    assert {key for table in tables for entry in table["classes"] for key in entry} == fields(ImageClass)
     assert set(groups) == fields(Groups)
     assert set(groups["tables"][0]) == fields(GroupTable)
     assert set(shown["subset"]) == fields(Subset)
     assert {*shown["windows"], "preset"} == fields(Windows)
     page = text("docs/guides/datasets.md")
+    assert all(f"`{key}`" in page for key in fields(Labels) | fields(Finding))
     for name, window in PRESETS.items():
         assert f"| `{name}` | {window.center} | {window.width} |" in page
     assert all(f'preset = "{name}"' in page for name in CHANNELS)
