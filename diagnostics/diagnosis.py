@@ -29,8 +29,12 @@ from medprobe.diagnostics.last_link.reading import read_answer
 from medprobe.diagnostics.probes.loci import REFERENCE_LOCUS
 from medprobe.diagnostics.records.chain import Reference
 from medprobe.diagnostics.records.report import Diagnosis, Excluded, Predictions
+from medprobe.diagnostics.records.subgroups import Attributes
 from medprobe.diagnostics.scores import auroc
 from medprobe.diagnostics.settings import Settings
+from medprobe.diagnostics.subgroups.probes import with_probes
+from medprobe.diagnostics.subgroups.reading import Read, read_strata
+from medprobe.diagnostics.subgroups.sentences import shortcuts
 from medprobe.diagnostics.subject import Subject, Unmeasured
 from medprobe.diagnostics.treatments.try_remedies import treat
 
@@ -82,6 +86,7 @@ def _conclude(evidence: Evidence) -> Diagnosis:
         lambda locus: auroc(labels, evidence.readings[locus].log_probabilities),
     )
     reached, off = pixels(evidence, moments)
+    attributes = _attributes(evidence)
     verdicts = time.perf_counter()
     swap = find_cause(evidence)
     swapped = time.perf_counter()
@@ -100,8 +105,16 @@ def _conclude(evidence: Evidence) -> Diagnosis:
         contamination=dataset.contamination,
         answer=read_answer(evidence),
         reference=_reference(evidence),
-        cautions=[*dataset.notes, *cautions, *off, *disagreement(evidence), *shortcut(grounding)],
+        cautions=[
+            *dataset.notes,
+            *cautions,
+            *off,
+            *disagreement(evidence),
+            *shortcut(grounding),
+            *shortcuts(attributes),
+        ],
         controls=controls,
+        attributes=attributes,
         cause=cause,
         counterfactuals=counterfactuals,
         pixels=reached,
@@ -117,6 +130,14 @@ def _conclude(evidence: Evidence) -> Diagnosis:
             "judging": verdicts - controlled + time.perf_counter() - grounded,
         },
     )
+
+
+def _attributes(evidence: Evidence) -> Attributes | None:
+    """What is read in the strata of every attribute, and how well the attribute itself is read."""
+    e, margin = evidence, evidence.settings.thresholds.subgroup_margin(evidence.spec.name, evidence.dataset.name)
+    read = Read(e.labels, e.groups, e.dataset.answers, e.predictions, e.settings.seed)
+    found = read_strata(read, e.strata, margin)
+    return None if found is None else with_probes(found, evidence)
 
 
 def judgement_of(evidence: Evidence, null_p: float) -> Judgement:
@@ -161,6 +182,7 @@ def _predictions(evidence: Evidence) -> Predictions:
         exits={stage: [values.tolist() for values in seeds] for stage, seeds in by_fold_seed.items()},
         loci={name: evidence.readings[name].predictions.tolist() for name in evidence.measured.loci()},
         made=evidence.measured.folder.about(),
+        strata=evidence.strata,
     )
 
 

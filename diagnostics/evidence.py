@@ -23,6 +23,7 @@ from medprobe.diagnostics.probes.loci import REFERENCE_LOCUS
 from medprobe.diagnostics.probes.reader import Reader
 from medprobe.diagnostics.probes.reading import Reading
 from medprobe.diagnostics.records.chain import Reference
+from medprobe.diagnostics.records.subgroups import Strata
 from medprobe.diagnostics.references.reading import ReferenceRows, read_reference
 from medprobe.diagnostics.settings import Settings
 from medprobe.fixtures.datasets import selection
@@ -83,6 +84,16 @@ class Evidence:
     def predictions(self) -> dict[str, Ints]:
         """The class read at each place of the chain, [n_images]."""
         return {place: choice.predictions for place, choice in self.chosen.items()}
+
+    @cached_property
+    def strata(self) -> dict[str, Strata]:
+        """The stratum of each image by each attribute of the data set."""
+        row = {(image.path, image.member): index for index, image in enumerate(self.dataset.images)}
+        rows = [row[image.path, image.member] for image in self.measured.images]
+        return {
+            one.name: Strata(values=list(one.values), codes=[one.codes[index] for index in rows])
+            for one in self.dataset.attributes
+        }
 
     @cached_property
     def small_pictures(self) -> list[SmallPicture]:

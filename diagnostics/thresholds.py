@@ -32,6 +32,13 @@ class RegressionThresholds(BaseModel):
     """The loss of signal that is accepted; more is a regression."""
 
 
+class SubgroupThresholds(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    margin: Effect
+    """How far a stratum may lie below the rest, in signal and in sensitivity."""
+
+
 class HealthThresholds(BaseModel):
     """Limits of the Feature Health Scores, by curve; none unless set."""
 
@@ -72,6 +79,7 @@ class Override(BaseModel):
     regression: RegressionThresholds | None = None
     sensitivity: ByClass = Field(default_factory=dict)
     specificity: ByClass = Field(default_factory=dict)
+    subgroups: SubgroupThresholds | None = None
     health: HealthThresholds = HealthThresholds()
 
     @property
@@ -82,7 +90,7 @@ class Override(BaseModel):
     @model_validator(mode="after")
     def _changes_something(self) -> Self:
         if not self.model_fields_set - {"model", "dataset"}:
-            raise ValueError("an override names retention, regression, sensitivity, specificity or health")
+            raise ValueError("an override names retention, regression, sensitivity, specificity, subgroups or health")
         return self
 
 
@@ -98,6 +106,7 @@ class Thresholds(BaseModel):
     regression: RegressionThresholds = RegressionThresholds(minimum_effect=0.02)
     sensitivity: ByClass = Field(default_factory=dict)
     specificity: ByClass = Field(default_factory=dict)
+    subgroups: SubgroupThresholds = SubgroupThresholds(margin=0.1)
     health: HealthThresholds = HealthThresholds()
 
     def resolve(self, model: str, dataset: str) -> dict[Stage, float]:
@@ -116,6 +125,11 @@ class Thresholds(BaseModel):
             _merged(self.sensitivity, *(entry.sensitivity for entry in entries)),
             _merged(self.specificity, *(entry.specificity for entry in entries)),
         )
+
+    def subgroup_margin(self, model: str, dataset: str) -> float:
+        """How far a stratum of one diagnosis may lie below the rest."""
+        entries = self._overrides(model, dataset)
+        return [self.subgroups, *(entry.subgroups for entry in entries if entry.subgroups)][-1].margin
 
     def health_limits(self, model: str, dataset: str) -> HealthThresholds:
         """The limits of one diagnosis's Feature Health Scores."""
@@ -191,5 +205,6 @@ def load_thresholds(path: Path | None = None) -> Thresholds:
         regression=own.regression if "regression" in own.model_fields_set else builtin.regression,
         sensitivity=_merged(builtin.sensitivity, own.sensitivity),
         specificity=_merged(builtin.specificity, own.specificity),
+        subgroups=own.subgroups if "subgroups" in own.model_fields_set else builtin.subgroups,
         health=builtin.health.under(own.health),
     )

@@ -37,7 +37,7 @@ class Accepted(BaseModel):
 
     model: str
     dataset: str
-    mode: FailureMode
+    mode: FailureMode | Literal["subgroups"]
     reason: Annotated[str, AfterValidator(one_line)]
     until: date
 

@@ -27,6 +27,7 @@ from medprobe.diagnostics.records.controls import Controls
 from medprobe.diagnostics.records.frames import flat, frame
 from medprobe.diagnostics.records.grounding import Grounding
 from medprobe.diagnostics.records.regression import Gate, Regression
+from medprobe.diagnostics.records.subgroups import Attributes, Strata
 from medprobe.fixtures.errors import MedprobeError
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ class Predictions(Record):
     """The class read at each locus, of which the curves are made."""
     made: dict[str, str]
     """Device, dtype and batch size of the forward passes."""
+    strata: dict[str, Strata] = Field(default_factory=dict)
+    """By attribute of the data set, the stratum of each image."""
 
 
 class Diagnosis(Record):
@@ -110,6 +113,8 @@ class Diagnosis(Record):
     reference: Reference | None = None
     cautions: list[str] = Field(default_factory=list)
     controls: Controls | None = None
+    attributes: Attributes | None = None
+    """Null where the manifest names no attributes."""
     regression: Regression | None = None
     cause: Cause | None = None
     """Null where no second checkpoint was given and no link fails whose cause is open."""

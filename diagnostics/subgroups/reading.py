@@ -1,0 +1,220 @@
+"""What is read in every stratum, and which strata lie below the rest.
+
+A stratum is judged where each class is in at least `LEAST_GROUPS` patient groups, in the stratum and outside it. With
+fewer it is counted. Judged are the answer's signal and the sensitivity of each class against all other images whose
+stratum is known, and what the answer's signal loses where attribute and class are made independent (a shortcut).
+
+All of a data set is one family. A difference fails where its p under "no more than the margin" is below 0.05 after
+Holm 1979: in at most 5 percent of data sets one fails whose true difference is within the margin. It passes where its
+upper bound at 0.05 is below the margin, and is inconclusive else. The whole passes where every difference does, so no
+correction is needed there (Berger 1982).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from medprobe.diagnostics.arrays import Bools, Floats, Ints
+from medprobe.diagnostics.judgement.by_class import OneClass
+from medprobe.diagnostics.judgement.resamples import ALPHA, Resamples, interval
+from medprobe.diagnostics.records.chain import Share, VerdictValue, worst
+from medprobe.diagnostics.records.subgroups import Attribute, Attributes, Gap, Shortcut, Strata, Stratum, Worst
+from medprobe.diagnostics.scores import signal_of
+from medprobe.diagnostics.subgroups.cells import LEAST_GROUPS, Cells, Standardised
+from medprobe.diagnostics.subgroups.sentences import gap_text, shortcut_text
+
+ROUNDED = 5
+
+
+@dataclass(frozen=True)
+class Read:
+    """Labels, groups and predictions by place, [n_images] each, as `judgement.record.Predicted` has them."""
+
+    labels: Ints
+    groups: Ints
+    classes: Sequence[str]
+    places: Mapping[str, Ints]
+    seed: int
+
+
+@dataclass
+class _Difference:
+    """One member of the family, before its p is adjusted."""
+
+    fields: dict[str, Any]
+    below: float
+    drawn: Floats
+    margin: float
+
+    @property
+    def p(self) -> float:
+        return float((1 + (self.drawn <= self.margin).sum()) / (1 + len(self.drawn)))
+
+    def judged(self, p_adjusted: float) -> dict[str, Any]:
+        """The fields of `Judged`, and its own."""
+        verdict: VerdictValue = "inconclusive"
+        if p_adjusted < ALPHA:
+            verdict = "fail"
+        elif np.quantile(self.drawn, 1 - ALPHA) < self.margin:
+            verdict = "pass"
+        return {
+            **self.fields,
+            "points": self.below,
+            "ci": interval(self.drawn),
+            "p_adjusted": p_adjusted,
+            "verdict": verdict,
+        }
+
+
+def read_strata(read: Read, strata: Mapping[str, Strata], margin: float) -> Attributes | None:
+    """The record of all attributes, without their probes; None where there is none."""
+    if not strata:
+        return None
+    family: list[_Difference] = []
+    drafts = [(name, *_attribute(read, found, margin, family)) for name, found in strata.items()]
+    adjusted = holm([difference.p for difference in family])
+    judged = {id(one): one.judged(p) for one, p in zip(family, adjusted, strict=True)}
+    each = [
+        Attribute(
+            name=name,
+            strata=[
+                Stratum(**fields, gaps=[Gap(**judged[id(difference)]) for difference in differences])
+                for fields, differences in rows
+            ],
+            shortcut=None if shortcut is None else Shortcut(**judged[id(shortcut)]),
+        )
+        for name, rows, shortcut in drafts
+    ]
+    return _concluded(each, margin)
+
+
+def _attribute(
+    read: Read, strata: Strata, margin: float, family: list[_Difference]
+) -> tuple[list[tuple[dict[str, Any], list[_Difference]]], _Difference | None]:
+    """The strata of one attribute with their differences, which are added to the family, and its shortcut."""
+    codes = np.asarray(strata.codes)
+    known = codes >= 0
+    places = {place: values[known] for place, values in read.places.items()}
+    cells = Cells(read.labels[known], read.groups[known], codes[known], len(read.classes), read.seed)
+    rows = []
+    for stratum, value in enumerate(strata.values):
+        inside = cells.codes == stratum
+        if cells.patients(inside) < LEAST_GROUPS:
+            continue
+        differences = _differences(cells, stratum, places["answer"], read.classes, margin)
+        family += differences
+        rows.append((_stratum(value, cells, inside, places, read), differences))
+    standard = cells.standardised(places)
+    if standard is None or len(rows) < 2:
+        return rows, None
+    shortcut = _shortcut(standard, margin)
+    family.append(shortcut)
+    return rows, shortcut
+
+
+def _stratum(value: str, cells: Cells, inside: Bools, places: Mapping[str, Ints], read: Read) -> dict[str, Any]:
+    labels, groups = cells.labels[inside], cells.groups[inside]
+    enough = [len(np.unique(groups[labels == k])) >= LEAST_GROUPS for k in range(len(read.classes))]
+    others = [len(np.unique(groups[labels != k])) >= LEAST_GROUPS for k in range(len(read.classes))]
+    signal = {}
+    if all(enough):
+        resamples = Resamples(labels, groups, len(read.classes), read.seed)
+        for place, predictions in places.items():
+            own = predictions[inside]
+            signal[place] = Share(
+                value=signal_of(labels, own, len(read.classes)), ci=interval(resamples.signal(own, place))
+            )
+    shares = {
+        name: OneClass(labels, groups, k, read.seed).shares(places["answer"][inside], "answer")
+        for k, name in enumerate(read.classes)
+        if enough[k] and others[k]
+    }
+    return {
+        "value": value,
+        "n_groups": rounded(cells.patients(inside)),
+        "n_images": rounded(int(inside.sum())),
+        "signal": signal,
+        "sensitivity": {name: found["sensitivity"] for name, found in shares.items()},
+        "specificity": {name: found["specificity"] for name, found in shares.items()},
+    }
+
+
+def _differences(cells: Cells, stratum: int, answers: Ints, classes: Sequence[str], margin: float) -> list[_Difference]:
+    """Signal and sensitivities of the answer in a stratum against the rest; none where a class is in too few groups."""
+    side = (cells.codes == stratum).astype(np.int64)
+    both = Cells(cells.labels, cells.groups, side, cells.n_classes, cells.seed)
+    if both.n_groups.shape[0] < 2 or (both.n_groups < LEAST_GROUPS).any():
+        return []
+    here, rest, below = cells.gaps(stratum, answers)
+    k = len(classes)
+    found = [
+        _Difference(
+            {"measure": "signal", "here": _signal(here), "rest": _signal(rest)},
+            float((rest - here).sum() / (k - 1)),
+            below.sum(axis=1) / (k - 1),
+            margin,
+        )
+    ]
+    for index, name in enumerate(classes):
+        fields = {"measure": "sensitivity", "of": name, "here": float(here[index]), "rest": float(rest[index])}
+        found.append(_Difference(fields, float(rest[index] - here[index]), below[:, index], margin))
+    return found
+
+
+def _signal(recalls: Floats) -> float:
+    k = len(recalls)
+    return float((recalls.mean() - 1 / k) / (1 - 1 / k))
+
+
+def _shortcut(standard: Standardised, margin: float) -> _Difference:
+    pooled, alike, _, lost = standard.places["answer"]
+    within = {place: Share(value=one[1], ci=interval(one[2])) for place, one in standard.places.items()}
+    return _Difference({"pooled": pooled, "within": within}, pooled - alike, lost, margin)
+
+
+def _concluded(each: list[Attribute], margin: float) -> Attributes:
+    gaps = [Worst(attribute=a.name, value=s.value, gap=gap) for a in each for s in a.strata for gap in s.gaps]
+    shortcuts = [(a.name, a.shortcut) for a in each if a.shortcut is not None]
+    verdict = worst([*(one.gap.verdict for one in gaps), *(found.verdict for _, found in shortcuts)])
+    failing = [one for one in gaps if one.gap.verdict == "fail"]
+    lowest = max(failing or gaps, key=lambda one: one.gap.points, default=None)
+    told = [shortcut_text(name, found) for name, found in shortcuts if found.verdict == "fail"]
+    if lowest is None:
+        reason = f"no stratum has {LEAST_GROUPS} patients of each class, so none is judged"
+    elif verdict == "fail":
+        more = f", and {len(failing) - 1} more" if len(failing) > 1 else ""
+        reason = "; ".join([*told, *([f"{gap_text(lowest)}{more}"] if failing else [])])
+    elif verdict == "pass":
+        reason = f"no stratum lies more than {100 * margin:g} points below the rest; {gap_text(lowest)}"
+    else:
+        n_open = sum(one.gap.verdict == "inconclusive" for one in gaps)
+        open_ = [name for name, found in shortcuts if found.verdict == "inconclusive"]
+        about = [f"{n_open} of {len(gaps)} differences"] if n_open else []
+        about += [f"whether the answer follows {' or '.join(open_)}"] if open_ else []
+        reason = f"these images cannot decide {' and '.join(about)} at {100 * margin:g} points; {gap_text(lowest)}"
+    return Attributes(
+        verdict=(verdict or "inconclusive") if lowest is not None else "inconclusive",
+        reason=reason,
+        margin=margin,
+        least_groups=LEAST_GROUPS,
+        worst=lowest,
+        each=each,
+    )
+
+
+def holm(ps: Sequence[float]) -> list[float]:
+    """P-values adjusted for the family-wise error: Holm 1979."""
+    values = np.asarray(ps, dtype=np.float64)
+    order = np.argsort(values)
+    adjusted = np.empty(len(values))
+    adjusted[order] = np.minimum(np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1)), 1.0)
+    return [float(p) for p in adjusted]
+
+
+def rounded(count: int) -> int:
+    """To the nearest 5, as counts of patients are published."""
+    return int(ROUNDED * round(count / ROUNDED))
