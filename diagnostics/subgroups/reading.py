@@ -12,13 +12,13 @@ correction is needed there (Berger 1982).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from medprobe.diagnostics.arrays import Bools, Floats, Ints
+from medprobe.diagnostics.arrays import Floats, Ints
 from medprobe.diagnostics.judgement.by_class import OneClass
 from medprobe.diagnostics.judgement.resamples import ALPHA, Resamples, interval
 from medprobe.diagnostics.records.chain import Share, VerdictValue, worst
@@ -41,9 +41,11 @@ class Read:
     seed: int
 
 
-@dataclass
-class _Difference:
-    """One member of the family, before its p is adjusted."""
+@dataclass(frozen=True, eq=False)
+class Difference:
+    """One member of the family: how far something lies below what it is compared with, as read and in resamples,
+    [n_resamples]. `fields` are those of its record.
+    """
 
     fields: dict[str, Any]
     below: float
@@ -70,53 +72,70 @@ class _Difference:
         }
 
 
+@dataclass(frozen=True)
+class Compared:
+    """One attribute: its images, the predictions of these, and by code of the strata that have enough patients what
+    is compared. `shortcut` is null where fewer than two strata hold every class.
+    """
+
+    cells: Cells
+    places: dict[str, Ints]
+    gaps: dict[int, list[Difference]]
+    shortcut: Difference | None
+
+    def all(self) -> list[Difference]:
+        return [
+            *(one for found in self.gaps.values() for one in found),
+            *([] if self.shortcut is None else [self.shortcut]),
+        ]
+
+
 def read_strata(read: Read, strata: Mapping[str, Strata], margin: float) -> Attributes | None:
     """The record of all attributes, without their probes; None where there is none."""
     if not strata:
         return None
-    family: list[_Difference] = []
-    drafts = [(name, *_attribute(read, found, margin, family)) for name, found in strata.items()]
-    adjusted = holm([difference.p for difference in family])
-    judged = {id(one): one.judged(p) for one, p in zip(family, adjusted, strict=True)}
-    each = [
-        Attribute(
-            name=name,
-            strata=[
-                Stratum(**fields, gaps=[Gap(**judged[id(difference)]) for difference in differences])
-                for fields, differences in rows
-            ],
-            shortcut=None if shortcut is None else Shortcut(**judged[id(shortcut)]),
-        )
-        for name, rows, shortcut in drafts
-    ]
+    compared = {name: compare(read, found, margin) for name, found in strata.items()}
+    judged = judge(compared.values())
+    each = []
+    for name, one in compared.items():
+        rows = [
+            Stratum(
+                value=strata[name].values[code],
+                **_told(one.cells, code, one.places, read),
+                gaps=[Gap(**judged[gap]) for gap in gaps],
+            )
+            for code, gaps in one.gaps.items()
+        ]
+        shortcut = None if one.shortcut is None else Shortcut(**judged[one.shortcut])
+        each.append(Attribute(name=name, strata=rows, shortcut=shortcut))
     return _concluded(each, margin)
 
 
-def _attribute(
-    read: Read, strata: Strata, margin: float, family: list[_Difference]
-) -> tuple[list[tuple[dict[str, Any], list[_Difference]]], _Difference | None]:
-    """The strata of one attribute with their differences, which are added to the family, and its shortcut."""
+def compare(read: Read, strata: Strata, margin: float) -> Compared:
+    """What one attribute adds to the family."""
     codes = np.asarray(strata.codes)
     known = codes >= 0
     places = {place: values[known] for place, values in read.places.items()}
     cells = Cells(read.labels[known], read.groups[known], codes[known], len(read.classes), read.seed)
-    rows = []
-    for stratum, value in enumerate(strata.values):
-        inside = cells.codes == stratum
-        if cells.patients(inside) < LEAST_GROUPS:
-            continue
-        differences = _differences(cells, stratum, places["answer"], read.classes, margin)
-        family += differences
-        rows.append((_stratum(value, cells, inside, places, read), differences))
-    standard = cells.standardised(places)
-    if standard is None or len(rows) < 2:
-        return rows, None
-    shortcut = _shortcut(standard, margin)
-    family.append(shortcut)
-    return rows, shortcut
+    gaps = {
+        code: _differences(cells, code, places["answer"], read.classes, margin)
+        for code in range(len(strata.values))
+        if cells.patients(cells.codes == code) >= LEAST_GROUPS
+    }
+    standard = cells.standardised(places) if len(gaps) > 1 else None
+    return Compared(cells, places, gaps, None if standard is None else _shortcut(standard, margin))
 
 
-def _stratum(value: str, cells: Cells, inside: Bools, places: Mapping[str, Ints], read: Read) -> dict[str, Any]:
+def judge(compared: Iterable[Compared]) -> dict[Difference, dict[str, Any]]:
+    """The fields of every difference's record, all of a data set being one family."""
+    family = [difference for one in compared for difference in one.all()]
+    adjusted = holm([difference.p for difference in family])
+    return {difference: difference.judged(p) for difference, p in zip(family, adjusted, strict=True)}
+
+
+def _told(cells: Cells, code: int, places: Mapping[str, Ints], read: Read) -> dict[str, Any]:
+    """What is read in a stratum, of the classes that are in enough patient groups there."""
+    inside = cells.codes == code
     labels, groups = cells.labels[inside], cells.groups[inside]
     enough = [len(np.unique(groups[labels == k])) >= LEAST_GROUPS for k in range(len(read.classes))]
     others = [len(np.unique(groups[labels != k])) >= LEAST_GROUPS for k in range(len(read.classes))]
@@ -134,7 +153,6 @@ def _stratum(value: str, cells: Cells, inside: Bools, places: Mapping[str, Ints]
         if enough[k] and others[k]
     }
     return {
-        "value": value,
         "n_groups": rounded(cells.patients(inside)),
         "n_images": rounded(int(inside.sum())),
         "signal": signal,
@@ -143,7 +161,7 @@ def _stratum(value: str, cells: Cells, inside: Bools, places: Mapping[str, Ints]
     }
 
 
-def _differences(cells: Cells, stratum: int, answers: Ints, classes: Sequence[str], margin: float) -> list[_Difference]:
+def _differences(cells: Cells, stratum: int, answers: Ints, classes: Sequence[str], margin: float) -> list[Difference]:
     """Signal and sensitivities of the answer in a stratum against the rest; none where a class is in too few groups."""
     side = (cells.codes == stratum).astype(np.int64)
     both = Cells(cells.labels, cells.groups, side, cells.n_classes, cells.seed)
@@ -152,7 +170,7 @@ def _differences(cells: Cells, stratum: int, answers: Ints, classes: Sequence[st
     here, rest, below = cells.gaps(stratum, answers)
     k = len(classes)
     found = [
-        _Difference(
+        Difference(
             {"measure": "signal", "here": _signal(here), "rest": _signal(rest)},
             float((rest - here).sum() / (k - 1)),
             below.sum(axis=1) / (k - 1),
@@ -161,7 +179,7 @@ def _differences(cells: Cells, stratum: int, answers: Ints, classes: Sequence[st
     ]
     for index, name in enumerate(classes):
         fields = {"measure": "sensitivity", "of": name, "here": float(here[index]), "rest": float(rest[index])}
-        found.append(_Difference(fields, float(rest[index] - here[index]), below[:, index], margin))
+        found.append(Difference(fields, float(rest[index] - here[index]), below[:, index], margin))
     return found
 
 
@@ -170,10 +188,10 @@ def _signal(recalls: Floats) -> float:
     return float((recalls.mean() - 1 / k) / (1 - 1 / k))
 
 
-def _shortcut(standard: Standardised, margin: float) -> _Difference:
+def _shortcut(standard: Standardised, margin: float) -> Difference:
     pooled, alike, _, lost = standard.places["answer"]
     within = {place: Share(value=one[1], ci=interval(one[2])) for place, one in standard.places.items()}
-    return _Difference({"pooled": pooled, "within": within}, pooled - alike, lost, margin)
+    return Difference({"pooled": pooled, "within": within}, pooled - alike, lost, margin)
 
 
 def _concluded(each: list[Attribute], margin: float) -> Attributes:

@@ -7,6 +7,7 @@ import pytest
 from medprobe.diagnostics.judgement.headline import cause_value, settled
 from medprobe.diagnostics.outside_text import one_line
 from medprobe.diagnostics.records.report import Diagnosis
+from medprobe.plugins.report.sections import subgroups
 from medprobe.plugins.run.diagnosing import mode_of, pair_of
 
 
@@ -39,9 +40,23 @@ def found(diagnosis: Diagnosis) -> list[tuple[str, object]]:
         ("cause_key", None if diagnosis.cause is None else diagnosis.cause.key),
         ("regression", None if diagnosis.regression is None else diagnosis.regression.verdict),
         *_by_class(diagnosis),
+        *_by_stratum(diagnosis),
         *((f"signal.{place}", f"{value:.4f}") for place, value in diagnosis.signal or ()),
     ]
     return [(name, value) for name, value in rows if value is not None]
+
+
+def _by_stratum(diagnosis: Diagnosis) -> list[tuple[str, object]]:
+    """`subgroups`, their verdict; `worst_stratum`; `signal.answer.sex.female` and the like with their intervals."""
+    strata = diagnosis.attributes
+    if strata is None:
+        return []
+    worst = None if strata.worst is None else one_line(f"{strata.worst.attribute} {strata.worst.value}")
+    return [
+        ("subgroups", strata.verdict),
+        ("worst_stratum", worst),
+        *((one_line(name), f"{value:.4f}") for name, value in subgroups.values(strata, ".")),
+    ]
 
 
 def _by_class(diagnosis: Diagnosis) -> list[tuple[str, object]]:

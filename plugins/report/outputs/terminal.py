@@ -13,7 +13,7 @@ from medprobe.diagnostics.outside_text import one_line
 from medprobe.diagnostics.records.chain import CHAIN
 from medprobe.diagnostics.records.report import Diagnosis, Report
 from medprobe.plugins.report.pictures.waterfall import steps
-from medprobe.plugins.report.sections import grounding, treatments
+from medprobe.plugins.report.sections import grounding, subgroups, treatments
 from medprobe.plugins.report.sections.controls import minimum_loss_sentence
 from medprobe.plugins.report.sections.sentences import links, span, undecided_lines, verdict_word, weakest
 from medprobe.plugins.report.text import MINUS, interval, percent, plural, points, shown
@@ -40,7 +40,8 @@ def _head(diagnosis: Diagnosis) -> str:
     found = headline(diagnosis)
     compared = "" if diagnosis.regression is None else f"; {compared_text(diagnosis.regression)}"
     word = verdict_word(diagnosis).upper()
-    return f"{diagnosis.model} on {diagnosis.dataset}: {word}{f', {found}' if found else ''}{compared}"
+    strata = "; strata: FAIL" if diagnosis.attributes and diagnosis.attributes.verdict == "fail" else ""
+    return f"{diagnosis.model} on {diagnosis.dataset}: {word}{f', {found}' if found else ''}{strata}{compared}"
 
 
 def _weakest_line(diagnosis: Diagnosis) -> str | None:
@@ -91,6 +92,8 @@ def diagnosis_lines(diagnosis: Diagnosis, width: int) -> list[str]:
         lines += wrap(f"treatment: {treatments.sentence(diagnosis.treatments)}", width)
     if diagnosis.grounding is not None:
         lines += wrap(f"grounding: {grounding.sentence(diagnosis.grounding)}", width)
+    if diagnosis.attributes is not None:
+        lines += wrap(f"strata: {subgroups.sentence(diagnosis.attributes)}", width)
     if diagnosis.regression is not None:
         verdict = diagnosis.regression.verdict.replace("_", " ")
         lines += wrap(f"against the baseline: {verdict}: {diagnosis.regression.reason}", width)
@@ -155,6 +158,7 @@ def summary_lines(report: Report, width: int = 80, verbosity: int = 0) -> list[s
         lines += diagnosis_lines(diagnosis, width)
         if verbosity > 0:
             lines += _link_lines(diagnosis, width) + _class_lines(diagnosis, width)
+            lines += [part for line in subgroups.lines(diagnosis) for part in wrap(line, width)]
     lines += _last_lines(report, width)
     ungated = [d for d in report.diagnoses if d.regression is None and d.error is None]
     if ungated:
