@@ -86,7 +86,7 @@ def _conclude(evidence: Evidence) -> Diagnosis:
         lambda locus: auroc(labels, evidence.readings[locus].log_probabilities),
     )
     reached, off = pixels(evidence, moments)
-    attributes = _attributes(evidence)
+    attributes = attributes_of(evidence)
     verdicts = time.perf_counter()
     swap = find_cause(evidence)
     swapped = time.perf_counter()
@@ -132,7 +132,7 @@ def _conclude(evidence: Evidence) -> Diagnosis:
     )
 
 
-def _attributes(evidence: Evidence) -> Attributes | None:
+def attributes_of(evidence: Evidence) -> Attributes | None:
     """What is read in the strata of every attribute, and how well the attribute itself is read."""
     e, margin = evidence, evidence.settings.thresholds.subgroup_margin(evidence.spec.name, evidence.dataset.name)
     read = Read(e.labels, e.groups, e.dataset.answers, e.predictions, e.settings.seed)
