@@ -70,7 +70,8 @@ def _compared(found: Diagnosis, predictions: Predictions, baseline: Match, setti
     """The diagnosis with what the comparison with its baseline adds. Raises BaselineError."""
     names = (found.model, found.dataset)
     margins, drop = settings.thresholds.margins(*names), settings.thresholds.health_limits(*names).largest_drop
-    return found.model_copy(update={"regression": record(baseline, predictions, margins, drop, settings.seed)})
+    compared = record(baseline, predictions, margins, drop, settings.seed, settings.thresholds.subgroup_margin(*names))
+    return found.model_copy(update={"regression": compared})
 
 
 def _conclude(evidence: Evidence) -> Diagnosis:

@@ -33,7 +33,8 @@ def compare_files(
         if given is not None:
             margins = replace(margins, minimum_effect=given)
         drops = asked.health_limits(run.model, run.dataset).largest_drop
-        compared.append((run, record(matched, run, margins, drops)))
+        strata = asked.subgroup_margin(run.model, run.dataset)
+        compared.append((run, record(matched, run, margins, drops, stratum_margin=strata)))
     return compared
 
 

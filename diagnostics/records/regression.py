@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from medprobe.diagnostics.records.chain import HealthLimit, Record, Stage
+from medprobe.diagnostics.records.subgroups import StratumChange
 
 ChangeValue = Literal["regressed", "not_regressed", "inconclusive", "improved"]
 
@@ -64,3 +65,5 @@ class Regression(Record):
     """By class, at the answer; one family of tests with `specificity` and `exits`."""
     specificity: dict[str, ClassChange] = Field(default_factory=dict)
     health_drops: list[HealthLimit]
+    strata: list[StratumChange] = Field(default_factory=list)
+    """By attribute and stratum; one that regressed counts, one that is undecided does not."""

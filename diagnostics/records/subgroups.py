@@ -72,6 +72,22 @@ class Attribute(Record):
     """Null where fewer than two strata hold every class."""
 
 
+class StratumChange(Record):
+    """The change of a stratum since the baseline at the answer: of its signal, or of a class's share."""
+
+    attribute: str
+    value: str
+    measure: Literal["signal", "sensitivity", "specificity"]
+    of: str | None = None
+    """The class."""
+    change: float
+    ci: tuple[float, float]
+    p_adjusted: float
+    margin: float
+    """The loss that is accepted: that of `[subgroups]`."""
+    verdict: Literal["regressed", "not_regressed", "inconclusive"]
+
+
 class Worst(Record):
     attribute: str
     value: str

@@ -6,13 +6,17 @@ from medprobe.diagnostics.baselines.sentences import all_changes
 from medprobe.diagnostics.records.report import Diagnosis
 from medprobe.plugins.report.text import interval, points
 
+MOST_STRATA = 6
+
 
 def change_rows(diagnosis: Diagnosis) -> list[tuple[str, str, str, str, str, str]]:
-    """Place or class, change in points, its interval, the loss accepted, adjusted p, verdict."""
+    """Place, class or regressed stratum, change in points, its interval, the loss accepted, adjusted p, verdict."""
     changes = [] if diagnosis.regression is None else all_changes(diagnosis.regression)
+    lost = [c for c in (diagnosis.regression.strata if diagnosis.regression else []) if c.verdict == "regressed"]
+    strata = [(f"{c.measure}{f' for {c.of}' if c.of else ''} in {c.attribute} {c.value}", c, c.margin) for c in lost]
     return [
         (name, points(c.change), interval(c.ci), points(least), f"{c.p_adjusted:.2g}", c.verdict.replace("_", " "))
-        for name, c, least in changes
+        for name, c, least in [*changes, *strata[:MOST_STRATA]]
     ]
 
 
