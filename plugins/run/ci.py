@@ -17,7 +17,7 @@ from medprobe.plugins.options import CALL
 from medprobe.plugins.project import CONFIG
 from medprobe.plugins.report.outputs.markdown import LIMIT, job_summary
 from medprobe.plugins.report.outputs.terminal import diagnosis_lines
-from medprobe.plugins.report.sections.sentences import links
+from medprobe.plugins.report.sections.subgroups import absolute_checks
 from medprobe.plugins.run.reporting import REPORT
 
 COLOURS = {"pass": "brightgreen", "fail": "red", "inconclusive": "yellow", None: "lightgrey"}
@@ -80,7 +80,7 @@ def _level(diagnosis: Diagnosis, call: Call) -> str | None:
     """`error` where the run is red for it, `warning` where it is undecided or accepted, None where it passes."""
     if diagnosis.error is not None:
         return "error"
-    judged = [] if call.gate == "regression" else [(mode, link.verdict) for _, mode, link in links(diagnosis)]
+    judged = [] if call.gate == "regression" else absolute_checks(diagnosis)
     red = [
         verdict == "fail" or call.fail_inconclusive
         for mode, verdict in judged

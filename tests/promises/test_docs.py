@@ -21,7 +21,7 @@ from medprobe.command import COMMANDS
 from medprobe.diagnostics.records.answer import RemedyName
 from medprobe.diagnostics.records.chain import FAILURE_MODES
 from medprobe.diagnostics.thresholds import Thresholds
-from medprobe.fixtures.datasets.manifest import Manifest
+from medprobe.fixtures.datasets.manifest import AttributeRule, Manifest
 from medprobe.fixtures.models.registry import MODULES
 from medprobe.plugins.options import OPTIONS
 from medprobe.plugins.project import Config
@@ -210,8 +210,16 @@ def modules(table: dict[str, Any]) -> None:
         raise ValueError("no modules file")
 
 
+def attributes(table: dict[str, Any]) -> None:
+    if set(table) != {"attributes"}:
+        raise ValueError("no part of a manifest")
+    for rule in table["attributes"]:
+        AttributeRule.model_validate(rule)
+
+
 KINDS: tuple[tuple[set[str], Callable[[dict[str, Any]], object]], ...] = (
     ({"classes"}, Manifest.model_validate),
+    ({"attributes"}, attributes),
     ({"accepted", "checks"}, Config.model_validate),
     ({"retention", "override", "health", "regression"}, Thresholds.model_validate),
     (set(MODULES), modules),

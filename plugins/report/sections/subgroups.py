@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from medprobe.diagnostics.records.chain import VerdictValue
 from medprobe.diagnostics.records.report import Diagnosis
 from medprobe.diagnostics.records.subgroups import Attribute, Attributes, Gap, Stratum
+from medprobe.plugins.report.sections.sentences import links
 from medprobe.plugins.report.text import interval, joined, shown, signed
 
 MOST_STRATA = 14
@@ -34,6 +36,12 @@ class AttributeRow:
     within: str
     lost: str
     verdict: str
+
+
+def absolute_checks(diagnosis: Diagnosis) -> list[tuple[str, VerdictValue]]:
+    """Mode and verdict of every check of the absolute gate: the links, and the strata where there are any."""
+    strata = [] if diagnosis.attributes is None else [("subgroups", diagnosis.attributes.verdict)]
+    return [*((mode, link.verdict) for _, mode, link in links(diagnosis)), *strata]
 
 
 def lowest(stratum: Stratum) -> Gap | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
+from datetime import date
 
 import pytest
 
@@ -11,13 +13,19 @@ from medprobe.diagnostics.baselines.outcome import decided, gate_verdicts
 from medprobe.diagnostics.records.chain import Share, worst
 from medprobe.diagnostics.records.report import Diagnosis
 from medprobe.diagnostics.records.subgroups import Strata
+from medprobe.diagnostics.settings import Settings
 from medprobe.diagnostics.subgroups.reading import read_strata
+from medprobe.fixtures.models.registry import resolve
 from medprobe.plugins.allure.content import SUBGROUPS, description, steps
+from medprobe.plugins.call import Call, DatasetSpec, Pair
+from medprobe.plugins.project import Accepted
 from medprobe.plugins.report.entries import ReportEntry, lineage
+from medprobe.plugins.report.outputs.markdown import job_summary
 from medprobe.plugins.report.outputs.pages import write_pages
 from medprobe.plugins.report.outputs.table import csv_text, rows_of
 from medprobe.plugins.report.outputs.terminal import summary_lines
 from medprobe.plugins.report.sections.subgroups import MOST_STRATA, stratum_rows
+from medprobe.plugins.run.ci import commands
 from medprobe.plugins.run.properties import found
 from tests.unit.diagnostics.subgroups.simulated import simulated
 from tests.unit.plugins.report import samples
@@ -47,6 +55,20 @@ def test_a_failing_stratum_makes_the_run_fail_and_is_said_to(one_sex: Diagnosis)
     assert "strata: fail: sensitivity for " in told
     assert "below the rest" in told
     assert "by the strata" not in decided(samples.report(samples.healthy()))
+
+
+def test_the_job_summary_says_it_and_the_run_is_red_for_it(one_sex: Diagnosis, tmp_path) -> None:
+    report = samples.report(one_sex)
+    assert "strata&#58; sensitivity for " in job_summary(report)
+    pair = Pair(resolve("phantom"), DatasetSpec("phantom", one_sex.dataset))
+    call = Call((pair,), Settings(tmp_path), tmp_path, False, (), "absolute", {}, None)
+    (command,) = commands(report, call)
+    assert command.startswith("::error ")
+    entry = Accepted(
+        model=one_sex.model, dataset=one_sex.dataset, mode="subgroups", reason="known", until=date(2999, 1, 1)
+    )
+    (command,) = commands(report, replace(call, accepted=(entry,)))
+    assert command.startswith("::warning ")
 
 
 def test_the_terminal_lists_strata_where_more_is_asked_for(one_sex: Diagnosis) -> None:
