@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.subgroups import SETS, SMALL, STUDY, TRUTHS, kind, simulated
+from benchmarks.by_class import SETS, SMALL
+from benchmarks.subgroups import STUDY, TRUTHS, kind, simulated
 
 
 def test_an_answer_that_follows_the_scanner_is_named() -> None:

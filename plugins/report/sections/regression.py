@@ -11,12 +11,19 @@ MOST_STRATA = 6
 
 def change_rows(diagnosis: Diagnosis) -> list[tuple[str, str, str, str, str, str]]:
     """Place, class or regressed stratum, change in points, its interval, the loss accepted, adjusted p, verdict."""
-    changes = [] if diagnosis.regression is None else all_changes(diagnosis.regression)
-    lost = [c for c in (diagnosis.regression.strata if diagnosis.regression else []) if c.verdict == "regressed"]
-    strata = [(f"{c.measure}{f' for {c.of}' if c.of else ''} in {c.attribute} {c.value}", c, c.margin) for c in lost]
-    return [
+    if diagnosis.regression is None:
+        return []
+    rows = [
         (name, points(c.change), interval(c.ci), points(least), f"{c.p_adjusted:.2g}", c.verdict.replace("_", " "))
-        for name, c, least in [*changes, *strata[:MOST_STRATA]]
+        for name, c, least in all_changes(diagnosis.regression)
+    ]
+    lost = [c for c in diagnosis.regression.strata if c.verdict == "regressed"]
+    return rows + [
+        (
+            f"{c.measure}{f' for {c.of}' if c.of else ''} in {c.attribute} {c.value}",
+            *(points(c.change), interval(c.ci), points(c.margin), f"{c.p_adjusted:.2g}", c.verdict),
+        )
+        for c in lost[:MOST_STRATA]
     ]
 
 

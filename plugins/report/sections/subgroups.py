@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from medprobe.diagnostics.records.chain import VerdictValue
+from medprobe.diagnostics.records.chain import Share, VerdictValue
 from medprobe.diagnostics.records.report import Diagnosis
 from medprobe.diagnostics.records.subgroups import Attribute, Attributes, Gap, Stratum
 from medprobe.plugins.report.sections.sentences import links
@@ -128,13 +128,13 @@ def values(found: Attributes | None, separator: str) -> list[tuple[str, float]]:
     rows: list[tuple[str, float]] = []
     for one in found.each if found else []:
         for stratum in one.strata:
-            said = {("signal", "answer"): stratum.signal["answer"]} if "answer" in stratum.signal else {}
-            shares = {
-                **said,
-                **{("sensitivity", "answer", name): share for name, share in stratum.sensitivity.items()},
-                **{("specificity", "answer", name): share for name, share in stratum.specificity.items()},
-            }
-            for name, share in shares.items():
+            shares = [(("signal", "answer"), share) for place, share in stratum.signal.items() if place == "answer"]
+            named: list[tuple[tuple[str, ...], Share]] = [
+                *shares,
+                *((("sensitivity", "answer", name), share) for name, share in stratum.sensitivity.items()),
+                *((("specificity", "answer", name), share) for name, share in stratum.specificity.items()),
+            ]
+            for name, share in named:
                 key = separator.join([*name, one.name, stratum.value])
                 rows += [(key, share.value), (f"{key}{separator}low", share.ci[0])]
                 rows.append((f"{key}{separator}high", share.ci[1]))
