@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from medprobe.diagnostics.baselines.baseline import Match
+from medprobe.diagnostics.baselines.by_stratum import with_strata
 from medprobe.diagnostics.baselines.regression import record
 from medprobe.diagnostics.causes.cause import find_cause
 from medprobe.diagnostics.causes.joined import joined
@@ -70,8 +71,9 @@ def _compared(found: Diagnosis, predictions: Predictions, baseline: Match, setti
     """The diagnosis with what the comparison with its baseline adds. Raises BaselineError."""
     names = (found.model, found.dataset)
     margins, drop = settings.thresholds.margins(*names), settings.thresholds.health_limits(*names).largest_drop
-    compared = record(baseline, predictions, margins, drop, settings.seed, settings.thresholds.subgroup_margin(*names))
-    return found.model_copy(update={"regression": compared})
+    compared = record(baseline, predictions, margins, drop, settings.seed)
+    strata = with_strata(compared, baseline, predictions, settings.thresholds.subgroup_margin(*names), settings.seed)
+    return found.model_copy(update={"regression": strata})
 
 
 def _conclude(evidence: Evidence) -> Diagnosis:

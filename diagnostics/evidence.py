@@ -27,6 +27,7 @@ from medprobe.diagnostics.records.subgroups import Strata
 from medprobe.diagnostics.references.reading import ReferenceRows, read_reference
 from medprobe.diagnostics.settings import Settings
 from medprobe.fixtures.datasets import selection
+from medprobe.fixtures.datasets.attributes import clean
 from medprobe.fixtures.datasets.dataset import Dataset
 from medprobe.fixtures.datasets.small_pictures import SmallPicture
 from medprobe.fixtures.models.registry import ModelSpec
@@ -87,13 +88,17 @@ class Evidence:
 
     @cached_property
     def strata(self) -> dict[str, Strata]:
-        """The stratum of each image by each attribute of the data set."""
+        """The stratum of each image by each attribute of the data set. Values are cleaned again, since without the
+        images that were left out fewer patients may have one.
+        """
         row = {(image.path, image.member): index for index, image in enumerate(self.dataset.images)}
         rows = [row[image.path, image.member] for image in self.measured.images]
-        return {
-            one.name: Strata(values=list(one.values), codes=[one.codes[index] for index in rows])
-            for one in self.dataset.attributes
-        }
+        found = {}
+        for one in self.dataset.attributes:
+            values = [one.values[one.codes[index]] if one.codes[index] >= 0 else None for index in rows]
+            again = clean(one.name, values, self.groups.tolist())
+            found[one.name] = Strata(values=list(again.values), codes=list(again.codes))
+        return found
 
     @cached_property
     def small_pictures(self) -> list[SmallPicture]:

@@ -15,7 +15,11 @@ from typing import Any, Literal
 import numpy as np
 
 from medprobe.diagnostics.arrays import Floats, Ints
+from medprobe.diagnostics.baselines.baseline import Match
+from medprobe.diagnostics.baselines.regression import pairing
+from medprobe.diagnostics.baselines.sentences import stratum_text
 from medprobe.diagnostics.judgement.resamples import ALPHA, Resamples, interval
+from medprobe.diagnostics.records.regression import Regression
 from medprobe.diagnostics.records.report import Predictions
 from medprobe.diagnostics.records.subgroups import StratumChange
 from medprobe.diagnostics.subgroups.cells import LEAST_GROUPS
@@ -29,6 +33,18 @@ class _Moved:
     fields: dict[str, Any]
     gain: float
     drawn: Floats
+
+
+def with_strata(found: Regression, match: Match, current: Predictions, margin: float, seed: int = 0) -> Regression:
+    """The comparison with what it finds in the strata of `current`; one that regressed makes the whole regressed."""
+    baseline = match.saved.predictions
+    if not current.strata:
+        return found
+    otherwise = bool(found.made_otherwise)
+    changes = changes_by_stratum(baseline, current, pairing(baseline, current), margin, otherwise, seed)
+    lost = stratum_text(changes)
+    told = {"verdict": "regressed", "reason": f"{lost}; {found.reason}"} if lost else {}
+    return found.model_copy(update={"strata": changes, **told})
 
 
 def changes_by_stratum(

@@ -18,8 +18,7 @@ import numpy as np
 
 from medprobe.diagnostics.arrays import Floats, Ints
 from medprobe.diagnostics.baselines.baseline import BaselineError, Match, comparable
-from medprobe.diagnostics.baselines.by_stratum import changes_by_stratum
-from medprobe.diagnostics.baselines.sentences import reason, stratum_text
+from medprobe.diagnostics.baselines.sentences import reason
 from medprobe.diagnostics.judgement.by_class import OneClass
 from medprobe.diagnostics.judgement.health import Scores, judge_drops
 from medprobe.diagnostics.judgement.resamples import ALPHA, Resamples, interval
@@ -103,7 +102,6 @@ def record(
     margins: Margins,
     largest_drop: Mapping[HealthCurve, float] | None = None,
     seed: int = 0,
-    stratum_margin: float = 0.1,
 ) -> Regression:
     """The `regression` of a diagnosis. Raises BaselineError."""
     baseline = match.saved.predictions
@@ -115,20 +113,9 @@ def record(
 
     verdicts = [*(change.verdict for change in found.all()), *(DROPS[drop.verdict] for drop in drops)]
     otherwise = made_otherwise(baseline, current)
-    order = pairing(baseline, current)
-    strata = changes_by_stratum(baseline, current, order, stratum_margin, bool(otherwise), seed)
-    verdicts += ["regressed"] * any(change.verdict == "regressed" for change in strata)
     return Regression(
         verdict=next((v for v in ("regressed", "inconclusive") if v in verdicts), "not_regressed"),
-        reason="; ".join(
-            filter(
-                None,
-                [
-                    stratum_text(strata),
-                    reason(found.exits, found.sensitivity, found.specificity, drops, margins.minimum_effect, otherwise),
-                ],
-            )
-        ),
+        reason=reason(found.exits, found.sensitivity, found.specificity, drops, margins.minimum_effect, otherwise),
         places=those("regressed"),
         undecided=those("inconclusive"),
         improved=those("improved"),
@@ -140,7 +127,6 @@ def record(
         sensitivity=found.sensitivity,
         specificity=found.specificity,
         health_drops=drops,
-        strata=strata,
     )
 
 

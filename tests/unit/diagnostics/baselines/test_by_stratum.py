@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from medprobe.diagnostics.baselines.by_stratum import changes_by_stratum
-from medprobe.diagnostics.baselines.sentences import stratum_text
+from medprobe.diagnostics.baselines.baseline import Match, Saved
+from medprobe.diagnostics.baselines.by_stratum import changes_by_stratum, with_strata
+from medprobe.diagnostics.baselines.sentences import compared_text, stratum_text
 from tests.unit.diagnostics.baselines.test_regression import predictions
 from tests.unit.diagnostics.subgroups.simulated import CLASSES, simulated
+from tests.unit.plugins.report import samples
 
 
 def runs(kind: str):
@@ -33,6 +35,23 @@ def test_a_loss_of_one_sex_is_named():
     assert ("sex", "female", "signal", None) in lost
     assert not any(value == "male" for _, value, *_ in lost)
     assert "in sex female, -" in stratum_text(found)
+
+
+def test_a_lost_stratum_makes_the_whole_regressed_and_an_undecided_one_does_not():
+    before, after, _ = runs("sex")
+    images = [before.images[row] for row in runs("sex")[2]]
+    after = after.model_copy(update={"images": images})
+    before = before.model_copy(update={"labels": [after.labels[images.index(image)] for image in before.images]})
+    match = Match(file="base.json", saved=Saved(revision=None, predictions=before))
+    kept = samples.regressed().model_copy(update={"verdict": "not_regressed", "reason": "kept", "made_otherwise": {}})
+    found = with_strata(kept, match, after, 0.1)
+    assert found.verdict == "regressed"
+    assert found.reason.endswith("; kept")
+    assert "in sex female, -" in compared_text(found)
+    wide = with_strata(kept, match, after, 0.99)
+    assert wide.verdict == "not_regressed"
+    assert wide.strata
+    assert with_strata(kept, match, after.model_copy(update={"strata": {}}), 0.1) == kept
 
 
 def test_the_same_answers_lose_nothing():
