@@ -93,7 +93,8 @@ def diagnosis_lines(diagnosis: Diagnosis, width: int) -> list[str]:
     if diagnosis.grounding is not None:
         lines += wrap(f"grounding: {grounding.sentence(diagnosis.grounding)}", width)
     if diagnosis.attributes is not None:
-        lines += wrap(f"strata: {subgroups.sentence(diagnosis.attributes)}", width)
+        strata = diagnosis.attributes
+        lines += wrap(f"strata: {strata.verdict}: {subgroups.sentence(strata)}", width)
     if diagnosis.regression is not None:
         verdict = diagnosis.regression.verdict.replace("_", " ")
         lines += wrap(f"against the baseline: {verdict}: {diagnosis.regression.reason}", width)

@@ -98,11 +98,11 @@ def attribute_rows(found: Attributes | None) -> list[AttributeRow]:
 
 
 def sentence(found: Attributes) -> str:
-    """`fail: ...`, and how many strata are counted only."""
+    """What was found, and which strata are counted only."""
     counted = [f"{one.name} {stratum.value}" for one in found.each for stratum in one.strata if not stratum.gaps]
     named = joined(counted) if len(counted) <= 3 else f"{len(counted)} strata"
     more = f"; counted and not judged: {named}" if counted and found.worst is not None else ""
-    return f"{found.verdict}: {found.reason}{more}"
+    return f"{found.reason}{more}"
 
 
 def lines(diagnosis: Diagnosis) -> list[str]:
