@@ -201,11 +201,12 @@ def _concluded(each: list[Attribute], margin: float) -> Attributes:
     failing = [one for one in gaps if one.gap.verdict == "fail"]
     lowest = max(failing or gaps, key=lambda one: one.gap.points, default=None)
     told = [shortcut_text(name, found) for name, found in shortcuts if found.verdict == "fail"]
-    if lowest is None:
-        reason = f"no stratum has {LEAST_GROUPS} patients of each class, so none is judged"
-    elif verdict == "fail":
+    if verdict == "fail":
         more = f", and {len(failing) - 1} more" if len(failing) > 1 else ""
-        reason = "; ".join([*told, *([f"{gap_text(lowest)}{more}"] if failing else [])])
+        reason = "; ".join([*told, *(f"{gap_text(one)}{more}" for one in [lowest] if one and failing)])
+    elif lowest is None:
+        verdict = "inconclusive"
+        reason = f"no stratum has {LEAST_GROUPS} patients of each class, so none is judged"
     elif verdict == "pass":
         reason = f"no stratum lies more than {100 * margin:g} points below the rest; {gap_text(lowest)}"
     else:
@@ -215,7 +216,7 @@ def _concluded(each: list[Attribute], margin: float) -> Attributes:
         about += [f"whether the answer follows {' or '.join(open_)}"] if open_ else []
         reason = f"these images cannot decide {' and '.join(about)} at {100 * margin:g} points; {gap_text(lowest)}"
     return Attributes(
-        verdict=(verdict or "inconclusive") if lowest is not None else "inconclusive",
+        verdict=verdict or "inconclusive",
         reason=reason,
         margin=margin,
         least_groups=LEAST_GROUPS,

@@ -85,6 +85,18 @@ def test_counts_are_rounded():
     assert [rounded(n) for n in (12, 13, 17, 18)] == [10, 15, 15, 20]
 
 
+def test_a_shortcut_is_named_where_no_stratum_is_large_enough_to_be_judged():
+    read, _ = simulated("healthy")
+    few = np.isin(read.groups, np.arange(0, 120))
+    patients = read.groups[few]
+    scanner = np.where(patients < 90, patients % 3, (patients + 1 + patients // 3 % 2) % 3)
+    read = replace(read, labels=read.labels[few], groups=patients, places=dict.fromkeys(read.places, scanner))
+    found = read_strata(read, {"scanner": Strata(values=["A", "B", "C"], codes=scanner.tolist())}, 0.1)
+    assert found.worst is None
+    assert found.verdict == "fail"
+    assert found.reason.startswith("shortcut by scanner")
+
+
 def test_no_attribute_no_record():
     read, _ = simulated("healthy")
     assert read_strata(read, {}, 0.1) is None
