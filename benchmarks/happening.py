@@ -104,6 +104,8 @@ KNOBS = {
     "answer.merged_adapter": (0.5,),
 }
 """At which knobs a graded mechanism is planted, where not at 1 alone."""
+ONE_STRATUM = {"input.marked_flat"}
+"""Faults of one stratum, which these images have not; benchmarks/subgroups.py plants them."""
 OLD = (
     "vision.permuted",
     "connector.rotated",
@@ -211,7 +213,7 @@ def every_fault() -> list[tuple[str, str]]:
     from medprobe.fixtures.phantoms.faults import MECHANISMS
 
     named = [
-        *(("input", name) for name in MECHANISMS if name.startswith("input.")),
+        *(("input", name) for name in MECHANISMS if name.startswith("input.") and name not in ONE_STRATUM),
         *(("forgets", name) for name in FORGETS),
         *(("module", name) for name in OLD),
         *(("harmless", name) for name in MECHANISMS if name.startswith("healthy.")),

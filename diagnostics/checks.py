@@ -29,6 +29,22 @@ def check(diagnosis: Diagnosis, mode: FailureMode, fail_inconclusive: bool) -> N
         pytest.skip(f"[inconclusive] {about}")
 
 
+def check_subgroups(diagnosis: Diagnosis, fail_inconclusive: bool) -> None:
+    """Raise AssertionError where a stratum lies below the rest or an attribute is a shortcut, skip where that is
+    undecided.
+    """
+    __tracebackhide__ = True
+    assert diagnosis.attributes is not None
+    found = diagnosis.attributes
+    about = f"{diagnosis.model} on {diagnosis.dataset}: {found.reason}"
+    if found.verdict == "fail":
+        raise AssertionError(f"[subgroups] {about}")
+    if found.verdict == "inconclusive":
+        if fail_inconclusive:
+            raise AssertionError(f"[subgroups] [inconclusive] {about}")
+        pytest.skip(f"[inconclusive] {about}")
+
+
 def check_regression(diagnosis: Diagnosis, fail_inconclusive: bool) -> None:
     """Raise AssertionError where a place or class has regressed against the baseline, skip where that is undecided."""
     __tracebackhide__ = True

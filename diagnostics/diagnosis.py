@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from medprobe.diagnostics.baselines.baseline import Match
+from medprobe.diagnostics.baselines.by_stratum import with_strata
 from medprobe.diagnostics.baselines.regression import record
 from medprobe.diagnostics.causes.cause import find_cause
 from medprobe.diagnostics.causes.joined import joined
@@ -32,8 +33,12 @@ from medprobe.diagnostics.last_link.scores import read_scores
 from medprobe.diagnostics.probes.loci import REFERENCE_LOCUS
 from medprobe.diagnostics.records.chain import Reference
 from medprobe.diagnostics.records.report import Diagnosis, Excluded, Predictions
+from medprobe.diagnostics.records.subgroups import Attributes
 from medprobe.diagnostics.scores import auroc
 from medprobe.diagnostics.settings import Settings
+from medprobe.diagnostics.subgroups.probes import with_probes
+from medprobe.diagnostics.subgroups.reading import Read, read_strata
+from medprobe.diagnostics.subgroups.sentences import shortcuts
 from medprobe.diagnostics.subject import Subject, Unmeasured
 from medprobe.diagnostics.treatments.try_remedies import treat
 
@@ -69,7 +74,9 @@ def _compared(found: Diagnosis, predictions: Predictions, baseline: Match, setti
     """The diagnosis with what the comparison with its baseline adds. Raises BaselineError."""
     names = (found.model, found.dataset)
     margins, drop = settings.thresholds.margins(*names), settings.thresholds.health_limits(*names).largest_drop
-    return found.model_copy(update={"regression": record(baseline, predictions, margins, drop, settings.seed)})
+    compared = record(baseline, predictions, margins, drop, settings.seed)
+    strata = with_strata(compared, baseline, predictions, settings.thresholds.subgroup_margin(*names), settings.seed)
+    return found.model_copy(update={"regression": strata})
 
 
 def _required(found: Diagnosis, settings: Settings) -> Diagnosis:
@@ -91,6 +98,7 @@ def _conclude(evidence: Evidence) -> Diagnosis:
         lambda locus: auroc(labels, evidence.readings[locus].log_probabilities),
     )
     reached, off = pixels(evidence, moments)
+    attributes = attributes_of(evidence)
     verdicts = time.perf_counter()
     swap = find_cause(evidence)
     swapped = time.perf_counter()
@@ -110,8 +118,16 @@ def _conclude(evidence: Evidence) -> Diagnosis:
         answer=read_answer(evidence),
         scores=read_scores(evidence),
         reference=_reference(evidence),
-        cautions=[*dataset.notes, *cautions, *off, *disagreement(evidence), *shortcut(grounding)],
+        cautions=[
+            *dataset.notes,
+            *cautions,
+            *off,
+            *disagreement(evidence),
+            *shortcut(grounding),
+            *shortcuts(attributes),
+        ],
         controls=controls,
+        attributes=attributes,
         cause=cause,
         counterfactuals=counterfactuals,
         pixels=reached,
@@ -127,6 +143,14 @@ def _conclude(evidence: Evidence) -> Diagnosis:
             "judging": verdicts - controlled + time.perf_counter() - grounded,
         },
     )
+
+
+def attributes_of(evidence: Evidence) -> Attributes | None:
+    """What is read in the strata of every attribute, and how well the attribute itself is read."""
+    e, margin = evidence, evidence.settings.thresholds.subgroup_margin(evidence.spec.name, evidence.dataset.name)
+    read = Read(e.labels, e.groups, e.dataset.answers, e.predictions, e.settings.seed)
+    found = read_strata(read, e.strata, margin)
+    return None if found is None else with_probes(found, evidence)
 
 
 def judgement_of(evidence: Evidence, null_p: float) -> Judgement:
@@ -172,6 +196,7 @@ def _predictions(evidence: Evidence) -> Predictions:
         loci={name: evidence.readings[name].predictions.tolist() for name in evidence.measured.loci()},
         options=evidence.measured.array(OPTIONS).tolist(),
         made=evidence.measured.folder.about(),
+        strata=evidence.strata,
     )
 
 

@@ -23,9 +23,11 @@ from medprobe.diagnostics.probes.loci import REFERENCE_LOCUS
 from medprobe.diagnostics.probes.reader import Reader
 from medprobe.diagnostics.probes.reading import Reading
 from medprobe.diagnostics.records.chain import Reference
+from medprobe.diagnostics.records.subgroups import Strata
 from medprobe.diagnostics.references.reading import ReferenceRows, read_reference
 from medprobe.diagnostics.settings import Settings
 from medprobe.fixtures.datasets import selection
+from medprobe.fixtures.datasets.attributes import clean
 from medprobe.fixtures.datasets.dataset import Dataset
 from medprobe.fixtures.datasets.small_pictures import SmallPicture
 from medprobe.fixtures.models.registry import ModelSpec
@@ -93,6 +95,20 @@ class Evidence:
             rows = self.folds == fold
             reading = self.readings.get(locus)
             found[rows] = self.measured.array(OPTIONS)[rows] if reading is None else reading.log_probabilities[rows]
+        return found
+
+    @cached_property
+    def strata(self) -> dict[str, Strata]:
+        """The stratum of each image by each attribute of the data set. Values are cleaned again, since without the
+        images that were left out fewer patients may have one.
+        """
+        row = {(image.path, image.member): index for index, image in enumerate(self.dataset.images)}
+        rows = [row[image.path, image.member] for image in self.measured.images]
+        found = {}
+        for one in self.dataset.attributes:
+            values = [one.values[one.codes[index]] if one.codes[index] >= 0 else None for index in rows]
+            again = clean(one.name, values, self.groups.tolist())
+            found[one.name] = Strata(values=list(again.values), codes=list(again.codes))
         return found
 
     @cached_property

@@ -17,6 +17,8 @@ from medprobe.diagnostics.judgement.resamples import Resamples
 from medprobe.diagnostics.records.chain import CHAIN, FAILURE_MODES, STAGES
 from medprobe.diagnostics.records.report import Diagnosis, Predictions
 from medprobe.diagnostics.records.saved import load_report
+from medprobe.diagnostics.records.subgroups import Attributes
+from medprobe.diagnostics.subgroups.reading import Read, read_strata
 
 TOLERANCE = 1e-9
 """Between sums of one machine's arithmetic and another's."""
@@ -50,9 +52,23 @@ def rejudge(diagnosis: Diagnosis, predictions: Predictions) -> Diagnosis:
         null_p=diagnosis.controls.null.p,
     )
     _, fields = judged_record(read, asked, recorded_auroc(diagnosis.curves).get)
-    found = diagnosis.model_copy(update=fields)
+    found = diagnosis.model_copy(update=fields | {"attributes": _attributes(diagnosis, predictions, read)})
     required = {criterion.name: criterion.least for criterion in diagnosis.least}
     return found.model_copy(update={"least": least.judge(required, measures(found))})
+
+
+def _attributes(diagnosis: Diagnosis, predictions: Predictions, read: Predicted) -> Attributes | None:
+    """The strata judged anew; the attributes' probes stay as they are."""
+    recorded = diagnosis.attributes
+    if recorded is None:
+        return None
+    found = read_strata(
+        Read(read.labels, read.groups, read.classes, read.places, read.seed), predictions.strata, recorded.margin
+    )
+    assert found is not None
+    probes = {one.name: one.probes for one in recorded.each}
+    each = [one.model_copy(update={"probes": probes[one.name]}) for one in found.each]
+    return found.model_copy(update={"each": each})
 
 
 def differences(diagnosis: Diagnosis, predictions: Predictions) -> list[str]:

@@ -57,6 +57,13 @@ class RegressionThresholds(BaseModel):
         return RegressionThresholds(**(self.model_dump(exclude_none=True) | other.model_dump(exclude_none=True)))
 
 
+class SubgroupThresholds(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    margin: Effect
+    """How far a stratum may lie below the rest, in signal and in sensitivity."""
+
+
 class HealthThresholds(BaseModel):
     """Limits of the Feature Health Scores, by curve; none unless set."""
 
@@ -116,6 +123,7 @@ class Override(BaseModel):
     sensitivity: ByClass = Field(default_factory=dict)
     specificity: ByClass = Field(default_factory=dict)
     least: Least = Field(default_factory=dict)
+    subgroups: SubgroupThresholds | None = None
     health: HealthThresholds = HealthThresholds()
 
     @property
@@ -126,7 +134,9 @@ class Override(BaseModel):
     @model_validator(mode="after")
     def _changes_something(self) -> Self:
         if not self.model_fields_set - {"model", "dataset"}:
-            raise ValueError("an override names retention, regression, sensitivity, specificity, least or health")
+            raise ValueError(
+                "an override names retention, regression, sensitivity, specificity, least, subgroups or health"
+            )
         return self
 
 
@@ -144,6 +154,7 @@ class Thresholds(BaseModel):
     sensitivity: ByClass = Field(default_factory=dict)
     specificity: ByClass = Field(default_factory=dict)
     least: Least = Field(default_factory=dict)
+    subgroups: SubgroupThresholds = SubgroupThresholds(margin=0.1)
     health: HealthThresholds = HealthThresholds()
 
     def resolve(self, model: str, dataset: str) -> dict[Stage, float]:
@@ -192,6 +203,11 @@ class Thresholds(BaseModel):
                 f"{', '.join(least_names(classes))}. What one data set has is required in an [[override]] of it"
             )
         return found
+
+    def subgroup_margin(self, model: str, dataset: str) -> float:
+        """How far a stratum of one diagnosis may lie below the rest."""
+        entries = self._overrides(model, dataset)
+        return [self.subgroups, *(entry.subgroups for entry in entries if entry.subgroups)][-1].margin
 
     def health_limits(self, model: str, dataset: str) -> HealthThresholds:
         """The limits of one diagnosis's Feature Health Scores."""
@@ -284,5 +300,6 @@ def over_built_in(own: Thresholds) -> Thresholds:
         sensitivity=own.sensitivity,
         specificity=own.specificity,
         least=own.least,
+        subgroups=own.subgroups if "subgroups" in own.model_fields_set else builtin.subgroups,
         health=builtin.health.under(own.health),
     )

@@ -55,6 +55,10 @@ class DatasetSpec:
         manifest = load_manifest(self.manifest())
         return manifest.prompt, [entry.answer for entry in manifest.classes]
 
+    def has_attributes(self) -> bool:
+        """Whether its manifest names attributes, without drawing the phantom's images, which have none."""
+        return self.asked != PHANTOM and bool(load_manifest(self.manifest()).attributes)
+
 
 @dataclass(frozen=True)
 class Pair:

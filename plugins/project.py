@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import pytest
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError, create_model
@@ -37,7 +37,7 @@ class Accepted(BaseModel):
 
     model: str
     dataset: str
-    mode: FailureMode
+    mode: FailureMode | Literal["subgroups"]
     reason: Annotated[str, AfterValidator(one_line)]
     until: date
 

@@ -17,6 +17,7 @@ def compare_files(
     before: Path, after: Path, thresholds: Path | None = None, minimum_effect: float | None = None
 ) -> list[tuple[Predictions, Regression]]:
     """Each run in `after` with its comparison to the one in `before`. Raises BaselineError and ThresholdError."""
+    from medprobe.diagnostics.baselines.by_stratum import with_strata
     from medprobe.diagnostics.baselines.regression import record
 
     asked = load_thresholds(thresholds)
@@ -32,7 +33,8 @@ def compare_files(
         if given is not None:
             margins = margins.with_minimum_effect(given)
         drops = asked.health_limits(run.model, run.dataset).largest_drop
-        compared.append((run, record(matched, run, margins, drops)))
+        found = record(matched, run, margins, drops)
+        compared.append((run, with_strata(found, matched, run, asked.subgroup_margin(run.model, run.dataset))))
     return compared
 
 

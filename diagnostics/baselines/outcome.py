@@ -28,7 +28,7 @@ def gate_verdicts(diagnosis: Diagnosis, gate: Gate) -> dict[Judge, VerdictValue 
         return {"absolute": None}
     said: dict[Judge, VerdictValue | None] = {}
     if gate in ("absolute", "both") or (gate == "regression" and diagnosis.regression is None):
-        said["absolute"] = diagnosis.verdict
+        said["absolute"] = absolute_verdict(diagnosis)
     if diagnosis.regression is not None:
         said["regression"] = COMPARED[diagnosis.regression.verdict]
     if diagnosis.least:
@@ -36,15 +36,23 @@ def gate_verdicts(diagnosis: Diagnosis, gate: Gate) -> dict[Judge, VerdictValue 
     return said
 
 
+def absolute_verdict(diagnosis: Diagnosis) -> VerdictValue | None:
+    """The verdict of the links and, where the data set has attributes, of its strata; null on an error."""
+    strata = [] if diagnosis.attributes is None else [diagnosis.attributes.verdict]
+    return worst([diagnosis.verdict, *strata])
+
+
 def decided(report: Report) -> str:
     """`by the regression gate: regressed against release.json: answer -84.7 (-93.8 to -74.2)`: whose verdict the
-    report's is, and what another says that differs; empty where the absolute gate alone judged, or nothing is known."""
+    report's is, and what another says that differs; empty where the links alone judged, or nothing is known."""
     said: dict[Judge, list[VerdictValue | None]] = {}
     for diagnosis in report.diagnoses:
         for judge, verdict in gate_verdicts(diagnosis, report.gate).items():
             said.setdefault(judge, []).append(verdict)
-    if set(said) <= {"absolute"} or report.verdict is None:
+    if report.verdict is None:
         return ""
+    if set(said) <= {"absolute"}:
+        return _decided_by_strata(report)
     whole = {judge: worst(verdicts) for judge, verdicts in said.items()}
     by = [judge for judge, verdict in whole.items() if verdict == report.verdict]
     text = "by both gates" if by == ["absolute", "regression"] else f"by {' and '.join(NAMES[judge] for judge in by)}"
@@ -52,10 +60,18 @@ def decided(report: Report) -> str:
         told = [part for judge in by if (part := _said(report.diagnoses[0], judge))]
         text += f": {'; '.join(told)}" if told else ""
     text += "".join(f"; {NAMES[judge]} says {verdict}" for judge, verdict in whole.items() if judge not in by)
-    absolute = worst([diagnosis.verdict for diagnosis in report.diagnoses])
+    absolute = worst([absolute_verdict(diagnosis) for diagnosis in report.diagnoses])
     if "absolute" not in whole and absolute != report.verdict:
         text += f"; the absolute gate, which was not asked, says {absolute}"
     return text
+
+
+def _decided_by_strata(report: Report) -> str:
+    """`by the strata: ...` where they make the verdict worse than every chain's."""
+    if worst([d.verdict for d in report.diagnoses]) == report.verdict:
+        return ""
+    told = [d.attributes.reason for d in report.diagnoses if d.attributes and d.attributes.verdict == report.verdict]
+    return f"by the strata{f': {told[0]}' if len(told) == 1 else ''}"
 
 
 def gate_sentence(diagnosis: Diagnosis, gate: Gate) -> str:
@@ -65,8 +81,9 @@ def gate_sentence(diagnosis: Diagnosis, gate: Gate) -> str:
     found = compared_text(diagnosis.regression)
     if gate == "regression":
         decides = "and what is required decide" if diagnosis.least else "alone decides"
-        return f"{found}; the regression gate {decides} this run, the absolute gate would say {diagnosis.verdict}"
-    absolute, compared = diagnosis.verdict, COMPARED[diagnosis.regression.verdict]
+        other = absolute_verdict(diagnosis)
+        return f"{found}; the regression gate {decides} this run, the absolute gate would say {other}"
+    absolute, compared = absolute_verdict(diagnosis), COMPARED[diagnosis.regression.verdict]
     if absolute == compared:
         return f"{found}; both gates say {absolute}"
     by = "regression" if worst([absolute, compared]) == compared else "absolute"
@@ -90,4 +107,7 @@ def _said(diagnosis: Diagnosis, judge: Judge) -> str:
         return "; ".join(criterion.reason for criterion in diagnosis.least if criterion.verdict != "pass")
     if judge == "regression":
         return compared_text(diagnosis.regression) if diagnosis.regression is not None else ""
-    return headline(diagnosis)
+    strata = diagnosis.attributes
+    told = [headline(diagnosis)] if diagnosis.verdict == absolute_verdict(diagnosis) else []
+    told += [f"strata: {strata.reason}"] if strata is not None and strata.verdict == "fail" else []
+    return ", ".join(filter(None, told))

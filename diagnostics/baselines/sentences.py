@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from medprobe.diagnostics.records.chain import STAGES, HealthLimit, Measure, Stage
 from medprobe.diagnostics.records.regression import Change, ChangeValue, ClassChange, Pooled, Regression
+from medprobe.diagnostics.records.subgroups import StratumChange
 
 if TYPE_CHECKING:
     from medprobe.diagnostics.baselines.criteria import Accepted
@@ -144,6 +145,8 @@ def compared_text(found: Regression) -> str:
         decisive = [] if answer is None else [f"answer {_short(answer)}"]
     wanted = {"regressed": "fail", "inconclusive": "inconclusive"}.get(found.verdict)
     decisive += [drop.reason for drop in found.health_drops if drop.verdict == wanted]
+    if (strata := stratum_text(found.strata)) and found.verdict == "regressed":
+        decisive.insert(0, strata)
     where = f": {', '.join(decisive)}" if decisive else ""
     return f"{found.verdict.replace('_', ' ')} against {found.baseline.file}{where}"
 
@@ -156,6 +159,18 @@ def pooled_text(found: Pooled) -> str:
         f"{found.model} over {', '.join(found.datasets)}: {found.verdict.replace('_', ' ')}: the answer changed by "
         f"{100 * found.change:+.1f} ({low:+.1f} to {high:+.1f}) points{cleared if found.margin > found.asked else ''}"
     )
+
+
+def stratum_text(changes: Sequence[StratumChange]) -> str:
+    """`sensitivity for malignant in sex female, -24.0 points (...), and 1 more`; empty where none regressed."""
+    lost = sorted((one for one in changes if one.verdict == "regressed"), key=lambda one: one.change)
+    if not lost:
+        return ""
+    first, more = lost[0], f", and {len(lost) - 1} more" if len(lost) > 1 else ""
+    low, high = (100 * bound for bound in first.ci)
+    what = "signal of the answer" if first.of is None else f"{first.measure} for {first.of}"
+    where = f"{what} in {first.attribute} {first.value}"
+    return f"{where}, {100 * first.change:+.1f} points ({low:+.1f} to {high:+.1f}){more}"
 
 
 def _places(exits: Mapping[Stage, Change], verdict: ChangeValue, said: str) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from medprobe.diagnostics.records.chain import STAGES, HealthLimit, Record, Stage
+from medprobe.diagnostics.records.subgroups import StratumChange
 
 ChangeValue = Literal["regressed", "not_regressed", "inconclusive", "improved"]
 
@@ -94,6 +95,8 @@ class Regression(Record):
     specificity: dict[str, ClassChange] = Field(default_factory=dict)
     auroc: AurocChange
     health_drops: list[HealthLimit]
+    strata: list[StratumChange] = Field(default_factory=list)
+    """By attribute and stratum; one that regressed counts, one that is undecided does not."""
 
 
 class Pooled(Record):

@@ -29,6 +29,7 @@ from medprobe.diagnostics.records.grounding import Grounding
 from medprobe.diagnostics.records.least import Criterion
 from medprobe.diagnostics.records.regression import Gate, Pooled, Regression
 from medprobe.diagnostics.records.scores import AnswerScores
+from medprobe.diagnostics.records.subgroups import Attributes, Strata
 from medprobe.fixtures.errors import MedprobeError
 
 if TYPE_CHECKING:
@@ -78,6 +79,8 @@ class Predictions(Record):
     """Log-likelihoods of the options, a list an image."""
     made: dict[str, str]
     """Device, dtype and batch size of the forward passes."""
+    strata: dict[str, Strata] = Field(default_factory=dict)
+    """By attribute of the data set, the stratum of each image."""
 
 
 class Diagnosis(Record):
@@ -121,6 +124,8 @@ class Diagnosis(Record):
     reference: Reference | None = None
     cautions: list[str] = Field(default_factory=list)
     controls: Controls | None = None
+    attributes: Attributes | None = None
+    """Null where the manifest names no attributes."""
     regression: Regression | None = None
     cause: Cause | None = None
     """Null where no second checkpoint was given and no link fails whose cause is open."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from html import escape
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from medprobe.diagnostics.baselines.outcome import COMPARED, gate_sentence
 from medprobe.diagnostics.baselines.sentences import all_changes
@@ -14,10 +14,16 @@ from medprobe.diagnostics.records.regression import Gate
 from medprobe.diagnostics.records.report import Diagnosis
 from medprobe.plugins.report.sections.advice import next_steps
 from medprobe.plugins.report.sections.sentences import links, span, verdict_sentence
+from medprobe.plugins.report.sections.subgroups import stratum_rows
 from medprobe.plugins.report.text import interval, percent, points, signed
 
 REGRESSION = "regression"
-STORIES: dict[str, str] = {**{str(mode): name for mode, name in MODE_NAMES.items()}, REGRESSION: REGRESSION}
+SUBGROUPS = "subgroups"
+STORIES: dict[str, str] = {
+    **{str(mode): name for mode, name in MODE_NAMES.items()},
+    REGRESSION: REGRESSION,
+    SUBGROUPS: SUBGROUPS,
+}
 MEANINGS: dict[str, str] = {
     "visual_representation_quality": (
         "Does the end of the vision tower tell the findings apart as well as a supervised network does on the same "
@@ -39,6 +45,11 @@ MEANINGS: dict[str, str] = {
         "Are the answers, and the sensitivity and specificity of every class, no worse than the baseline's on the same "
         "images? If not, the new checkpoint has lost more than is accepted. The exits of tower, connector and language "
         "model are compared too and advise, unless the thresholds let them decide."
+    ),
+    SUBGROUPS: (
+        "Is every stratum of every attribute answered as well as the other images, within the margin, and does the "
+        "answer keep its signal where attribute and class are made independent? If not, patients of that stratum are "
+        "read worse, or the answer follows a shortcut."
     ),
 }
 """What each check asks; `docs/reference/failure-modes.md` says it with the remedies."""
@@ -75,6 +86,8 @@ def description(check: str, diagnosis: Diagnosis | None, gate: Gate = "absolute"
             found.append(escape(_sentence(diagnosis.regression.reason)))
         if (criterion := criteria_by_check(diagnosis.least).get(check)) is not None:
             found.append(escape(_sentence(criterion.reason)))
+        if check == SUBGROUPS and diagnosis.attributes is not None:
+            found.append(escape(_sentence(diagnosis.attributes.reason)))
         if check in (REGRESSION, LAST):
             found += [escape(text) for text in _classes(diagnosis)]
     if check in MEANINGS:
@@ -129,6 +142,16 @@ def steps(check: str, diagnosis: Diagnosis) -> list[AllureStep]:
                 "",
             )
             for name, change, _ in all_changes(found)
+        ]
+    if check == SUBGROUPS and diagnosis.attributes is not None:
+        return [
+            AllureStep(
+                f"{row.attribute} {row.value}: {row.verdict}, {row.of} {row.gap} points against the rest ({row.ci})",
+                cast(VerdictValue, row.verdict),
+                "",
+            )
+            for row in stratum_rows(diagnosis.attributes)
+            if row.verdict != "counted"
         ]
     return [
         AllureStep(

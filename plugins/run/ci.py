@@ -17,7 +17,7 @@ from medprobe.plugins.options import CALL
 from medprobe.plugins.project import CONFIG
 from medprobe.plugins.report.outputs.markdown import LIMIT, job_summary
 from medprobe.plugins.report.outputs.terminal import diagnosis_lines
-from medprobe.plugins.report.sections.sentences import links
+from medprobe.plugins.report.sections.subgroups import absolute_checks
 from medprobe.plugins.run.reporting import REPORT
 
 COLOURS = {"pass": "brightgreen", "fail": "red", "inconclusive": "yellow", None: "lightgrey"}
@@ -80,8 +80,7 @@ def _level(diagnosis: Diagnosis, call: Call) -> str | None:
     """`error` where the run is red for it, `warning` where it is undecided or accepted, None where it passes."""
     if diagnosis.error is not None:
         return "error"
-    judged_links = links(diagnosis) if call.gate in ("absolute", "both") else []
-    judged = [(mode, link.verdict) for _, mode, link in judged_links]
+    judged = absolute_checks(diagnosis) if call.gate in ("absolute", "both") else []
     red = [
         verdict == "fail" or call.fail_inconclusive
         for mode, verdict in judged

@@ -23,7 +23,8 @@ from medprobe.diagnostics.shard import extract_part
 from medprobe.diagnostics.subject import Subject, Unmeasured, sentence
 from medprobe.fixtures.models.registry import ModelSpec
 from medprobe.plugins.call import Pair
-from medprobe.plugins.options import CALL
+from medprobe.plugins.options import CALL, CHECKS
+from medprobe.plugins.run.gate import SUBGROUPS
 from medprobe.plugins.run.handover import Handover
 from medprobe.plugins.run.progress import reported
 
@@ -40,6 +41,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         call = metafunc.config.stash[CALL]
         check = metafunc.definition.name.removeprefix("test_")
         pairs = [p for p in call.pairs if "criterion" not in metafunc.fixturenames or check in call.least.get(p, ())]
+        if metafunc.function.__name__ == SUBGROUPS and metafunc.definition.path.parent == CHECKS:
+            pairs = [pair for pair in pairs if pair.dataset.has_attributes()]
         values, ids = [(pair.model, pair) for pair in pairs], [pair.id for pair in pairs]
         metafunc.parametrize((MODEL, PAIR), values, ids=ids, indirect=True, scope="session")
 

@@ -8,6 +8,7 @@ from medprobe.diagnostics.judgement.headline import cause_value, settled
 from medprobe.diagnostics.judgement.measures import measures
 from medprobe.diagnostics.outside_text import one_line
 from medprobe.diagnostics.records.report import Diagnosis
+from medprobe.plugins.report.sections import subgroups
 from medprobe.plugins.run.diagnosing import mode_of, pair_of
 
 
@@ -42,9 +43,23 @@ def found(diagnosis: Diagnosis) -> list[tuple[str, object]]:
         *((one_line(f"least.{criterion.name}"), criterion.verdict) for criterion in diagnosis.least),
         *_by_class(diagnosis),
         *_scores(diagnosis),
+        *_by_stratum(diagnosis),
         *((f"signal.{place}", f"{value:.4f}") for place, value in diagnosis.signal or ()),
     ]
     return [(name, value) for name, value in rows if value is not None]
+
+
+def _by_stratum(diagnosis: Diagnosis) -> list[tuple[str, object]]:
+    """`subgroups`, their verdict; `worst_stratum`; `signal.answer.sex.female` and the like with their intervals."""
+    strata = diagnosis.attributes
+    if strata is None:
+        return []
+    worst = None if strata.worst is None else one_line(f"{strata.worst.attribute} {strata.worst.value}")
+    return [
+        ("subgroups", strata.verdict),
+        ("worst_stratum", worst),
+        *((one_line(name), f"{value:.4f}") for name, value in subgroups.values(strata, ".")),
+    ]
 
 
 def _by_class(diagnosis: Diagnosis) -> list[tuple[str, object]]:

@@ -27,7 +27,7 @@ from medprobe.plugins.report.outputs import acceptance
 from medprobe.plugins.report.outputs.files import write_report
 from medprobe.plugins.report.outputs.pages import write_pages
 from medprobe.plugins.report.sections.page import folder_names
-from medprobe.plugins.report.sections.sentences import links
+from medprobe.plugins.report.sections.subgroups import absolute_checks
 from medprobe.plugins.run.handover import Handover
 from medprobe.plugins.run.images import images_of
 from medprobe.plugins.run.report_folder import alone, standing
@@ -146,8 +146,8 @@ def _outdated(diagnoses: list[Diagnosis], call: Call) -> list[str]:
     return [
         f"{d.model} on {d.dataset}: the accepted failure {mode} passes: remove it from {CONFIG}"
         for d in diagnoses
-        for _, mode, link in (links(d) if call.gate in ("absolute", "both") else [])
-        if link.verdict == "pass" and call.accepts(d.model, d.dataset, mode) is not None
+        for mode, verdict in (absolute_checks(d) if call.gate in ("absolute", "both") else [])
+        if verdict == "pass" and call.accepts(d.model, d.dataset, mode) is not None
     ]
 
 

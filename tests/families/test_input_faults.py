@@ -14,6 +14,8 @@ from tests.family_names import FAMILIES
 
 DECODING = ("input.repetition_penalty", "input.lost_end")
 """Faults that show in the text that is generated, of trained models."""
+MARKED = {"input.marked_flat"}
+"""Faults of marked pictures, which these are not."""
 REMADE = {("qwen3_5", "input.lower_case")}
 """What a saved folder does not keep, since the family's tokenizer is remade with a normaliser of its own."""
 EXACT = {"healthy.template_comment", "healthy.unused_setting", "healthy.pad_token", "healthy.no_conversion"}
@@ -100,7 +102,7 @@ def test_each_is_planted_or_says_why_not(loaded: Any, mechanisms: dict[str, Any]
         reached.add(name)
         after = logits(made)
         assert torch.isfinite(after).all(), name
-        assert name in DECODING or not torch.equal(before, after), name
+        assert name in (*DECODING, *MARKED) or not torch.equal(before, after), name
         own = dict(loaded.model.named_parameters())
         assert all(parameter is own[key] for key, parameter in made.model.named_parameters()), name
     assert len(reached) >= 20

@@ -22,7 +22,7 @@ from medprobe.diagnostics.acceptance.criteria import Criteria
 from medprobe.diagnostics.records.answer import RemedyName
 from medprobe.diagnostics.records.chain import FAILURE_MODES
 from medprobe.diagnostics.thresholds import Thresholds
-from medprobe.fixtures.datasets.manifest import Manifest
+from medprobe.fixtures.datasets.manifest import AttributeRule, Manifest
 from medprobe.fixtures.models.registry import MODULES
 from medprobe.plugins.options import OPTIONS
 from medprobe.plugins.project import Config
@@ -212,8 +212,16 @@ def modules(table: dict[str, Any]) -> None:
         raise ValueError("no modules file")
 
 
+def attributes(table: dict[str, Any]) -> None:
+    if set(table) != {"attributes"}:
+        raise ValueError("no part of a manifest")
+    for rule in table["attributes"]:
+        AttributeRule.model_validate(rule)
+
+
 KINDS: tuple[tuple[set[str], Callable[[dict[str, Any]], object]], ...] = (
     ({"classes"}, Manifest.model_validate),
+    ({"attributes"}, attributes),
     ({"accepted", "checks"}, Config.model_validate),
     ({"fixed", "purpose"}, Criteria.model_validate),
     ({"retention", "override", "health", "regression", "least"}, Thresholds.model_validate),

@@ -44,9 +44,11 @@ def plain(text: str) -> str:
 def _finding(diagnosis: Diagnosis) -> list[str]:
     if diagnosis.error is not None:
         return [diagnosis.error]
+    strata = diagnosis.attributes
+    below = [f"strata: {strata.reason}"] if strata is not None and strata.verdict == "fail" else []
     if found := headline(diagnosis):
-        return [found]
-    return undecided_lines(diagnosis) if diagnosis.verdict == "inconclusive" else []
+        return [found, *below]
+    return [*(undecided_lines(diagnosis) if diagnosis.verdict == "inconclusive" else []), *below]
 
 
 def row(diagnosis: Diagnosis, gate: Gate = "absolute") -> str:

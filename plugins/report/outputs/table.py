@@ -13,6 +13,7 @@ from medprobe.diagnostics.records.chain import CHAIN, Health
 from medprobe.diagnostics.records.report import Diagnosis
 from medprobe.plugins.report.entries import Checkpoint, ReportEntry, Row
 from medprobe.plugins.report.outputs.markdown import MENTION, STRUCTURE
+from medprobe.plugins.report.sections import subgroups
 from medprobe.plugins.report.sections.sentences import verdict_word
 from medprobe.plugins.report.text import known, number, shown
 
@@ -148,6 +149,9 @@ def _record(line: Line) -> dict[str, object]:
         if not name.startswith(("sensitivity.", "specificity.")):
             column, (low, high) = one_line(name.replace(".", "_")), measured.ci or (None, None)
             found |= {column: finite(measured.value), f"{column}_low": finite(low), f"{column}_high": finite(high)}
+    strata = diagnosis.attributes
+    found |= {} if strata is None else {"subgroups": strata.verdict}
+    found |= {one_line(name): finite(value) for name, value in subgroups.values(strata, "_")}
     return found
 
 

@@ -13,7 +13,7 @@ from medprobe.diagnostics.outside_text import one_line
 from medprobe.diagnostics.records.chain import CHAIN
 from medprobe.diagnostics.records.report import Diagnosis, Report
 from medprobe.plugins.report.pictures.waterfall import steps
-from medprobe.plugins.report.sections import grounding, treatments
+from medprobe.plugins.report.sections import grounding, subgroups, treatments
 from medprobe.plugins.report.sections.controls import minimum_loss_sentence
 from medprobe.plugins.report.sections.scores import rank_rows, score_facts, score_rows
 from medprobe.plugins.report.sections.sentences import links, span, undecided_lines, verdict_word, weakest
@@ -41,7 +41,8 @@ def _head(diagnosis: Diagnosis) -> str:
     found = headline(diagnosis)
     compared = "" if diagnosis.regression is None else f"; {compared_text(diagnosis.regression)}"
     word = verdict_word(diagnosis).upper()
-    return f"{diagnosis.model} on {diagnosis.dataset}: {word}{f', {found}' if found else ''}{compared}"
+    strata = "; strata: FAIL" if diagnosis.attributes and diagnosis.attributes.verdict == "fail" else ""
+    return f"{diagnosis.model} on {diagnosis.dataset}: {word}{f', {found}' if found else ''}{strata}{compared}"
 
 
 def _weakest_line(diagnosis: Diagnosis) -> str | None:
@@ -94,6 +95,9 @@ def diagnosis_lines(diagnosis: Diagnosis, width: int) -> list[str]:
         lines += wrap(f"grounding: {grounding.sentence(diagnosis.grounding)}", width)
     for criterion in diagnosis.least:
         lines += wrap(f"required: {criterion.verdict}: {criterion.reason}", width)
+    if diagnosis.attributes is not None:
+        strata = diagnosis.attributes
+        lines += wrap(f"strata: {strata.verdict}: {subgroups.sentence(strata)}", width)
     if diagnosis.regression is not None:
         verdict = diagnosis.regression.verdict.replace("_", " ")
         lines += wrap(f"against the baseline: {verdict}: {diagnosis.regression.reason}", width)
@@ -177,6 +181,7 @@ def summary_lines(report: Report, width: int = 80, verbosity: int = 0) -> list[s
         if verbosity > 0:
             lines += _link_lines(diagnosis, width) + _class_lines(diagnosis, width) + _score_lines(diagnosis, width)
             lines += _needed_lines(diagnosis, width)
+            lines += [part for line in subgroups.lines(diagnosis) for part in wrap(line, width)]
     lines += [line for found in report.pooled for line in wrap(pooled_text(found), width, "")]
     lines += _last_lines(report, width)
     ungated = [d for d in report.diagnoses if d.regression is None and d.error is None]

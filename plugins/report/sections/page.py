@@ -13,7 +13,7 @@ from medprobe.diagnostics.records.chain import CHAIN
 from medprobe.diagnostics.records.regression import Gate
 from medprobe.diagnostics.records.report import Diagnosis, Predictions, Report
 from medprobe.plugins.report.pictures.in_words import curve_tables
-from medprobe.plugins.report.sections import grounding, inputs, treatments
+from medprobe.plugins.report.sections import grounding, inputs, subgroups, treatments
 from medprobe.plugins.report.sections.advice import next_steps
 from medprobe.plugins.report.sections.answer import answer_facts, answer_rows
 from medprobe.plugins.report.sections.cause import cause_facts, cause_rows
@@ -98,6 +98,9 @@ def page(diagnosis: Diagnosis, predictions: Predictions | None, gate: Gate = "ab
         "ranks": rank_rows(diagnosis),
         "scores": score_rows(diagnosis),
         "score_facts": score_facts(diagnosis),
+        "strata": subgroups.stratum_rows(diagnosis.attributes),
+        "attributes": subgroups.attribute_rows(diagnosis.attributes),
+        "strata_sentence": subgroups.sentence(diagnosis.attributes) if diagnosis.attributes else "",
         "confusions": confusions(diagnosis),
         "lost": lost,
         "lost_images": listed[:MOST_ROWS],

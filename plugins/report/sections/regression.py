@@ -6,6 +6,8 @@ from medprobe.diagnostics.baselines.sentences import all_changes, needed_text
 from medprobe.diagnostics.records.report import Diagnosis
 from medprobe.plugins.report.text import interval, number, points
 
+MOST_STRATA = 6
+
 
 def change_rows(diagnosis: Diagnosis) -> list[tuple[str, ...]]:
     """Place or class, change in points, its interval, the margin asked, the loss accepted, images needed, adjusted p,
@@ -15,7 +17,7 @@ def change_rows(diagnosis: Diagnosis) -> list[tuple[str, ...]]:
     if found is None:
         return []
     advising = {stage for stage in found.exits if stage not in found.deciding}
-    return [
+    rows: list[tuple[str, ...]] = [
         (
             name,
             points(c.change),
@@ -27,6 +29,20 @@ def change_rows(diagnosis: Diagnosis) -> list[tuple[str, ...]]:
             ("advises: " if name in advising else "") + c.verdict.replace("_", " "),
         )
         for name, c, least in all_changes(found)
+    ]
+    lost = [c for c in found.strata if c.verdict == "regressed"]
+    return rows + [
+        (
+            f"{c.measure}{f' for {c.of}' if c.of else ''} in {c.attribute} {c.value}",
+            points(c.change),
+            interval(c.ci),
+            points(c.margin),
+            points(c.margin),
+            "",
+            f"{c.p_adjusted:.2g}",
+            c.verdict,
+        )
+        for c in lost[:MOST_STRATA]
     ]
 
 
