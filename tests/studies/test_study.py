@@ -21,7 +21,7 @@ from tests.places import RESULTS, ROOT
 
 SOURCES = {path.stem: path.read_text("utf-8") for path in sorted((ROOT / "benchmarks").glob("*.py"))}
 PAGES = [name for name, source in SOURCES.items() if re.search(r"^STUDY = Study\(.*, page\b", source, re.MULTILINE)]
-NO_STUDY = {"study", "drawn_dicom"}
+NO_STUDY = {"study", "drawn_dicom", "gate_page", "simulated_answers"}
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=4),
