@@ -179,8 +179,8 @@ holds.
   runtime.
 * Hours are estimates that were checked on no GPU: data-sheet peaks times an assumed share, with answers at their
   longest.
-* What a comparison with a baseline can clear on each data set, and how many images would decide it, stands below the costs
-  ([gate.md](gate.md)). Patients are counted in the files, or as known of a published set. `--thresholds` counts.
+* What a comparison with a baseline can clear on each data set, and how many images would decide it, stands below the
+  costs ([gate.md](gate.md)). Patients are counted in the files, or as known of a published set. `--thresholds` counts.
 * A model type that transformers cannot build, or whose image tokens are not known, is named. The plan goes on with the
   others.
 

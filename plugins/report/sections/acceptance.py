@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from medprobe.diagnostics.records.acceptance import Acceptance, AcceptedModel, Decision, JudgedCriterion
+from medprobe.diagnostics.required import spoken
 from medprobe.plugins.report.text import MISSING, interval, number, percent, signed
 
 WORDS: dict[Decision, str] = {"accepted": "accepted", "not_accepted": "not accepted", "undecided": "undecided"}
@@ -38,7 +39,7 @@ def _model(model: AcceptedModel) -> dict[str, Any]:
 
 def _row(row: JudgedCriterion) -> tuple[str, str, str, str, str]:
     """Criterion, what is asked, what was read, its interval, the verdict."""
-    told = _told(row.name)
+    told = spoken(row.name) if row.kind == "least" else _told(row.name)
     if row.kind == "margin":
         if row.asked is None:
             return told, "not regressed", NONE, NONE, row.verdict
@@ -58,9 +59,7 @@ def _told(name: str) -> str:
     if kind == "regression":
         return "everything compared"
     if kind == "change":
-        return f"change of {'the answer' if rest == 'answer' else _told(rest)}"
+        return f"change of {'the answer' if rest == 'answer' else spoken(rest)}"
     if kind == "retention":
         return f"signal kept up to the {rest}"
-    if kind == "health":
-        return f"health score, {rest.replace('.', ' of ')}"
-    return f"{kind.replace('_', ' ')} for {rest}" if rest else kind.replace("_", " ")
+    return f"health score, {rest.replace('.', ' of ')}"
