@@ -100,7 +100,6 @@ WRONG: dict[str, tuple[Call, str]] = {
         "[least] requires sensitivity.nodule, which is no measure of phantom; its measures are sensitivity.normal, ",
     ),
     "nothing required": (lambda folder: ["--gate", "least"], "--gate least needs a [least] table"),
-    "an exit code of pytest": (lambda folder: ["--error-code", "3"], "3 is not an exit code from 6 to 125"),
     "missing adapter": (lambda folder: ["--adapter", folder / "adapter"], "{folder}/adapter"),
     "missing modules": (lambda folder: ["--modules", folder / "m.toml"], "{folder}/m.toml"),
     "unknown part": (
