@@ -95,6 +95,7 @@ def test_what_is_required_is_read(tmp_path: Path) -> None:
     path = tmp_path / "thresholds.toml"
     path.write_text(blocks("toml")[1], "utf-8")
     assert load_thresholds(path).least_of("any", "any", ["normal", "malignant"]) == {
+        "auroc": 0.85,
         "sensitivity.malignant": 0.9,
         "specificity.normal": 0.7,
         "specificity.malignant": 0.7,
@@ -110,7 +111,9 @@ def test_the_accepted_failure_is_one() -> None:
 def test_the_margins_of_a_class_are_those_built_in_and_an_override(tmp_path: Path) -> None:
     path = tmp_path / "thresholds.toml"
     path.write_text(blocks("toml")[0], "utf-8")
-    assert load_thresholds(path).margins("any", "any") == load_thresholds().margins("any", "any")
+    written, built_in = (load_thresholds(given).margins("any", "any") for given in (path, None))
+    assert (written.sensitivity, written.specificity) == (built_in.sensitivity, built_in.specificity)
+    assert not written.is_built_in("sensitivity", "malignant")
     assert load_thresholds(path).margins("checkpoint", "busi").of("sensitivity", "malignant") == 0.03
 
 
@@ -143,8 +146,11 @@ def test_the_shell_gates_a_checkpoint(store: Path, small: Path, tmp_path: Path) 
     assert gated.returncode == (0 if report["verdict"] == "pass" else 1), gated.stdout
     cases = list(ElementTree.parse(tmp_path / "reports" / "junit.xml").iter("testcase"))
     assert len(cases) == 5
+    scores = (ROOT / "docs" / "reference" / "scores.md").read_text("utf-8")
     for name in {p.get("name") for case in cases for p in case.iter("property")}:
-        assert name.startswith(("signal.", "sensitivity.", "specificity.")) or f"`{name}`" in TEXT
+        measure = re.sub(r"\.(normal|benign|malignant)$", ".<class>", re.sub(r"\.(low|high)$", "", name))
+        by_name = name.startswith(("signal.", "sensitivity.", "specificity.")) or measure in scores.split()
+        assert by_name or f"`{name}`" in TEXT, name
 
 
 @pytest.mark.usefixtures("first")

@@ -97,7 +97,7 @@ WRONG: dict[str, tuple[Call, str]] = {
     ),
     "a measure that the data set does not have": (
         lambda folder: ["--thresholds", written(folder / "t.toml", "[least]\nsensitivity.nodule = 0.9")],
-        "[least] requires sensitivity.nodule, which is no measure of phantom; its measures are sensitivity.normal, ",
+        "[least] requires sensitivity.nodule, which is no measure of phantom; its measures are auroc, ",
     ),
     "nothing required": (lambda folder: ["--gate", "least"], "--gate least needs a [least] table"),
     "missing adapter": (lambda folder: ["--adapter", folder / "adapter"], "{folder}/adapter"),

@@ -23,7 +23,9 @@ BARE = {
     "plugins/plan.py",  # a table of numbers, and a path to be copied
     "medprobe/commands/tune.py",  # a command to be copied
     "medprobe/commands/report.py",  # a path to be copied
+    "medprobe/commands/checklist.py",  # paths to be copied
     "medprobe/commands/find.py",  # the paths it is asked for
+    "plugins/report/outputs/acceptance.py",  # a path to be copied
     "plugins/report/outputs/schema.py",  # a path to be copied
 }
 """Files with a bare `print`, and why it shows nothing from outside."""
