@@ -18,11 +18,12 @@ NUMERIC_UNITS := tests/families/test_last_used_block.py $(filter tests/unit/%,$(
 diagnose: .venv/ready  ## diagnose the embedded phantom
 	$(BIN)/pytest --model phantom
 
-unit: .venv/ready  ## the unit tests, which start no process, and what share of lines and branches they run
+unit: .venv/ready  ## the unit tests, which start no process
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests/unit -m "not slow" -n 2
+
+test: .venv/ready  ## the tests but for the slow ones, and the share of lines and branches that the unit tests run
 	OMP_NUM_THREADS=1 $(BIN)/pytest tests/unit -m "not slow" -n 2 --cov --cov-report=
 	@echo "coverage of the unit tests: $$($(BIN)/coverage report --format=total) %"
-
-test: unit  ## the unit tests, then the other tests but for the slow ones
 	OMP_NUM_THREADS=1 $(BIN)/pytest tests --ignore tests/unit -m "not slow" -n 2
 
 slow: .venv/ready  ## the slow tests: whole runs of every family, on workers, on a cluster, killed, with the paper's probe

@@ -146,6 +146,7 @@ def revisions(first, store, small, tmp_path_factory):
     return [folder / "one", folder / "two"]
 
 
+@pytest.mark.slow
 def test_a_new_revision_is_shown_and_goes_on_with_the_history(revisions):
     shown = [{values(result)["revision"] for result in read(folder, "result")} for folder in revisions]
     assert shown == [{"one"}, {"two"}]

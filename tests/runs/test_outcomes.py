@@ -106,7 +106,7 @@ def test_deselecting_checks_deselects_no_measurement(first, store, small, tmp_pa
     assert diagnosis["failure_modes"] == first.diagnoses["phantom", "small"]["failure_modes"]
 
 
-@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("fails", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_inconclusive_is_a_skip_or_on_request_a_failure(fails, first, store, small, tmp_path):
     """Behind a connector that hands on nothing, the LLM has nothing left to lose."""
     run = medprobe(
@@ -165,7 +165,7 @@ def test_an_accepted_failure_that_passes_is_a_failure(first, store, small, tmp_p
     assert "[XPASS(strict)] known since spring" in run.out
 
 
-@pytest.mark.parametrize("key", [None, "our own secret"])
+@pytest.mark.parametrize("key", [None, pytest.param("our own secret", marks=pytest.mark.slow)])
 def test_an_unreadable_image_is_counted_and_left_out(key, first, store, torn, tmp_path):
     variables = {} if key is None else {"MEDPROBE_ID_KEY": key}
     run = medprobe(*("--dataset", torn, "--store", store, "--max-excluded", "0.05"), report_dir=tmp_path, **variables)

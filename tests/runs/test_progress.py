@@ -143,7 +143,11 @@ def test_extraction_and_probing_are_shown(small: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("option", "headed"),
-    [("-q", False), pytest.param("--no-header", False, marks=pytest.mark.slow), ("-v", True)],
+    [
+        ("-q", False),
+        pytest.param("--no-header", False, marks=pytest.mark.slow),
+        pytest.param("-v", True, marks=pytest.mark.slow),
+    ],
 )
 def test_quiet_verbose_and_no_header_are_respected(
     option: str, headed: bool, first: object, store: Path, small: Path, tmp_path: Path

@@ -37,6 +37,7 @@ def test_nobody_was_tuned_and_diagnosed() -> None:
     assert all(run["diagnosed"] <= tuning.N_DIAGNOSED for run in RUNS)
 
 
+@pytest.mark.slow
 def test_a_run_in_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tuning, "EPOCHS", 1.0)
     manifest = draw_dataset(tmp_path / "data", 30, 2, seed=3)

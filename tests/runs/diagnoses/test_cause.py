@@ -37,7 +37,9 @@ def diagnosed(model: str | Path, against: str | Path, drawn: Path, store: Path) 
     return found
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize(
+    "stage", [pytest.param(stage, marks=[pytest.mark.slow] if stage == "vision" else []) for stage in STAGES]
+)
 def test_the_planted_module_is_named(stage, drawn, store):
     cause = diagnosed(f"phantom-{stage}", "phantom", drawn, store).cause
     assert cause is not None

@@ -54,6 +54,7 @@ def test_the_phantom_depends_on_the_lesion_at_every_exit(shown, monkeypatch):
     assert ground(shown(None)) == found
 
 
+@pytest.mark.slow
 def test_a_model_that_never_had_signal_is_judged_on_nothing(shown):
     found = ground(shown("answer.constant"))
     assert (found.depends_on_lesion, found.shortcut) == (None, None)
