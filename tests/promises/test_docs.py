@@ -433,3 +433,13 @@ def test_the_example_is_the_one_of_the_readme() -> None:
     assert loss[1] in reading
     assert least
     assert f"{least[2]} points for the {least[1]}" in reading
+
+
+def test_a_package_index_shows_the_readme_without_what_it_does_not_have() -> None:
+    """On an index nothing lies beside the page: pictures are left out, and of links to files the words stay."""
+    described = re.sub(r"^!\[[^\]]*\]\((?!https:)[^)]*\)\n+", "", text("README.md"), flags=re.MULTILINE)
+    described = re.sub(r"\[([^\]]+)\]\((?!https:)[^)]*\)", r"\1", described)
+    path = ROOT / "medprobe" / "description.md"
+    assert path.read_text("utf-8") == described, f"write to {path.name} what this test makes of README.md"
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert project["readme"] == "medprobe/description.md"
