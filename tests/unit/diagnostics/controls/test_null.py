@@ -83,6 +83,7 @@ def test_the_loci_of_the_exits() -> None:
     assert exit_loci(names) == ["vision.1.mean", "vision.1.grid", "connector.0.mean", "llm.10.last"]
 
 
+@pytest.mark.slow
 def test_noise_that_patients_share_is_called_readable_as_often_as_stated() -> None:
     """At the stated 5 percent when labels go by group, several times as often when they go by image."""
     called = {"group": 0, "image": 0}

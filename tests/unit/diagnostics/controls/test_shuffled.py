@@ -14,7 +14,7 @@ from medprobe.fixtures.datasets.dataset import open_dataset
 from medprobe.fixtures.models.registry import resolve
 
 
-@pytest.mark.parametrize("unit", ["patient", "image"])
+@pytest.mark.parametrize("unit", ["patient", pytest.param("image", marks=pytest.mark.slow)])
 def test_shuffled_labels_are_inconclusive(unit: str, phantoms: Path, store: Path) -> None:
     dataset = open_dataset(phantoms, None)
     labels, groups = np.array(dataset.labels()), np.array(dataset.groups())

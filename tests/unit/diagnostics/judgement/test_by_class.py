@@ -45,6 +45,7 @@ def test_of_two_classes_the_specificity_of_one_is_the_sensitivity_of_the_other()
         assert mine.ci == pytest.approx(theirs.ci, abs=0.02)
 
 
+@pytest.mark.slow
 def test_the_intervals_cover_what_is_true_of_patients_with_several_images():
     """The images of a patient are read alike; intervals over images would cover far less."""
     inside = dict.fromkeys(MEASURES, 0)

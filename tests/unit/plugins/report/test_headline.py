@@ -139,7 +139,7 @@ def jinja() -> Environment:
 
 
 @given(diagnosis=diagnoses())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_nothing_convicts_what_has_not_been_shown(jinja: Environment, diagnosis: Diagnosis) -> None:
     said = headlines(diagnosis, jinja)
     text = headline(diagnosis)
