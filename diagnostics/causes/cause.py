@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -122,7 +122,7 @@ class _Search:
         judged = self.judged_on
         game, predictions = self._read(judged)
         signals = self.signals(predictions)
-        finding = judge(signals, game)
+        finding = self._among_kin(judge(signals, game))
         listed, key = self._keys(judged, finding, predictions[0])
         prefixes: list[Prefix] = []
         if judged == "likeliest" and finding.module in STAGES:
@@ -138,6 +138,21 @@ class _Search:
             "prefixes": prefixes,
             "layer": guilty_layer(prefixes) if prefixes else None,
         }
+
+    def _among_kin(self, finding: Finding) -> Finding:
+        """Names no module where none of the others has a common ancestor: of checkpoints that were trained apart a part
+        fits by luck now and then, well enough to give back half. Two modules may be rewritten together and fit as
+        before, such as a tower with permuted channels and its connector.
+        """
+        if finding.module is None or finding.module == "input":
+            return finding
+        if {finding.module, *self.swapper.strangers()} != set(STAGES):
+            return finding
+        reason = (
+            f"the two checkpoints were trained apart: no module but perhaps {finding.module} has a common ancestor, so "
+            "that a part of the second one may fit by luck"
+        )
+        return replace(finding, module=None, certain=False, reason=reason)
 
     def _read(self, judged: Judged) -> tuple[Game, Ints]:
         """The game that is played, and the answers in the order of its rows, [n_rows, n_images]."""

@@ -17,6 +17,7 @@ from medprobe.diagnostics import store
 from medprobe.diagnostics.arrays import Ints
 from medprobe.diagnostics.causes.games import Row
 from medprobe.diagnostics.causes.keys import Trial
+from medprobe.diagnostics.causes.kinship import strangers
 from medprobe.diagnostics.causes.pieces import depths
 from medprobe.diagnostics.evidence import Evidence, said_classes
 from medprobe.diagnostics.extraction.batches import read_all
@@ -125,6 +126,10 @@ class Swapper:
 
         found = _unpacked(self._remembered("comparison", compute))
         return Comparison(**{**found, "settings": [SettingDifference(*values) for values in found["settings"]]})
+
+    def strangers(self) -> list[Stage]:
+        """The modules of the two that have no common ancestor."""
+        return list(_unpacked(self._remembered("strangers", lambda: _packed(strangers(*self._loaded)))))
 
     def likeliest(self, rows: Sequence[Row]) -> Ints:
         """[n_rows, n_images] likeliest options under hybrids."""
