@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 import pytest
 
 from medprobe.diagnostics.judgement.headline import claim
@@ -24,9 +26,7 @@ def check(diagnosis: Diagnosis, mode: FailureMode, fail_inconclusive: bool) -> N
             f"{f'; {told}' if told else ''}"
         )
     if link.verdict == "inconclusive":
-        if fail_inconclusive:
-            raise AssertionError(f"[{mode}] [inconclusive] {about}")
-        pytest.skip(f"[inconclusive] {about}")
+        _undecided(mode, about, fail_inconclusive)
 
 
 def check_subgroups(diagnosis: Diagnosis, fail_inconclusive: bool) -> None:
@@ -40,9 +40,7 @@ def check_subgroups(diagnosis: Diagnosis, fail_inconclusive: bool) -> None:
     if found.verdict == "fail":
         raise AssertionError(f"[subgroups] {about}")
     if found.verdict == "inconclusive":
-        if fail_inconclusive:
-            raise AssertionError(f"[subgroups] [inconclusive] {about}")
-        pytest.skip(f"[inconclusive] {about}")
+        _undecided("subgroups", about, fail_inconclusive)
 
 
 def check_regression(diagnosis: Diagnosis, fail_inconclusive: bool) -> None:
@@ -57,9 +55,7 @@ def check_regression(diagnosis: Diagnosis, fail_inconclusive: bool) -> None:
     if found.verdict == "regressed":
         raise AssertionError(f"[regression] {about}")
     if found.verdict == "inconclusive":
-        if fail_inconclusive:
-            raise AssertionError(f"[regression] [inconclusive] {about}")
-        pytest.skip(f"[inconclusive] {about}")
+        _undecided("regression", about, fail_inconclusive)
 
 
 def check_least(diagnosis: Diagnosis, check: str, fail_inconclusive: bool) -> None:
@@ -70,6 +66,12 @@ def check_least(diagnosis: Diagnosis, check: str, fail_inconclusive: bool) -> No
     if criterion.verdict == "fail":
         raise AssertionError(f"[{check}] {about}")
     if criterion.verdict == "inconclusive":
-        if fail_inconclusive:
-            raise AssertionError(f"[{check}] [inconclusive] {about}")
-        pytest.skip(f"[inconclusive] {about}")
+        _undecided(check, about, fail_inconclusive)
+
+
+def _undecided(check: str, about: str, fail_inconclusive: bool) -> NoReturn:
+    """Fail where an undecided check is to fail, else skip."""
+    __tracebackhide__ = True
+    if fail_inconclusive:
+        raise AssertionError(f"[{check}] [inconclusive] {about}")
+    pytest.skip(f"[inconclusive] {about}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from medprobe.diagnostics.records.report import Diagnosis
 from medprobe.diagnostics.records.scores import AnswerScores
 from medprobe.plugins.report.pictures.svg import GRID, LAST, MEAN, MUTED, PANEL, REFERENCE, STYLE, svg_text
@@ -26,13 +28,9 @@ def ranking_svg(diagnosis: Diagnosis) -> str | None:
     if scores is None:
         return None
     from matplotlib import rc_context
-    from matplotlib.figure import Figure
 
     with rc_context(STYLE):
-        figure = Figure(figsize=SIZE)
-        axes = figure.subplots()
-        figure.subplots_adjust(**ROOM)
-        axes.plot([0, 100], [0, 100], color=MUTED, linewidth=0.9, linestyle=(0, (2, 2)), zorder=2)
+        figure, axes = _with_diagonal()
         for index, name in enumerate(drawn_classes(scores)):
             colour, dash = LINES[index % len(LINES)]
             curve = [100 * value for value in scores.roc[name]]
@@ -53,13 +51,9 @@ def reliability_svg(diagnosis: Diagnosis) -> str | None:
     if scores is None:
         return None
     from matplotlib import rc_context
-    from matplotlib.figure import Figure
 
     with rc_context(STYLE):
-        figure = Figure(figsize=SIZE)
-        axes = figure.subplots()
-        figure.subplots_adjust(**ROOM)
-        axes.plot([0, 100], [0, 100], color=MUTED, linewidth=0.9, linestyle=(0, (2, 2)), zorder=2)
+        figure, axes = _with_diagonal()
         for label, found, colour, marker, dash in (
             ("as given", scores.probabilities, LAST, "o", "--"),
             ("after the offset", scores.probabilities_after_offset, MEAN, "s", "-"),
@@ -104,6 +98,17 @@ def reliability_text(diagnosis: Diagnosis) -> str:
 
 def _short(name: str) -> str:
     return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}\N{HORIZONTAL ELLIPSIS}"
+
+
+def _with_diagonal() -> Any:
+    """A figure and its axes with the line of guessing, or of perfect calibration."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=SIZE)
+    axes = figure.subplots()
+    figure.subplots_adjust(**ROOM)
+    axes.plot([0, 100], [0, 100], color=MUTED, linewidth=0.9, linestyle=(0, (2, 2)), zorder=2)
+    return figure, axes
 
 
 def _square(axes, across: str, up: str) -> None:  # type: ignore[no-untyped-def]
